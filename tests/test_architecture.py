@@ -1,0 +1,166 @@
+"""Who may import whom: read from the source, so that a lazy import counts as well.
+
+The layers, each seeing only those named beside it:
+
+    implicore (src)   stdlib, numpy, itself
+    model, hw         implicore              never each other
+    sim               implicore, model, hw
+    synth             implicore, hw, sim
+    cli               everything, inside functions only; seen by __main__ alone
+"""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = {"core": "src/implicore", "model": "model", "hw": "hw", "sim": "sim", "synth": "synth"}
+MAY_IMPORT = {
+    "core": {"core"},
+    "model": {"core", "model"},
+    "hw": {"core", "hw"},
+    "sim": {"core", "model", "hw", "sim"},
+    "synth": {"core", "hw", "sim", "synth"},
+    "cli": {"core", "cli"},
+}
+UPPER = ("model", "hw", "sim", "synth")
+
+
+def imports(tree: ast.Module, package: str) -> list[tuple[int, str, bool]]:
+    """Every import as (line, absolute dotted name, whether it stands inside a function)."""
+    found = []
+
+    def visit(node, inside):
+        if isinstance(node, ast.Import):
+            found.extend((node.lineno, alias.name, inside) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = package.split(".")
+                parents = parents[: len(parents) - node.level + 1]
+                base = ".".join(parents + ([node.module] if node.module else []))
+            # `from implicore import model` names a package, `from x.y import f` a function:
+            # both are covered by looking at the longest dotted name.
+            found.extend((node.lineno, f"{base}.{alias.name}", inside) for alias in node.names)
+        inside = inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for child in ast.iter_child_nodes(node):
+            visit(child, inside)
+
+    visit(tree, False)
+    return found
+
+
+def layer_of(name: str) -> str | None:
+    """The layer that an absolute dotted name belongs to; None outside implicore."""
+    parts = name.split(".")
+    if parts[0] in UPPER:  # the folder's bare name works nowhere but in the repository's root
+        return parts[0]
+    if parts[0] != "implicore":
+        return None
+    second = parts[1] if len(parts) > 1 else ""
+    return second if second in (*UPPER, "cli") else "core"
+
+
+def offences(layer: str, module: str, source: str) -> list[str]:
+    """What a module of that layer imports and must not, one sentence each.
+
+    `module` is the dotted name of the module, a package's `__init__` included.
+    """
+    package = module.rpartition(".")[0]
+    found = []
+    for line, name, inside in imports(ast.parse(source), package):
+        target = layer_of(name)
+        where = f"{module}:{line}: {name}"
+        if target is None:
+            basic = name.split(".")[0] in sys.stdlib_module_names | {"numpy"}
+            if not basic and (layer == "core" or (layer == "cli" and not inside)):
+                found.append(f"{where} is neither stdlib nor numpy")
+        elif name.split(".")[0] in UPPER:
+            found.append(f"{where} is not the name of an installed package")
+        elif target == "cli":
+            if module != "implicore.__main__" and layer != "cli":
+                found.append(f"{where} imports the command line")
+        elif target in MAY_IMPORT[layer]:
+            pass
+        elif layer == "cli":
+            if not inside:
+                found.append(f"{where} is imported outside a function")
+        else:
+            found.append(f"{where} is above or beside {layer}")
+    return found
+
+
+def modules():
+    for layer, folder in FOLDERS.items():
+        package = "implicore" if layer == "core" else f"implicore.{layer}"
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            parts = path.relative_to(ROOT / folder).with_suffix("").parts
+            name = ".".join((package, *parts))
+            yield pytest.param("cli" if name == "implicore.cli" else layer, name, path, id=name)
+
+
+@pytest.mark.parametrize(("layer", "module", "path"), list(modules()))
+def test_imports(layer, module, path):
+    assert offences(layer, module, path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("layer", "module", "source"),
+    [
+        ("model", "implicore.model.x", "import implicore.hw"),
+        ("model", "implicore.model.x", "from implicore import hw"),
+        ("model", "implicore.model.x", "from ..hw import top"),
+        ("model", "implicore.model.x", "from .. import hw"),
+        ("model", "implicore.model.__init__", "from ..hw.top import Top"),
+        ("model", "implicore.model.x", "def f():\n    from implicore.hw.top import Top"),
+        ("model", "implicore.model.x", "from implicore.sim import runner"),
+        ("hw", "implicore.hw.x", "import implicore.model.golden as golden"),
+        ("hw", "implicore.hw.x", "class A:\n    def f(self):\n        import implicore.model"),
+        ("hw", "implicore.hw.x", "import model"),
+        ("hw", "implicore.hw.x", "try:\n    import implicore.synth\nexcept ImportError:\n    pass"),
+        ("sim", "implicore.sim.x", "from implicore.synth import sweep"),
+        ("synth", "implicore.synth.x", "from implicore.model import golden"),
+        ("sim", "implicore.sim.x", "from implicore import cli"),
+        ("core", "implicore.config", "from implicore.cli import main"),
+        ("core", "implicore.config", "from . import cli"),
+        ("core", "implicore.config", "import implicore.model.network"),
+        ("core", "implicore.config", "import torch"),
+        ("core", "implicore.config", "def f():\n    import scipy.ndimage"),
+        ("core", "implicore.__main__", "from implicore.model import network"),
+        ("cli", "implicore.cli", "from implicore.model import network"),
+        ("cli", "implicore.cli", "import nibabel"),
+        ("cli", "implicore.cli", "if True:\n    from .model import network"),
+    ],
+)
+def test_checker_finds_an_offence(layer, module, source):
+    assert len(offences(layer, module, source)) == 1
+
+
+@pytest.mark.parametrize(
+    ("layer", "module", "source"),
+    [
+        ("core", "implicore.config", "import json\nimport numpy as np\nfrom .errors import E"),
+        ("core", "implicore.__main__", "from implicore.cli import main"),
+        ("core", "implicore.__main__", "from .cli import main"),
+        (
+            "model",
+            "implicore.model.x",
+            "import torch\nfrom .. import config\nfrom . import y",
+        ),
+        ("hw", "implicore.hw.x", "import amaranth\nfrom ..config import AcceleratorConfig"),
+        ("sim", "implicore.sim.x", "from implicore import hw, model\nfrom ..model import golden"),
+        ("synth", "implicore.synth.x", "from implicore.sim import runner\nimport implicore.hw.top"),
+        ("cli", "implicore.cli", "def f():\n    import nibabel\n    from .model import network"),
+    ],
+)
+def test_checker_lets_the_rest_pass(layer, module, source):
+    assert offences(layer, module, source) == []
+
+
+def test_every_layer_that_holds_code_is_checked():
+    held = {parameters.values[0] for parameters in modules()}
+    assert {"core", "model"} <= held
+    for layer, folder in FOLDERS.items():
+        assert not any((ROOT / folder).rglob("*.py")) or layer in held
