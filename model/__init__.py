@@ -1,0 +1,1 @@
+"""From images to integers: volumes, the network, training, compiling, the golden model."""

@@ -1,0 +1,204 @@
+"""What a network is and which integers it is made of: shapes, formats and their named presets."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import NamedTuple
+
+MAX_FREQUENCIES = 1024
+MAX_WIDTH = 2048
+MAX_DEPTH = 64
+MAX_WEIGHTS = 1 << 23
+"""Weights of one network, 8 times the paper's: keeps a hostile file from filling the memory."""
+
+
+def require_integer(owner: str, name: str, value, low: int, high: int) -> None:
+    """Raise one sentence unless ``value`` is an ``int`` within ``low`` to ``high``, inclusive."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{owner} {name} must be an integer, not {value!r}.")
+    if not low <= value <= high:
+        raise ValueError(f"{owner} {name} must be an integer from {low} to {high}, not {value}.")
+
+
+class LayerShape(NamedTuple):
+    """One fully connected layer: ``features`` inputs come first, then ``hidden`` ones."""
+
+    features: int
+    hidden: int
+    outputs: int
+
+    @property
+    def inputs(self) -> int:
+        """Inputs of each neuron."""
+        return self.features + self.hidden
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """The shape of an implicit neural representation (Rao et al., TCAS-I 2023, Algorithm 1).
+
+    Parameters
+    ----------
+    frequencies : int
+        L, the rows of the Fourier matrix B; 2 L features enter the network.
+    width : int
+        Neurons of each hidden layer.
+    depth : int
+        Fully connected layers, the linear last one included. Depth 1 has no hidden layer.
+    skips : tuple of ints
+        Layers, counted from 1, whose input is the features joined by the hidden activations.
+        Layer 1 takes the features anyway and cannot be named.
+    """
+
+    frequencies: int
+    width: int
+    depth: int
+    skips: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        require_integer("Network", "frequencies", self.frequencies, 1, MAX_FREQUENCIES)
+        require_integer("Network", "width", self.width, 1, MAX_WIDTH)
+        require_integer("Network", "depth", self.depth, 1, MAX_DEPTH)
+        if not isinstance(self.skips, tuple):
+            raise TypeError(f"Network skips must be a tuple of integers, not {self.skips!r}.")
+        for skip in self.skips:
+            if isinstance(skip, bool) or not isinstance(skip, int):
+                raise TypeError(f"Network skips must be a tuple of integers, not {self.skips!r}.")
+            if not 2 <= skip <= self.depth:
+                raise ValueError(
+                    f"Network skips must name layers from 2 to the depth of {self.depth}, "
+                    f"not {skip}."
+                )
+        if list(self.skips) != sorted(set(self.skips)):
+            raise ValueError(f"Network skips must increase, not run {self.skips}.")
+        if self.weights > MAX_WEIGHTS:
+            raise ValueError(
+                f"Network weights must number at most {MAX_WEIGHTS}, not {self.weights}."
+            )
+
+    @property
+    def features(self) -> int:
+        """Length of the feature vector: L cosines, then L sines."""
+        return 2 * self.frequencies
+
+    @cached_property
+    def layers(self) -> tuple[LayerShape, ...]:
+        """The layers in order."""
+        return tuple(
+            LayerShape(
+                features=self.features if number == 1 or number in self.skips else 0,
+                hidden=0 if number == 1 else self.width,
+                outputs=1 if number == self.depth else self.width,
+            )
+            for number in range(1, self.depth + 1)
+        )
+
+    @property
+    def weights(self) -> int:
+        """Weights of all layers: the multiply-accumulates that one voxel takes."""
+        return sum(layer.inputs * layer.outputs for layer in self.layers)
+
+    @property
+    def parameters(self) -> int:
+        """Everything trained: weights and biases. B is drawn, not trained."""
+        return self.weights + sum(layer.outputs for layer in self.layers)
+
+
+NETWORKS = {
+    "demo": NetworkShape(frequencies=64, width=64, depth=15),
+    "fast": NetworkShape(frequencies=64, width=64, depth=5),
+    "quality": NetworkShape(frequencies=128, width=128, depth=15),
+    "paper": NetworkShape(frequencies=128, width=256, depth=15, skips=(6, 11)),
+}
+"""Named networks. ``paper`` is the published one; ``demo`` and ``quality`` keep its depth."""
+
+
+@dataclass(frozen=True)
+class Formats:
+    """Widths of the integers that a program is made of; ``docs/numerics.md`` says what they mean.
+
+    Parameters
+    ----------
+    weight_bits : int
+        Weights, signed, 4 to 16.
+    activation_bits : int
+        Features and hidden activations, unsigned, 4 to 16.
+    accumulator_bits : int, optional
+        Sums of products, signed; 8 more than a product unless given.
+    multiplier_bits : int
+        Rescaling multipliers, unsigned, 0 to 15; with 0 every scale is a power of two.
+    table_address_bits : int
+        Phases that the sine table tells apart, as a power of two, 6 to 14.
+    output_bits : int
+        Voxels, unsigned, 8 to 16.
+    """
+
+    weight_bits: int
+    activation_bits: int
+    accumulator_bits: int | None = None
+    multiplier_bits: int = 4
+    table_address_bits: int = 10
+    output_bits: int = 16
+
+    def __post_init__(self):
+        require_integer("Formats", "weight_bits", self.weight_bits, 4, 16)
+        require_integer("Formats", "activation_bits", self.activation_bits, 4, 16)
+        if self.accumulator_bits is None:
+            product = self.weight_bits + self.activation_bits
+            object.__setattr__(self, "accumulator_bits", product + 8)
+        require_integer("Formats", "accumulator_bits", self.accumulator_bits, 8, 48)
+        require_integer("Formats", "multiplier_bits", self.multiplier_bits, 0, 15)
+        require_integer("Formats", "table_address_bits", self.table_address_bits, 6, 14)
+        require_integer("Formats", "output_bits", self.output_bits, 8, 16)
+
+    @classmethod
+    def parse(cls, text: str) -> Formats:
+        """Read a name such as ``w8a12``, ``w8a12m8`` or ``w8a12m0t8``.
+
+        ``w`` weight, ``a`` activation, ``m`` multiplier, ``t`` table address, ``c`` accumulator
+        and ``o`` output bits, in any order, the first two always. Raises ValueError.
+        """
+        letters = dict(zip("wacmto", (field.name for field in fields(cls)), strict=True))
+        pairs = re.findall(r"([a-z])(\d+)", text)
+        names = [letter for letter, _ in pairs]
+        if (
+            "".join(letter + digits for letter, digits in pairs) != text
+            or len(set(names)) != len(names)
+            or not set("wa") <= set(names) <= set(letters)
+        ):
+            raise ValueError(
+                f"Formats must be written like w8a12 or w8a12m4t10 "
+                f"({', '.join(f'{k} {v}' for k, v in letters.items())}), not {text!r}."
+            )
+        return cls(**{letters[letter]: int(digits) for letter, digits in pairs})
+
+    def __str__(self) -> str:
+        """The shortest name that ``parse`` reads back to the same formats."""
+        default = Formats(self.weight_bits, self.activation_bits)
+        name = f"w{self.weight_bits}a{self.activation_bits}"
+        for letter, field in zip("cmto", fields(self)[2:], strict=True):
+            if getattr(self, field.name) != getattr(default, field.name):
+                name += f"{letter}{getattr(self, field.name)}"
+        return name
+
+    @property
+    def requantizer_bits(self) -> int:
+        """Width of ``accumulator * multiplier``, signed."""
+        return self.accumulator_bits + self.multiplier_bits
+
+    @property
+    def offset_bits(self) -> int:
+        """Width of a requantizer's offset, signed, ``fixed.OFFSET_FRACTION`` bits included."""
+        return max(self.activation_bits, self.output_bits) + 8
+
+    @property
+    def activation_max(self) -> int:
+        """The greatest feature or hidden activation."""
+        return (1 << self.activation_bits) - 1
+
+    @property
+    def output_max(self) -> int:
+        """The greatest voxel."""
+        return (1 << self.output_bits) - 1

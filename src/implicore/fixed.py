@@ -1,0 +1,126 @@
+"""Fixed-point numbers: the one definition of rounding, saturation and rescaling.
+
+Two rules serve the whole project. A real number becomes an integer by *rounding half up*,
+``floor(x + 1/2)``. Hardware only ever *truncates* (an arithmetic right shift, which rounds
+towards minus infinity): where it must round, half a unit has been added to a constant beforehand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+def round_half_up(value) -> np.ndarray:
+    """The nearest integers as int64, ties towards plus infinity."""
+    return np.floor(np.asarray(value, dtype=np.float64) + 0.5).astype(np.int64)
+
+
+def signed_bits(low: int, high: int) -> int:
+    """Bits of the narrowest two's complement integer that holds ``low`` and ``high``."""
+    return (
+        max((~low if low < 0 else low).bit_length(), (~high if high < 0 else high).bit_length()) + 1
+    )
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """A signed fixed-point format of ``bits`` bits, ``fraction`` of them after the point."""
+
+    bits: int
+    fraction: int
+
+    @property
+    def step(self) -> float:
+        """The value of one unit in the last place."""
+        return 2.0**-self.fraction
+
+    @property
+    def low(self) -> int:
+        """The least integer."""
+        return -(1 << (self.bits - 1))
+
+    @property
+    def high(self) -> int:
+        """The greatest integer."""
+        return (1 << (self.bits - 1)) - 1
+
+    def quantize(self, value) -> np.ndarray:
+        """Real numbers to int64: rounded half up, saturated."""
+        scaled = np.asarray(value, dtype=np.float64) / self.step
+        return round_half_up(np.clip(scaled, self.low, self.high))
+
+    def holds(self, integers) -> bool:
+        """Whether every integer lies within the format."""
+        integers = np.asarray(integers)
+        return bool(((integers >= self.low) & (integers <= self.high)).all())
+
+
+COORDINATE = FixedPoint(bits=16, fraction=14)
+"""A network coordinate, -2 to 2: the image fills (-1, 1), the rest is room for oblique planes."""
+
+FREQUENCY = FixedPoint(bits=16, fraction=10)
+"""An element of the Fourier matrix B, in turns per unit of coordinate, -32 to 32."""
+
+GRID_GUARD = 24
+"""Fraction bits that grid origins and steps carry beyond those of ``COORDINATE``."""
+
+PHASE_FRACTION = COORDINATE.fraction + FREQUENCY.fraction
+"""Fraction bits of a phase in turns; its integer bits are dropped."""
+
+
+OFFSET_FRACTION = 3
+"""Fraction bits of a requantizer's offset: it counts eighths of a unit of the result."""
+
+SHIFT_BITS = 6
+"""Width of a requantizer's shift, which runs from ``OFFSET_FRACTION`` to 63."""
+
+
+def phase_address(frequencies: np.ndarray, coordinates: np.ndarray, bits: int) -> np.ndarray:
+    """Phases of all frequencies at all points, in units of ``2**-bits`` turns, modulo one turn.
+
+    Parameters
+    ----------
+    frequencies : integer array, shape (L, 3)
+        B in ``FREQUENCY`` units.
+    coordinates : integer array, shape (points, 3)
+        In ``COORDINATE`` units.
+    bits : int
+        Address bits of the sine table; lower phase bits are truncated.
+
+    Returns
+    -------
+    uint32 array, shape (L, points), values 0 to ``2**bits - 1``.
+    """
+    # Only the fraction counts, so products and sums may wrap at 32 bits.
+    frequencies = np.asarray(frequencies).astype(np.uint32)
+    coordinates = np.asarray(coordinates).astype(np.uint32)
+    turns = frequencies[:, 0, None] * coordinates[:, 0]
+    for axis in (1, 2):
+        turns += frequencies[:, axis, None] * coordinates[:, axis]
+    turns >>= PHASE_FRACTION - bits
+    turns &= (1 << bits) - 1
+    return turns
+
+
+def requantize(
+    sums: np.ndarray,
+    multiplier: np.ndarray,
+    offset: np.ndarray,
+    shift: np.ndarray,
+    high: int,
+) -> np.ndarray:
+    """Rescale sums to integers from 0 to ``high``.
+
+    ``((sum * multiplier >> (shift - OFFSET_FRACTION)) + offset) >> OFFSET_FRACTION``, saturated.
+    This equals ``(sum * multiplier + (offset << (shift - OFFSET_FRACTION))) >> shift``: the offset
+    is added after most of the shift, where it is narrow, and nothing is lost.
+
+    The offset carries the bias, the half that turns truncation into rounding, and the correction
+    for the features' midpoint. Saturation at 0 is the ReLU of a hidden layer and the darkest
+    voxel of the last one. All arrays int64 and broadcast together; ``shift`` from
+    ``OFFSET_FRACTION`` to 63.
+    """
+    scaled = (sums * multiplier) >> (shift - OFFSET_FRACTION)
+    return np.clip((scaled + offset) >> OFFSET_FRACTION, 0, high)

@@ -1,0 +1,188 @@
+"""Where voxels are: sampling grids in world millimetres and the frame the network sees them in.
+
+World coordinates are RAS+ millimetres, as NIfTI has them. An affine maps a voxel *index* (the
+voxel's centre) to world coordinates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from typing import Literal
+
+import numpy as np
+
+from .errors import BadInput
+
+PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}
+"""The world axis (R, A, S) that each anatomical plane is perpendicular to."""
+
+MAX_AXIS = 1 << 16
+"""Samples along one axis of a grid; the guard bits of the coordinate generator are sized for it."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A regular sampling grid in world space.
+
+    Parameters
+    ----------
+    shape : tuple of 3 ints
+        Samples along each index axis, each at least 1.
+    affine : tuple of 4 tuples of 4 floats
+        Index to world (RAS+ mm), row-major, the last row ``(0, 0, 0, 1)``. ``Grid.from_array``
+        takes a numpy matrix. Directions need be neither orthogonal nor unit length.
+
+    Raises
+    ------
+    BadInput
+        A shape or affine that describes no grid.
+    """
+
+    shape: tuple[int, int, int]
+    affine: tuple[tuple[float, float, float, float], ...]
+
+    def __post_init__(self):
+        if len(self.shape) != 3 or any(int(n) != n or not 1 <= n <= MAX_AXIS for n in self.shape):
+            raise BadInput(
+                f"A grid's shape must be three whole numbers from 1 to {MAX_AXIS}, "
+                f"not {self.shape!r}."
+            )
+        matrix = self.matrix
+        if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
+            raise BadInput("A grid's affine must be a 4 x 4 matrix of finite numbers.")
+        if not np.array_equal(matrix[3], [0, 0, 0, 1]):
+            raise BadInput(f"A grid's affine must end in the row 0 0 0 1, not {self.affine[3]!r}.")
+        for axis, (count, size) in enumerate(zip(self.shape, self.voxel_size, strict=True)):
+            if count > 1 and size == 0:
+                raise BadInput(f"A grid's step along index axis {axis} must not be zero.")
+
+    @classmethod
+    def from_array(cls, shape, affine) -> Grid:
+        """Make a grid from any integer sequence and any (4, 4) array."""
+        matrix = np.asarray(affine, dtype=np.float64)
+        if matrix.shape != (4, 4):
+            raise BadInput("A grid's affine must be a 4 x 4 matrix of finite numbers.")
+        return cls(tuple(int(n) for n in shape), tuple(tuple(row) for row in matrix.tolist()))
+
+    @cached_property
+    def matrix(self) -> np.ndarray:
+        """The affine as a (4, 4) float64 array, read-only."""
+        matrix = np.array(self.affine, dtype=np.float64)
+        matrix.flags.writeable = False
+        return matrix
+
+    @property
+    def voxel_size(self) -> tuple[float, float, float]:
+        """Distance in mm between neighbours along each index axis."""
+        return tuple(float(s) for s in np.sqrt((self.matrix[:3, :3] ** 2).sum(axis=0)))
+
+    @property
+    def voxels(self) -> int:
+        """Number of samples."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    def world(self, index) -> np.ndarray:
+        """World coordinates in mm, shape (..., 3), of (fractional) indices of shape (..., 3)."""
+        return np.asarray(index, dtype=np.float64) @ self.matrix[:3, :3].T + self.matrix[:3, 3]
+
+    def corners(self, *, edges: bool) -> np.ndarray:
+        """The 8 corners in mm, shape (8, 3): of voxel edges, or of the outermost voxel centres."""
+        margin = 0.5 if edges else 0.0
+        ends = [(-margin, n - 1 + margin) for n in self.shape]
+        return self.world(list(product(*ends)))
+
+    def scaled(self, factor: float) -> Grid:
+        """The same field of view, ``factor`` times as many samples along each axis.
+
+        The number of samples is rounded to the nearest whole number, at least 1, and the voxel
+        size follows from it, so the outer voxel edges stay exactly where they were. Factor 1
+        returns this very grid.
+        """
+        if not (np.isfinite(factor) and factor > 0):
+            raise BadInput(f"The scale must be a positive number, not {factor}.")
+        shape = [max(1, int(np.floor(n * factor + 0.5))) for n in self.shape]
+        if shape == list(self.shape):
+            return self
+        ratio = np.array(self.shape) / np.array(shape)
+        matrix = self.matrix.copy()
+        matrix[:3, :3] *= ratio
+        # Voxel centres: the first one lies half a new voxel inside the same outer edge.
+        matrix[:3, 3] = self.world((ratio - 1) / 2)
+        return Grid.from_array(shape, matrix)
+
+    def plane(
+        self, name: Literal["axial", "coronal", "sagittal"], millimetres: float, scale: float = 1.0
+    ) -> Grid:
+        """An anatomical plane through this grid's field of view.
+
+        Returns a grid of shape (columns, rows, 1) perpendicular to the plane's world axis at
+        ``millimetres``, covering the world bounding box of this grid, sampled at the finest voxel
+        size of this grid divided by ``scale``. Index 0 runs along the first remaining world axis
+        (R before A before S), index 1 along the second.
+        """
+        if name not in PLANES:
+            raise BadInput(f"The plane must be one of {', '.join(PLANES)}, not {name!r}.")
+        if not (np.isfinite(scale) and scale > 0):
+            raise BadInput(f"The scale must be a positive number, not {scale}.")
+        normal = PLANES[name]
+        corners = self.corners(edges=True)
+        low, high = corners.min(axis=0), corners.max(axis=0)
+        if not low[normal] <= millimetres <= high[normal]:
+            raise BadInput(
+                f"The {name} plane at {millimetres:g} mm lies outside the image, "
+                f"which reaches from {low[normal]:g} to {high[normal]:g} mm."
+            )
+        step = min(s for s in self.voxel_size if s > 0) / scale
+        along = [axis for axis in range(3) if axis != normal]
+        matrix = np.zeros((4, 4))
+        matrix[3, 3] = 1.0
+        shape = [1, 1, 1]
+        for index, axis in enumerate(along):
+            shape[index] = max(1, int(np.floor((high[axis] - low[axis]) / step + 0.5)))
+            size = (high[axis] - low[axis]) / shape[index]
+            matrix[axis, index] = size
+            matrix[axis, 3] = low[axis] + size / 2
+        matrix[normal, 2] = step
+        matrix[normal, 3] = millimetres
+        return Grid.from_array(shape, matrix)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The isotropic map from world mm to network coordinates: ``x = (world - centre) / extent``.
+
+    Parameters
+    ----------
+    centre : tuple of 3 floats
+        World mm that become the network's origin.
+    extent : float
+        World mm that become 1, the same along every axis, positive.
+    """
+
+    centre: tuple[float, float, float]
+    extent: float
+
+    def __post_init__(self):
+        if len(self.centre) != 3 or not np.isfinite(self.centre).all():
+            raise BadInput(f"A frame's centre must be three finite numbers, not {self.centre!r}.")
+        if not (np.isfinite(self.extent) and self.extent > 0):
+            raise BadInput(f"A frame's extent must be a positive number, not {self.extent!r}.")
+
+    @classmethod
+    def around(cls, grids) -> Frame:
+        """The frame in which the voxel edges of all ``grids`` span (-1, 1) on the longest axis."""
+        corners = np.concatenate([grid.corners(edges=True) for grid in grids])
+        low, high = corners.min(axis=0), corners.max(axis=0)
+        return cls(tuple(((low + high) / 2).tolist()), float((high - low).max() / 2))
+
+    def coordinates(self, world) -> np.ndarray:
+        """Network coordinates, float64 (..., 3), of world mm (..., 3)."""
+        return (np.asarray(world, dtype=np.float64) - self.centre) / self.extent
+
+    def affine(self, grid: Grid) -> np.ndarray:
+        """The (3, 4) map from a grid's index to network coordinates: steps, then origin."""
+        affine = grid.matrix[:3] / self.extent
+        affine[:, 3] = (grid.matrix[:3, 3] - self.centre) / self.extent
+        return affine

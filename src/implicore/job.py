@@ -1,0 +1,78 @@
+"""Grid jobs: a sampling grid in the integers of the coordinate generator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from .errors import BadInput
+from .fixed import COORDINATE, GRID_GUARD, round_half_up
+from .grid import Frame, Grid
+
+
+@dataclass(frozen=True)
+class GridJob:
+    """Every voxel of a grid as an origin plus multiples of three step vectors.
+
+    The coordinate of index (i, j, k) is ``(origin + i steps[0] + j steps[1] + k steps[2]) >>
+    GRID_GUARD``, in ``COORDINATE`` units; sums are exact, nothing accumulates. The origin holds
+    the half unit that makes the truncation a rounding. The result lies within ``1/2 + 0.006``
+    units of the exact coordinate for the largest grid, ``1/2 + 0.0001`` for 1,024 samples an axis.
+
+    Parameters
+    ----------
+    shape : tuple of 3 ints
+        Samples along each index axis. Voxels are numbered with the first axis fastest.
+    origin : tuple of 3 ints
+        Coordinates of index (0, 0, 0), with ``COORDINATE.fraction + GRID_GUARD`` fraction bits.
+    steps : tuple of 3 tuples of 3 ints
+        ``steps[a]`` is added when index a grows by one, in the origin's units.
+    """
+
+    shape: tuple[int, int, int]
+    origin: tuple[int, int, int]
+    steps: tuple[tuple[int, int, int], ...]
+
+    @classmethod
+    def of(cls, grid: Grid, frame: Frame) -> GridJob:
+        """The job that samples ``grid``; BadInput if it reaches beyond the coordinate format."""
+        affine = frame.affine(grid) * 2.0 ** (COORDINATE.fraction + GRID_GUARD)
+        limit = 2.0 ** (COORDINATE.bits + GRID_GUARD)
+        spread = np.abs(affine[:, :3]) @ (np.array(grid.shape) - 1) + np.abs(affine[:, 3])
+        if not (spread < limit).all():
+            raise BadInput(cls._too_far(grid, frame))
+        affine[:, :3] *= np.array(grid.shape) > 1  # a single sample needs no step
+        origin = round_half_up(affine[:, 3]) + (1 << (GRID_GUARD - 1))
+        steps = round_half_up(affine[:, :3].T)
+        job = cls(grid.shape, tuple(origin.tolist()), tuple(map(tuple, steps.tolist())))
+        ends = np.array(list(product(*[sorted({0, n - 1}) for n in grid.shape])))
+        if not COORDINATE.holds(job.at(ends)):
+            raise BadInput(cls._too_far(grid, frame))
+        return job
+
+    @staticmethod
+    def _too_far(grid: Grid, frame: Frame) -> str:
+        corners = grid.corners(edges=False)
+        reach = 2 * frame.extent
+        return (
+            f"The grid reaches from {np.round(corners.min(axis=0), 1).tolist()} to "
+            f"{np.round(corners.max(axis=0), 1).tolist()} mm, but the network's coordinates end "
+            f"{reach:g} mm from {np.round(frame.centre, 1).tolist()} mm."
+        )
+
+    @property
+    def voxels(self) -> int:
+        """Number of voxels."""
+        return self.shape[0] * self.shape[1] * self.shape[2]
+
+    def at(self, index) -> np.ndarray:
+        """Coordinates, int64 of shape (..., 3), of indices of shape (..., 3)."""
+        total = np.asarray(index, np.int64) @ np.array(self.steps) + np.array(self.origin)
+        return total >> GRID_GUARD
+
+    def coordinates(self, start: int, stop: int) -> np.ndarray:
+        """Coordinates of the voxels numbered ``start`` to ``stop - 1``, int64 (voxels, 3)."""
+        index = np.unravel_index(np.arange(start, stop), self.shape, order="F")
+        return self.at(np.stack(index, axis=-1))

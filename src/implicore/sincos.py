@@ -1,0 +1,127 @@
+"""Sine and cosine of a phase in turns, as integers: the contents and the reading of the table.
+
+One object serves the golden model, which reads it with numpy, and the hardware, which takes its
+contents as ROMs. Two midpoints make it small. A phase ``p`` of A bits stands for the middle of
+its interval, ``(p + 1/2) / 2**A`` turns, so mirroring a quadrant is a bitwise NOT of the address.
+An output ``u`` of N bits stands for the middle of its interval, ``(2 u + 1) / 2**N - 1``, so
+negating is a bitwise NOT of the output: there is no adder and no special case at 0 or 90 degrees.
+
+From 12 address bits on, one table of a quarter wave is replaced by two smaller ones and an adder
+(the bipartite method, Das Sarma and Matula 1995, in the symmetric form of Schulte and Stine 1999):
+``base`` holds the sine at the middle of short spans, ``slope`` the way from there to each point.
+
+    quarter address r:  | n0 bits | n1 bits | n2 bits |      base  = f(n0, n1)
+                                                             slope = f(n0, n2)
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from .config import require_integer
+from .fixed import round_half_up
+
+BIPARTITE_FROM = 12
+"""Address bits from which the table is split in two."""
+
+GUARD = 2
+"""Fraction bits that the split tables carry, so that their sum errs by less than one unit."""
+
+
+class SineTable:
+    """A sine table of ``2**address_bits`` phases with unsigned outputs of ``output_bits``.
+
+    Parameters
+    ----------
+    address_bits : int
+        A, phases a turn as a power of two, 6 to 14.
+    output_bits : int
+        N, 4 to 16; outputs are unsigned, the midpoint ``2**(N-1) - 1/2`` stands for zero.
+
+    Attributes
+    ----------
+    base : int64 array
+        Below 12 address bits the magnitudes of the quarter wave themselves; from 12 on, sums of
+        ``base`` and ``slope`` are magnitudes with ``GUARD`` fraction bits.
+    slope : int64 array, shape (2**n0, 2**(n2 - 1)), or None
+        Distances from the middle of a span, to be added in its upper half and subtracted, with
+        the position mirrored, in its lower half. None below 12 address bits.
+    """
+
+    def __init__(self, address_bits: int, output_bits: int):
+        require_integer("SineTable", "address_bits", address_bits, 6, 14)
+        require_integer("SineTable", "output_bits", output_bits, 4, 16)
+        self.address_bits = address_bits
+        self.output_bits = output_bits
+        quarter = 1 << (address_bits - 2)
+        amplitude = 1 << (output_bits - 1)
+        if address_bits < BIPARTITE_FROM:
+            sine = np.sin(np.pi / 2 * (np.arange(quarter) + 0.5) / quarter)
+            self.base = np.floor(amplitude * sine).astype(np.int64)
+            self.slope = None
+            return
+        n0, n1, n2 = self.split
+        amplitude <<= GUARD
+        first = (np.arange(1 << (n0 + n1)) << n2) + 0.5
+        last = first + (1 << n2) - 1
+        ends = np.sin(np.pi / 2 * first / quarter) + np.sin(np.pi / 2 * last / quarter)
+        self.base = round_half_up(amplitude * ends / 2)
+        middle = (np.arange(1 << n0) + 0.5) / (1 << n0)
+        steepness = amplitude * np.pi / 2 * np.cos(np.pi / 2 * middle) / quarter
+        distance = np.arange(1 << (n2 - 1)) + 0.5
+        self.slope = round_half_up(steepness[:, None] * distance)
+        # Near the crest the sum could round up to the full amplitude: hold the base back, so that
+        # the hardware needs no saturation.
+        highest = amplitude - 1 - self.slope.max(axis=1).repeat(1 << n1)
+        self.base = np.minimum(self.base, highest)
+
+    @property
+    def split(self) -> tuple[int, int, int]:
+        """The bits n0, n1, n2 of a quarter address; n2 is 0 where the table is not split."""
+        quarter_bits = self.address_bits - 2
+        if self.address_bits < BIPARTITE_FROM:
+            return 0, quarter_bits, 0
+        n0 = (self.output_bits + 2) // 3
+        high = min(quarter_bits - 1, max(n0, self.output_bits - n0))
+        return n0, high - n0, quarter_bits - high
+
+    @property
+    def storage_bits(self) -> int:
+        """Bits that the table or tables hold."""
+        if self.slope is None:
+            return self.base.size * (self.output_bits - 1)
+        base_bits = self.output_bits - 1 + GUARD
+        return self.base.size * base_bits + self.slope.size * self.slope_bits
+
+    @property
+    def slope_bits(self) -> int:
+        """Width of an entry of ``slope``."""
+        return 0 if self.slope is None else int(self.slope.max()).bit_length()
+
+    @cached_property
+    def magnitudes(self) -> np.ndarray:
+        """The quarter wave, int64 of shape (2**(address_bits - 2),), as the hardware reads it."""
+        if self.slope is None:
+            return self.base
+        n0, n1, n2 = self.split
+        address = np.arange(1 << (n0 + n1 + n2))
+        half = 1 << (n2 - 1)
+        upper = (address & half) != 0
+        position = np.where(upper, address, ~address) & (half - 1)
+        distance = self.slope[address >> (n1 + n2), position]
+        total = self.base[address >> n2] + np.where(upper, distance, -distance)
+        return total >> GUARD
+
+    @cached_property
+    def sines(self) -> np.ndarray:
+        """The sine of every phase, int64 of shape (2**address_bits,)."""
+        rising = (1 << (self.output_bits - 1)) + self.magnitudes
+        half_wave = np.concatenate([rising, rising[::-1]])
+        return np.concatenate([half_wave, ~half_wave & ((1 << self.output_bits) - 1)])
+
+    @cached_property
+    def cosines(self) -> np.ndarray:
+        """The cosine of every phase: the sine a quarter turn later."""
+        return np.roll(self.sines, -(1 << (self.address_bits - 2)))

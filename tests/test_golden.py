@@ -1,0 +1,130 @@
+"""The golden model against plain Python integers."""
+
+import numpy as np
+import pytest
+
+from implicore.config import Formats, NetworkShape
+from implicore.errors import BadInput
+from implicore.fixed import COORDINATE, OFFSET_FRACTION, requantize
+from implicore.job import GridJob
+from implicore.model.golden import BLOCK, Renderer, _Stage
+from implicore.program import Layer
+from implicore.random_program import random_program
+from implicore.sincos import SineTable
+
+SHAPES = [
+    NetworkShape(frequencies=3, width=5, depth=1),
+    NetworkShape(frequencies=1, width=1, depth=2),
+    NetworkShape(frequencies=5, width=7, depth=4, skips=(2, 4)),
+    NetworkShape(frequencies=64, width=64, depth=5),
+    NetworkShape(frequencies=128, width=33, depth=3, skips=(3,)),
+]
+FORMATS = ["w8a12", "w8a8", "w4a4m0", "w16a16m15t14", "w8a12m0t6", "w12a16t12", "w5a7m1o8", "w16a4"]
+
+
+def plain(program, point) -> int:
+    """One voxel in Python's own integers, straight from docs/numerics.md."""
+    formats = program.formats
+    bits = formats.table_address_bits
+    table = SineTable(bits, formats.activation_bits)
+    cosines, sines = [], []
+    for row in program.frequencies:
+        turns = sum(int(b) * int(x) for b, x in zip(row, point, strict=True))
+        phase = (turns >> (24 - bits)) % (1 << bits)
+        cosines.append(int(table.cosines[phase]))
+        sines.append(int(table.sines[phase]))
+    features = cosines + sines
+    hidden = []
+    for number, (layer, size) in enumerate(
+        zip(program.layers, program.shape.layers, strict=True), 1
+    ):
+        inputs = (features if size.features else []) + hidden
+        last = number == program.shape.depth
+        top = (1 << (formats.output_bits if last else formats.activation_bits)) - 1
+        hidden = []
+        for n in range(size.outputs):
+            total = sum(int(w) * a for w, a in zip(layer.weights[n], inputs, strict=True))
+            assert -(1 << formats.accumulator_bits - 1) <= total < 1 << formats.accumulator_bits - 1
+            shift = int(layer.shifts[n])
+            total = total * int(layer.multipliers[n]) + (int(layer.offsets[n]) << (shift - 3))
+            hidden.append(min(max(total >> shift, 0), top))
+    return hidden[0]
+
+
+@pytest.mark.parametrize("formats", FORMATS)
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda s: f"L{s.frequencies}w{s.width}d{s.depth}")
+def test_golden_equals_plain_integers(shape, formats):
+    program = random_program(shape, Formats.parse(formats), seed=len(formats))
+    points = np.random.default_rng(1).integers(COORDINATE.low, COORDINATE.high + 1, (12, 3))
+    points[0], points[1] = COORDINATE.low, COORDINATE.high
+    expected = [plain(program, point) for point in points]
+    assert Renderer(program).voxels(points).tolist() == expected
+    assert len(set(expected)) > 1
+
+
+@pytest.mark.parametrize("weights", ["max", "min", "zero"])
+@pytest.mark.parametrize("formats", ["w8a8", "w8a12c40", "w16a16c48m15"])
+def test_extreme_weights(weights, formats):
+    shape = NetworkShape(frequencies=16, width=130, depth=3, skips=(3,))
+    program = random_program(shape, Formats.parse(formats), weights=weights)
+    points = np.random.default_rng(2).integers(COORDINATE.low, COORDINATE.high + 1, (4, 3))
+    expected = [plain(program, point) for point in points]
+    assert Renderer(program).voxels(points).tolist() == expected
+
+
+@pytest.mark.parametrize("inputs", [1, 16, 17, 18, 34, 35, 36, 70])
+@pytest.mark.parametrize("activation_bits", [15, 16])
+def test_sums_at_the_end_of_the_exact_floats(inputs, activation_bits):
+    """Sums just below and above 2**24, where float32 ends, are right to the last bit."""
+    rng = np.random.default_rng(inputs)
+    high = (1 << activation_bits) - 1
+    weights = np.full((64, inputs), 15, np.int16) - rng.integers(0, 2, (64, inputs)).astype(
+        np.int16
+    )
+    activations = high - rng.integers(0, 4, (inputs, 50))
+    sums = weights.astype(np.int64) @ activations
+    constants = (
+        np.ones(64, np.int64),
+        -(sums.mean(axis=1).astype(np.int64)) + 4 * high,
+        np.full(64, OFFSET_FRACTION),
+    )
+    stage = _Stage(Layer(weights, *constants), high, high)
+    expected = requantize(sums, *(vector[:, None] for vector in constants), high)
+    assert (stage(activations.astype(np.float32)) == expected).all()
+    assert len(np.unique(expected)) > 1
+
+
+def test_blocks_join_without_a_seam():
+    program = random_program(NetworkShape(2, 3, 2), Formats(8, 8))
+    renderer = Renderer(program)
+    points = np.random.default_rng(5).integers(-16384, 16384, (BLOCK + 3, 3))
+    one_by_one = [renderer.voxels(points[i : i + 1])[0] for i in (0, BLOCK - 1, BLOCK, BLOCK + 2)]
+    assert renderer.voxels(points)[[0, BLOCK - 1, BLOCK, BLOCK + 2]].tolist() == one_by_one
+    assert renderer.voxels(points[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("scale", [1, 1.7, 2, 0.5])
+def test_grids_points_and_planes_agree(scale):
+    program = random_program(NetworkShape(9, 8, 3), Formats(8, 12))
+    renderer = Renderer(program)
+    grid = program.grid.scaled(scale)
+    volume = renderer.render(grid)
+    assert volume.shape == grid.shape
+    job = GridJob.of(grid, program.frame)
+    index = np.array([0, grid.shape[1] - 1, grid.shape[2] // 2])
+    assert renderer.voxels(job.at(index)[None])[0] == volume[tuple(index)]
+    # A free point differs from the same grid point by the origin's and steps' rounding only.
+    exact = program.frame.coordinates(grid.world(index)) / COORDINATE.step
+    assert np.abs(job.at(index) - exact).max() <= 0.5 + 1e-4
+
+
+def test_points_beyond_the_format_are_refused():
+    renderer = Renderer(random_program(NetworkShape(2, 3, 2), Formats(8, 8)))
+    with pytest.raises(BadInput, match=r"^Points must lie within 2 frame extents .*, not \S+\.$"):
+        renderer.points(np.array([[1e6, 0, 0]]))
+    with pytest.raises(BadInput, match=r"^Points must be finite numbers\.$"):
+        renderer.points(np.array([[np.nan, 0, 0]]))
+    with pytest.raises(BadInput, match=r"^Coordinates must lie from -32768 to 32767, but reach "):
+        renderer.voxels(np.array([[32768, 0, 0]]))
+    with pytest.raises(BadInput, match=r"^Points must have the shape \(points, 3\), not \(3,\)\.$"):
+        renderer.voxels(np.zeros(3, int))
