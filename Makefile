@@ -30,8 +30,8 @@ system-test:
 # setuptools comes first and from the constraints, not from an isolated build's own choice.
 $(INSTALLED): pyproject.toml constraints.txt | system-setup
 	@$(PYTHON) -m pip --version >/dev/null 2>&1 || python3 -m venv --clear $(VENV)
-	$(PYTHON) -m pip install -q -c constraints.txt setuptools
-	$(PYTHON) -m pip install -q -c constraints.txt --no-build-isolation -e '.[train,test]'
+	$(PYTHON) -m pip install -qq -c constraints.txt setuptools
+	$(PYTHON) -m pip install -qq -c constraints.txt --no-build-isolation -e '.[train,test]'
 	@touch $@
 
 lint: setup ## ruff: rules and formatting
