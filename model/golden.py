@@ -165,9 +165,9 @@ class _Stage:
         scale = np.ldexp(layer.multipliers.astype(np.float64), -layer.shifts)
         low, top = layer.accumulator_range(activation_max)
         reach = np.maximum(-low, top).astype(object) * layer.multipliers
-        spread = np.abs(layer.offsets).astype(object) << (layer.shifts - OFFSET_FRACTION).astype(
-            object
-        )
+        spread = np.abs(layer.offsets).astype(object) << (
+            np.maximum(layer.shifts - OFFSET_FRACTION, 0)
+        ).astype(object)
         self.scale = None
         if (reach + spread <= 1 << 53).all():
             self.scale = scale[:, None]

@@ -262,6 +262,11 @@ def _read_series(folder: Path) -> tuple[np.ndarray, np.ndarray]:
             f"{folder} holds {len(series)} DICOM series, and an image must be a single one."
         )
     names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0])
+    # The library leaves out what it cannot read, so a damaged file would be a slice less.
+    known = {Path(name).name for name in names}
+    for file in sorted(folder.iterdir()):
+        if file.name not in {*known, "DICOMDIR"} and _is_dicom(file):
+            raise BadInput(f"{file} is damaged or is not an image of the DICOM series beside it.")
     slices = [_DicomSlice.read(name) for name in names]
     if len(slices) == 1:
         raise BadInput(f"{folder} holds a single DICOM slice, not a volume.")
@@ -280,25 +285,29 @@ def _read_series(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     normal = np.cross(*first.axes)
     slices.sort(key=lambda s: float(normal @ s.position))
     positions = np.array([s.position for s in slices])
+    gaps = np.linalg.norm(np.diff(positions, axis=0), axis=1)
+    if not gaps.all():
+        raise BadInput(
+            f"The DICOM series in {folder} has several slices at the same position, "
+            "and an image must be a single volume."
+        )
     # From the slices' positions and not from the normal: with a tilted gantry they differ.
-    step = (positions[-1] - positions[0]) / (len(slices) - 1)
+    step = (positions[-1] - positions[0]) / len(gaps)
     expected = positions[0] + np.arange(len(slices))[:, None] * step
     off = np.linalg.norm(positions - expected, axis=1).max()
     if off > SLICE_TOLERANCE * np.linalg.norm(step):
-        gaps = np.linalg.norm(np.diff(positions, axis=0), axis=1)
         raise BadInput(
             f"The DICOM series in {folder} has missing or unevenly spaced slices: "
             f"neighbours are {gaps.min():g} to {gaps.max():g} mm apart."
         )
-    if not step.any():
-        raise BadInput(f"The DICOM series in {folder} has all its slices at the same position.")
 
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames([s.name for s in slices])
     if any(s.scaling != first.scaling for s in slices):
         # Else the first slice alone would decide the type, and truncate the others.
         reader.SetOutputPixelType(sitk.sitkFloat64)
-    data = sitk.GetArrayViewFromImage(reader.Execute()).transpose(2, 1, 0)
+    image = reader.Execute()  # owns the voxels that the view shows
+    data = sitk.GetArrayViewFromImage(image).transpose(2, 1, 0)
     if data.dtype.kind == "f":
         data = np.ascontiguousarray(data, dtype=np.float32)
     else:
@@ -308,6 +317,13 @@ def _read_series(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     matrix[:3, :3] = np.stack([*first.axes, step], axis=1) * _LPS_TO_RAS[:, None]
     matrix[:3, 3] = positions[0] * _LPS_TO_RAS
     return data, matrix.astype(np.float32).astype(np.float64)
+
+
+def _is_dicom(file: Path) -> bool:
+    if not file.is_file():
+        return False
+    with open(file, "rb") as stream:
+        return stream.read(132)[128:] == b"DICM"
 
 
 @dataclass(frozen=True)

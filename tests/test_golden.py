@@ -46,8 +46,8 @@ def plain(program, point) -> int:
             total = sum(int(w) * a for w, a in zip(layer.weights[n], inputs, strict=True))
             assert -(1 << formats.accumulator_bits - 1) <= total < 1 << formats.accumulator_bits - 1
             shift = int(layer.shifts[n])
-            total = total * int(layer.multipliers[n]) + (int(layer.offsets[n]) << (shift - 3))
-            hidden.append(min(max(total >> shift, 0), top))
+            total = (total * int(layer.multipliers[n]) * 8 >> shift) + int(layer.offsets[n])
+            hidden.append(min(max(total >> 3, 0), top))
     return hidden[0]
 
 
@@ -63,7 +63,7 @@ def test_golden_equals_plain_integers(shape, formats):
 
 
 @pytest.mark.parametrize("weights", ["max", "min", "zero"])
-@pytest.mark.parametrize("formats", ["w8a8", "w8a12c40", "w16a16c48m15"])
+@pytest.mark.parametrize("formats", ["w8a8", "w8a12c40", "w16a16c44m15"])
 def test_extreme_weights(weights, formats):
     shape = NetworkShape(frequencies=16, width=130, depth=3, skips=(3,))
     program = random_program(shape, Formats.parse(formats), weights=weights)
@@ -85,8 +85,8 @@ def test_sums_at_the_end_of_the_exact_floats(inputs, activation_bits):
     sums = weights.astype(np.int64) @ activations
     constants = (
         np.ones(64, np.int64),
-        -(sums.mean(axis=1).astype(np.int64)) + 4 * high,
-        np.full(64, OFFSET_FRACTION),
+        (high // 2 - sums.mean(axis=1).astype(np.int64)) << OFFSET_FRACTION,
+        np.zeros(64, np.int64),
     )
     stage = _Stage(Layer(weights, *constants), high, high)
     expected = requantize(sums, *(vector[:, None] for vector in constants), high)

@@ -126,13 +126,13 @@ class Formats:
     activation_bits : int
         Features and hidden activations, unsigned, 4 to 16.
     accumulator_bits : int, optional
-        Sums of products, signed; 8 more than a product unless given.
+        Sums of products, signed, at most 44; 8 more than a product unless given.
     multiplier_bits : int
         Rescaling multipliers, unsigned, 0 to 15; with 0 every scale is a power of two.
     table_address_bits : int
         Phases that the sine table tells apart, as a power of two, 6 to 14.
-    output_bits : int
-        Voxels, unsigned, 8 to 16.
+    output_bits : int, optional
+        Voxels, unsigned, 8 to 16; 4 more than an activation unless given.
     """
 
     weight_bits: int
@@ -140,7 +140,7 @@ class Formats:
     accumulator_bits: int | None = None
     multiplier_bits: int = 4
     table_address_bits: int = 10
-    output_bits: int = 16
+    output_bits: int | None = None
 
     def __post_init__(self):
         require_integer("Formats", "weight_bits", self.weight_bits, 4, 16)
@@ -148,9 +148,12 @@ class Formats:
         if self.accumulator_bits is None:
             product = self.weight_bits + self.activation_bits
             object.__setattr__(self, "accumulator_bits", product + 8)
-        require_integer("Formats", "accumulator_bits", self.accumulator_bits, 8, 48)
+        require_integer("Formats", "accumulator_bits", self.accumulator_bits, 8, 44)
         require_integer("Formats", "multiplier_bits", self.multiplier_bits, 0, 15)
         require_integer("Formats", "table_address_bits", self.table_address_bits, 6, 14)
+        if self.output_bits is None:
+            wide = min(max(self.activation_bits + 4, 8), 16)
+            object.__setattr__(self, "output_bits", wide)
         require_integer("Formats", "output_bits", self.output_bits, 8, 16)
 
     @classmethod

@@ -74,7 +74,7 @@ OFFSET_FRACTION = 3
 """Fraction bits of a requantizer's offset: it counts eighths of a unit of the result."""
 
 SHIFT_BITS = 6
-"""Width of a requantizer's shift, which runs from ``OFFSET_FRACTION`` to 63."""
+"""Width of a requantizer's shift, which runs from 0 to 63."""
 
 
 def phase_address(frequencies: np.ndarray, coordinates: np.ndarray, bits: int) -> np.ndarray:
@@ -113,14 +113,14 @@ def requantize(
 ) -> np.ndarray:
     """Rescale sums to integers from 0 to ``high``.
 
-    ``((sum * multiplier >> (shift - OFFSET_FRACTION)) + offset) >> OFFSET_FRACTION``, saturated.
-    This equals ``(sum * multiplier + (offset << (shift - OFFSET_FRACTION))) >> shift``: the offset
-    is added after most of the shift, where it is narrow, and nothing is lost.
+    ``(((sum * multiplier << 3) >> shift) + offset) >> 3``, saturated, where 3 is
+    ``OFFSET_FRACTION``: the offset, in eighths of a unit, is added after the shift, where it is
+    narrow. The two floors are one: for a shift of at least 3 this equals
+    ``(sum * multiplier + (offset << (shift - 3))) >> shift``, and nothing is lost.
 
     The offset carries the bias, the half that turns truncation into rounding, and the correction
     for the features' midpoint. Saturation at 0 is the ReLU of a hidden layer and the darkest
-    voxel of the last one. All arrays int64 and broadcast together; ``shift`` from
-    ``OFFSET_FRACTION`` to 63.
+    voxel of the last one. All arrays int64 and broadcast together.
     """
-    scaled = (sums * multiplier) >> (shift - OFFSET_FRACTION)
+    scaled = ((sums * multiplier) << OFFSET_FRACTION) >> shift
     return np.clip((scaled + offset) >> OFFSET_FRACTION, 0, high)

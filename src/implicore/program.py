@@ -19,7 +19,7 @@ import numpy as np
 from .atomic import atomic_write
 from .config import Formats, NetworkShape
 from .errors import BadInput
-from .fixed import FREQUENCY, OFFSET_FRACTION, SHIFT_BITS, signed_bits
+from .fixed import FREQUENCY, SHIFT_BITS, signed_bits
 from .grid import Frame, Grid
 
 MAGIC = b"INRPROG\0"
@@ -154,7 +154,7 @@ class Program:
             yield f"weights of layer {number}", layer.weights, matrix, -weight, weight - 1
             yield f"multipliers of layer {number}", layer.multipliers, vector, *multiplier
             yield f"offsets of layer {number}", layer.offsets, vector, -offset, offset - 1
-            shifts = (OFFSET_FRACTION, (1 << SHIFT_BITS) - 1)
+            shifts = (0, (1 << SHIFT_BITS) - 1)
             yield f"shifts of layer {number}", layer.shifts, vector, *shifts
 
     @cached_property

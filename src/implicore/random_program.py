@@ -32,7 +32,7 @@ def random_program(
         high = formats.output_max if number == shape.depth else formats.activation_max
         multipliers = rng.integers(1, 1 << max(1, formats.multiplier_bits), size.outputs)
         spread = np.maximum(sums.std(axis=1), 1) * multipliers * 4 / high
-        shifts = np.clip(np.round(np.log2(spread)).astype(int), OFFSET_FRACTION, 63)
+        shifts = np.clip(np.round(np.log2(spread)).astype(int), 0, 63)
         limit = 1 << (formats.offset_bits - 1)
         middle = high * rng.uniform(0.2, 0.6, size.outputs) - sums.mean(axis=1) * np.ldexp(
             multipliers.astype(float), -shifts
