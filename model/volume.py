@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import gzip
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -94,13 +96,15 @@ def load_volume(path) -> Volume:
     if not path.exists():
         raise BadInput(f"{path} does not exist.")
     if path.is_dir():
-        data, matrix = _read_dicom(path)
+        read = _read_dicom
     elif path.name.lower().endswith((".nii", ".nii.gz")):
-        data, matrix = _read_nifti(path)
+        read = _read_nifti
     else:
         raise BadInput(
             f"{path} is neither a NIfTI file (.nii, .nii.gz) nor a folder with a DICOM series."
         )
+    with _quiet_libraries():
+        data, matrix = read(path)
     _refuse_unusable(data, str(path))
     columns = matrix[:3, :3]
     # Columns of unit length, so that the determinant is the same in any unit of length.
@@ -143,6 +147,20 @@ def crop(volume: Volume, region: str) -> Volume:
     return Volume(data, Grid.from_array(data.shape, matrix), volume.name)
 
 
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Keep the libraries' warnings off stderr: what matters of them is checked here."""
+    logger, shown = nib.imageglobals.logger, sitk.ProcessObject.GetGlobalWarningDisplay()
+    disabled = logger.disabled
+    logger.disabled = True
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        yield
+    finally:
+        logger.disabled = disabled
+        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
+
+
 def _refuse_unusable(data: np.ndarray, label: str) -> None:
     if min(data.shape) == 1:
         raise BadInput(
@@ -165,17 +183,15 @@ def _refuse_unusable(data: np.ndarray, label: str) -> None:
 
 def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
     damaged = BadInput(f"{path} is damaged or is not a NIfTI file.")
-    # On damaged files, the library may raise almost anything, and also logs to stderr.
-    with nib.imageglobals.LoggingOutputSuppressor():
-        try:
-            image = nib.load(path)
-            with nib.openers.ImageOpener(path) as file:
-                stored = type(image.header).from_fileobj(file, check=False)
-            shape, dtype, matrix = image.shape, image.get_data_dtype(), image.affine
-        except PermissionError as error:
-            raise BadInput(f"{path} cannot be read: permission denied.") from error
-        except Exception as error:
-            raise damaged from error
+    try:
+        image = nib.load(path)
+        with nib.openers.ImageOpener(path) as file:
+            stored = type(image.header).from_fileobj(file, check=False)
+        shape, dtype, matrix = image.shape, image.get_data_dtype(), image.affine
+    except PermissionError as error:
+        raise BadInput(f"{path} cannot be read: permission denied.") from error
+    except Exception as error:  # the library may raise almost anything on a damaged file
+        raise damaged from error
     if not isinstance(image, nib.Nifti1Image):  # which NIfTI-2 images are, too
         raise damaged
 
@@ -242,21 +258,16 @@ def _integers(data: np.ndarray, stored: np.dtype, slope: int, intercept: int) ->
 
 
 def _read_dicom(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    # The library's warnings go to stderr; what they say is checked here.
-    warnings = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
         return _read_series(folder)
     except RuntimeError as error:
         raise BadInput(f"The DICOM series in {folder} is damaged and cannot be read.") from error
-    finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(warnings)
 
 
 def _read_series(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
     if not series:
-        raise BadInput(f"{folder} holds no DICOM files.")
+        raise BadInput(f"{folder} holds no readable DICOM series.")
     if len(series) > 1:
         raise BadInput(
             f"{folder} holds {len(series)} DICOM series, and an image must be a single one."
@@ -268,13 +279,13 @@ def _read_series(folder: Path) -> tuple[np.ndarray, np.ndarray]:
         if file.name not in {*known, "DICOMDIR"} and _is_dicom(file):
             raise BadInput(f"{file} is damaged or is not an image of the DICOM series beside it.")
     slices = [_DicomSlice.read(name) for name in names]
-    if len(slices) == 1:
-        raise BadInput(f"{folder} holds a single DICOM slice, not a volume.")
     first = slices[0]
     if any(s.size != first.size or s.size[2] != 1 or s.components != 1 for s in slices):
         raise BadInput(
             f"The DICOM series in {folder} must be of grey slices of the same size, one per file."
         )
+    if len(slices) == 1:
+        raise BadInput(f"{folder} holds a single DICOM slice, not a volume.")
     if any(s.position is None for s in slices):
         raise BadInput(f"The DICOM series in {folder} has slices without a position.")
     if not all(np.allclose(s.axes, first.axes, rtol=0, atol=1e-4) for s in slices):
@@ -425,22 +436,26 @@ def save_volume(path, data: np.ndarray, grid: Grid, *, exact: bool) -> None:
 
 
 def _nifti_image(data: np.ndarray, grid: Grid, exact: bool) -> nib.Nifti1Image:
-    matrix = grid.matrix
-    code = 2  # NIFTI_XFORM_ALIGNED_ANAT: in the same coordinates as another image, the source
-    image = nib.Nifti1Image(data, matrix, dtype=data.dtype)
-    image.set_sform(matrix, code)
-    image.set_qform(matrix, code)
-    sform_exact = np.array_equal(image.get_sform(), matrix)
-    qform_exact = np.array_equal(image.get_qform(), matrix)
-    if qform_exact and not sform_exact:
+    image = _with_forms(nib.Nifti1Image, data, grid)
+    if np.array_equal(image.get_sform(), grid.matrix):
+        return image
+    if np.array_equal(image.get_qform(), grid.matrix):
         image.set_sform(None, 0)
-    elif exact and not sform_exact:
-        image = nib.Nifti2Image(data, matrix, dtype=data.dtype)
-        image.set_sform(matrix, code)
-        image.set_qform(matrix, code)
-    if not np.allclose(image.get_qform(), matrix, rtol=0, atol=1e-3):
-        image.set_qform(None, 0)  # a sheared grid: only the sform can describe it
+        return image
+    return _with_forms(nib.Nifti2Image, data, grid) if exact else image
+
+
+def _with_forms(kind, data: np.ndarray, grid: Grid) -> nib.Nifti1Image:
+    """An image with both an sform and, where it can describe the grid, a qform."""
+    code = 2  # NIFTI_XFORM_ALIGNED_ANAT: in the coordinates of another image, the source
+    image = kind(data, None, dtype=data.dtype)
     image.header.set_xyzt_units("mm")
+    image.header.set_zooms([size or 1.0 for size in grid.voxel_size])
+    image.set_sform(grid.matrix, code)
+    if all(grid.voxel_size):
+        image.set_qform(grid.matrix, code)
+    if not np.allclose(image.get_qform(), grid.matrix, rtol=0, atol=1e-3):
+        image.set_qform(None, 0)  # sheared, or a single layer of no thickness
     return image
 
 
