@@ -1,0 +1,205 @@
+"""The model file: a trained network with everything needed to render or compile it.
+
+The file is safetensors: float32 weights, int16 frequencies and one JSON text. It holds no code,
+so it is safe to load from a stranger, and reading it needs numpy alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from implicore.atomic import atomic_write
+from implicore.config import NetworkShape
+from implicore.errors import BadInput
+from implicore.fixed import FREQUENCY
+from implicore.grid import Frame, Grid
+
+VERSION = 1
+_KEY = "implicore"
+
+
+@dataclass(frozen=True)
+class Intensity:
+    """What the network's 0 and 1 mean: ``low`` and ``high`` in the unit of the image.
+
+    ``dtype`` is the numpy name of the image's type, such as ``uint8``.
+    """
+
+    low: float
+    high: float
+    dtype: str
+
+    def __post_init__(self):
+        if not (np.isfinite([self.low, self.high]).all() and self.low < self.high):
+            raise BadInput(f"An intensity range must increase, not run {self.low} to {self.high}.")
+        if np.dtype(self.dtype).kind not in "iuf":
+            raise BadInput(f"An intensity type must be a number's, not {self.dtype!r}.")
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained network and the image it stands for.
+
+    Parameters
+    ----------
+    shape : NetworkShape
+    sigma : float
+        The standard deviation B was drawn with, in turns per unit of network coordinate.
+    frequencies : int64 array, shape (L, 3)
+        B, in units of ``implicore.fixed.FREQUENCY``.
+    weights : tuple of float32 arrays, shape (outputs, inputs)
+        One per layer; the inputs are features first, then hidden activations.
+    biases : tuple of float32 arrays, shape (outputs,)
+    frame : Frame
+        World to network coordinates.
+    grids : tuple of Grid
+        Where the voxels of the images were; the first is the one to render by default.
+    intensity : Intensity
+        The network's output t stands for ``low + t * (high - low)``.
+    images : tuple of dicts
+        Per image ``name``, ``sha256`` of type, shape, affine and voxels, and what else the caller
+        of the training recorded, such as ``path`` and ``crop``.
+    training : dict
+        How it was trained and how well: ``psnr_db``, ``steps``, ``seconds``, ``seed``, ...
+    """
+
+    shape: NetworkShape
+    sigma: float
+    frequencies: np.ndarray
+    weights: tuple[np.ndarray, ...]
+    biases: tuple[np.ndarray, ...]
+    frame: Frame
+    grids: tuple[Grid, ...]
+    intensity: Intensity
+    images: tuple[dict, ...]
+    training: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.frequencies.shape != (self.shape.frequencies, 3):
+            raise BadInput("A model's frequencies do not have the shape of its network.")
+        if not FREQUENCY.holds(self.frequencies):
+            raise BadInput("A model's frequencies are beyond their number format.")
+        expected = [
+            ((layer.outputs, layer.inputs), (layer.outputs,)) for layer in self.shape.layers
+        ]
+        if [(w.shape, b.shape) for w, b in zip(self.weights, self.biases)] != expected:  # noqa: B905
+            raise BadInput("A model's weights do not have the shape of its network.")
+        if not all(np.isfinite(array).all() for array in (*self.weights, *self.biases)):
+            raise BadInput("A model's weights must be finite numbers.")
+        if not self.grids:
+            raise BadInput("A model must have the grid of at least one image.")
+
+    @property
+    def bits_per_voxel(self) -> float:
+        """Size of the float32 weights over the voxels of all images."""
+        return 32 * self.shape.parameters / sum(grid.voxels for grid in self.grids)
+
+    def save(self, path) -> None:
+        """Write the model file, whole or not at all. The same model makes the same bytes."""
+        tensors = {"frequencies": self.frequencies.astype(np.int16)}
+        for number, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True), 1):
+            tensors[f"layer{number:02}.weight"] = weight
+            tensors[f"layer{number:02}.bias"] = bias
+        header = {
+            "kind": "model",
+            "shape": asdict(self.shape),
+            "sigma": self.sigma,
+            "frame": asdict(self.frame),
+            "grids": [asdict(grid) for grid in self.grids],
+            "intensity": asdict(self.intensity),
+            "images": list(self.images),
+            "training": self.training,
+        }
+        write_tensors(path, tensors, header)
+
+    @classmethod
+    def load(cls, path) -> Model:
+        """Read a model file. What is not one, or is damaged, raises BadInput."""
+        tensors, header = read_tensors(path, kind="model")
+        try:
+            shape = dict(header["shape"])
+            shape["skips"] = tuple(shape["skips"])
+            shape = NetworkShape(**shape)
+            layers = [f"layer{number:02}" for number in range(1, shape.depth + 1)]
+            return cls(
+                shape=shape,
+                sigma=float(header["sigma"]),
+                frequencies=tensors["frequencies"].astype(np.int64),
+                weights=tuple(tensors[f"{layer}.weight"].astype(np.float32) for layer in layers),
+                biases=tuple(tensors[f"{layer}.bias"].astype(np.float32) for layer in layers),
+                frame=Frame(tuple(header["frame"]["centre"]), header["frame"]["extent"]),
+                grids=tuple(Grid.from_array(g["shape"], g["affine"]) for g in header["grids"]),
+                intensity=Intensity(**header["intensity"]),
+                images=tuple(header["images"]),
+                training=dict(header["training"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadInput(f"{path} is a damaged model file.") from error
+
+
+def image_digest(volume) -> str:
+    """Return the SHA-256 of a volume's type, shape, affine and voxels, in hexadecimal."""
+    data = np.ascontiguousarray(volume.data)
+    digest = hashlib.sha256(f"{data.dtype.name} {data.shape}".encode())
+    digest.update(volume.grid.matrix.astype("<f8").tobytes())
+    digest.update(data.astype(data.dtype.newbyteorder("<"), copy=False).tobytes())
+    return digest.hexdigest()
+
+
+def write_tensors(path, tensors: dict[str, np.ndarray], header: dict) -> None:
+    """Write named arrays and a JSON header with a digest over both, whole or not at all."""
+    tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    header = {"version": VERSION, **header}
+    text = json.dumps(header, sort_keys=True, allow_nan=False)
+    # One key only: safetensors writes several in a random order.
+    text = json.dumps({"digest": _digest(text, tensors), "header": text})
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(safetensors.numpy.save(tensors, {_KEY: text}))
+
+
+def read_tensors(path, kind: str) -> tuple[dict[str, np.ndarray], dict]:
+    """Read what ``write_tensors`` wrote, of the given ``kind``; raise BadInput otherwise."""
+    path = Path(path)
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            metadata = (file.metadata() or {}).get(_KEY)
+            if metadata is None:
+                raise BadInput(f"{path} is not a {kind} file of implicore.")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        envelope = json.loads(metadata)
+        header = json.loads(envelope["header"])
+        intact = envelope["digest"] == _digest(envelope["header"], tensors)
+    except BadInput:
+        raise
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower().rstrip(".")
+        raise BadInput(f"{path} cannot be read: {reason}.") from error
+    except safetensors.SafetensorError as error:
+        raise BadInput(f"{path} is not a {kind} file of implicore, or it is damaged.") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadInput(f"{path} is a damaged {kind} file.") from error
+    if not intact:
+        raise BadInput(f"{path} is a damaged {kind} file.")
+    if header.get("kind") != kind:
+        raise BadInput(f"{path} is not a {kind} file of implicore.")
+    if header.get("version") != VERSION:
+        raise BadInput(
+            f"{path} is of version {header.get('version')}; this program reads version {VERSION}."
+        )
+    return tensors, header
+
+
+def _digest(text: str, tensors: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        array = tensors[name]
+        digest.update(f"{name} {array.dtype.name} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,128 @@
+"""Training samples: every voxel of one or more images, in the world they share."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+
+from implicore.errors import BadInput
+from implicore.grid import Frame
+
+from .checkpoint import Intensity
+from .volume import Volume
+
+PROFILES = ("point", "slice")
+
+SLICE_POINTS = 4
+"""Points that stand for one thick slice, each drawn anew from its own quarter of the thickness."""
+
+THICK = 1.5
+"""A scan has a thick axis if its voxels are this many times longer along it than along another."""
+
+
+class Samples:
+    """The voxels of images of one subject: where they are and what they hold.
+
+    The images share one frame, around all of them, and one intensity scale, from the lowest of
+    their low ends to the highest of their high ends: they are taken to be in the same unit.
+
+    Parameters
+    ----------
+    volumes : list of Volume
+    profile : 'point' or 'slice'
+        A voxel is the image at its centre, or the mean over its thickness (a box profile) if its
+        scan has thick slices.
+    device : torch.device
+    """
+
+    def __init__(
+        self,
+        volumes: list[Volume],
+        profile: Literal["point", "slice"] = "point",
+        device: torch.device | str = "cpu",
+    ):
+        if not volumes:
+            raise BadInput("There must be at least one image to fit.")
+        if profile not in PROFILES:
+            raise BadInput(f"The profile must be one of {', '.join(PROFILES)}, not {profile!r}.")
+        self.grids = tuple(volume.grid for volume in volumes)
+        self.frame = Frame.around(self.grids)
+        ranges = [volume.intensity_range for volume in volumes]
+        low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+        dtype = np.result_type(*(volume.dtype for volume in volumes))
+        self.intensity = Intensity(low, high, dtype.name)
+        scaled = [(volume.data.ravel() - low) / (high - low) for volume in volumes]
+        self.targets = torch.from_numpy(np.concatenate(scaled).astype(np.float32)).to(device)
+
+        thick = [_thick_axis(grid) if profile == "slice" else None for grid in self.grids]
+        self.points = SLICE_POINTS if any(axis is not None for axis in thick) else 1
+        affines = torch.tensor(np.stack([self.frame.affine(grid) for grid in self.grids]))
+        thickness = torch.zeros(len(self.grids), 3, dtype=affines.dtype)
+        for number, axis in enumerate(thick):
+            if axis is not None:
+                thickness[number] = affines[number, :, axis]
+        self._affines, self._thickness = affines.to(device), thickness.to(device)  # (V,3,4) (V,3)
+        self._shapes = torch.tensor([grid.shape for grid in self.grids], device=device)  # (V, 3)
+        voxels = torch.tensor([grid.voxels for grid in self.grids], device=device)
+        self._ends = voxels.cumsum(0)  # (V,)
+        self._starts = self._ends - voxels
+
+    def __len__(self) -> int:
+        """Voxels of all images."""
+        return len(self.targets)
+
+    def coordinates(
+        self, index: torch.Tensor, rng: np.random.Generator | None = None
+    ) -> torch.Tensor:
+        """Network coordinates, float32 (n * points, 3), of the voxels ``index``, int64 (n,).
+
+        The ``points`` of a voxel follow one another. They are drawn from the strata of its
+        thickness, or are their middles without an ``rng``.
+        """
+        number = torch.bucketize(index, self._ends, right=True)
+        shape = self._shapes[number]
+        rest = index - self._starts[number]
+        k, rest = rest % shape[:, 2], rest // shape[:, 2]
+        j, i = rest % shape[:, 1], rest // shape[:, 1]
+        affine = self._affines[number]  # (n, 3, 4)
+        x = affine[:, :, 3] + sum(
+            affine[:, :, axis] * c[:, None] for axis, c in enumerate((i, j, k))
+        )
+        if self.points > 1:
+            strata = torch.arange(self.points, device=x.device)
+            size = (len(index), self.points)
+            within = torch.from_numpy(rng.random(size) if rng else np.full(size, 0.5)).to(x)
+            place = (strata + within) / self.points - 0.5  # (n, points), -1/2 to 1/2
+            x = (x[:, None] + place[:, :, None] * self._thickness[number][:, None]).reshape(-1, 3)
+        return x.float()
+
+
+class Batches:
+    """Batches of voxel numbers without replacement, a new random order every epoch.
+
+    What a step draws depends on the seed and its number alone, so that a resumed training needs
+    nothing else to go on exactly.
+    """
+
+    def __init__(self, samples: int, size: int, seed: int):
+        self.samples, self.size, self.seed = samples, min(size, samples), seed
+        self._epoch, self._order = None, None
+
+    def __getitem__(self, step: int) -> torch.Tensor:
+        """Voxel numbers, int64 (size,), of a step counted from 0."""
+        epoch, place = divmod(step, self.samples // self.size)
+        if epoch != self._epoch:
+            order = np.random.default_rng((self.seed, 1, epoch)).permutation(self.samples)
+            self._epoch, self._order = epoch, torch.from_numpy(order)
+        return self._order[place * self.size : (place + 1) * self.size]
+
+    def rng(self, step: int) -> np.random.Generator:
+        """What else a step draws."""
+        return np.random.default_rng((self.seed, 2, step))
+
+
+def _thick_axis(grid) -> int | None:
+    size = np.array(grid.voxel_size)
+    return int(size.argmax()) if size.max() >= THICK * size.min() else None
