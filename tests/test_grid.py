@@ -70,7 +70,7 @@ def test_longest_axis():
     assert oblique((MAX_AXIS, 1, 1)).shape[0] == MAX_AXIS
     with pytest.raises(
         BadInput,
-        match=r"^A grid's shape must be three whole numbers from 1 to 65536, not \(65537, 1, 1\)\.$",
+        match=r"^A grid's shape must be three whole numbers from 1 to 65536, not \(65537, .*\)\.$",
     ):
         oblique((MAX_AXIS + 1, 1, 1))
 
