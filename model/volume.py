@@ -260,8 +260,10 @@ def _integers(data: np.ndarray, stored: np.dtype, slope: int, intercept: int) ->
 def _read_dicom(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         return _read_series(folder)
-    except RuntimeError as error:
-        raise BadInput(f"The DICOM series in {folder} is damaged and cannot be read.") from error
+    except BadInput:
+        raise
+    except Exception as error:  # the library raises RuntimeError, a malformed number ValueError
+        raise BadInput(f"The DICOM series in {folder} is damaged or cannot be read.") from error
 
 
 def _read_series(folder: Path) -> tuple[np.ndarray, np.ndarray]:
