@@ -155,7 +155,7 @@ def image_digest(volume) -> str:
 
 def write_tensors(path, tensors: dict[str, np.ndarray], header: dict) -> None:
     """Write named arrays and a JSON header with a digest over both, whole or not at all."""
-    tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    tensors = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     header = {"version": VERSION, **header}
     text = json.dumps(header, sort_keys=True, allow_nan=False)
     # One key only: safetensors writes several in a random order.
@@ -168,6 +168,7 @@ def read_tensors(path, kind: str) -> tuple[dict[str, np.ndarray], dict]:
     """Read what ``write_tensors`` wrote, of the given ``kind``; raise BadInput otherwise."""
     path = Path(path)
     try:
+        path.open("rb").close()  # the library's own messages for a missing file are not a sentence
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata = (file.metadata() or {}).get(_KEY)
             if metadata is None:

@@ -1,0 +1,313 @@
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from implicore.config import NetworkShape
+from implicore.errors import BadInput
+from implicore.grid import Grid
+from implicore.model import train
+from implicore.model.checkpoint import Model
+from implicore.model.network import reconstruct
+from implicore.model.train import (
+    Budget,
+    Optimizer,
+    choose_device,
+    fit,
+    learning_rate,
+    orthogonalize,
+)
+from implicore.model.volume import Volume
+
+SHAPE = NetworkShape(frequencies=16, width=16, depth=4, skips=(3,))
+
+
+def blobs(shape=(16, 18, 20), affine=None, dtype=np.uint8) -> Volume:
+    """A smooth picture, the same in the world whatever the grid."""
+    grid = Grid.from_array(shape, np.eye(4) if affine is None else affine)
+    x, y, z = np.moveaxis(grid.world(np.stack(np.indices(shape), -1)), -1, 0)
+    data = 120 + 60 * np.sin(x / 3) * np.cos(y / 4) + 40 * np.cos(z / 5)
+    return Volume(data.astype(dtype), grid, "blobs")
+
+
+def fit_blobs(**options) -> Model:
+    options = {"steps": 60, "sigma": 1.0, "quiet": True, **options}
+    return fit([blobs()], SHAPE, **options)
+
+
+def same_network(a: Model, b: Model) -> bool:
+    arrays = ((m.frequencies, *m.weights, *m.biases) for m in (a, b))
+    return all(np.array_equal(x, y) for x, y in zip(*arrays, strict=True))
+
+
+def test_an_image_is_learnt_and_the_stated_psnr_is_that_of_its_rendering():
+    model = fit_blobs(steps=400)
+    volume = blobs()
+    error = reconstruct(model, volume.grid) - volume.data
+    psnr = 20 * np.log10(255 / np.sqrt((error.astype(np.float64) ** 2).mean()))
+    assert psnr > 36
+    assert model.training["psnr_db"] == pytest.approx(psnr, abs=1e-3)
+    assert model.training["ssim"] > 0.9
+    assert model.training["steps"] == 400
+    assert model.images[0]["name"] == "blobs"
+
+
+def test_intensities_come_back_in_their_unit():
+    volume = blobs(dtype=np.int16)
+    volume = Volume(volume.data * np.int16(10) - np.int16(1500), volume.grid, "ct")
+    model = fit([volume], SHAPE, steps=300, sigma=1.0, quiet=True)
+    assert (model.intensity.low, model.intensity.high) == volume.intensity_range
+    assert np.abs(reconstruct(model, volume.grid) - volume.data).mean() < 60
+
+
+def test_the_same_steps_make_the_same_bytes(tmp_path):
+    # Seconds are the one thing that may differ: two runs are never equally fast.
+    options = {"clock": lambda: 0.0}
+    fit_blobs(output=tmp_path / "a", **options)
+    fit_blobs(output=tmp_path / "b", **options)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    fit_blobs(output=tmp_path / "c", seed=1, **options)
+    assert (tmp_path / "a").read_bytes() != (tmp_path / "c").read_bytes()
+
+
+def test_the_probe_is_repeatable_and_finds_a_good_sigma():
+    a, b = (fit_blobs(sigma=None) for _ in range(2))
+    assert same_network(a, b)
+    assert a.sigma in train.SIGMAS
+    assert a.training["sigma_given"] is False
+
+
+def test_a_budget_of_seconds_is_kept():
+    started = time.perf_counter()
+    model = fit_blobs(steps=None, seconds=1.0)
+    assert 1.0 <= model.training["seconds"] < 1.5
+    assert time.perf_counter() - started < 4
+    assert model.training["steps"] > 20
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_both_precisions_learn(monkeypatch, bf16):
+    monkeypatch.setattr(train, "bf16_helps", lambda device: bf16)
+    model = fit_blobs(steps=200)
+    assert model.training["bf16"] is bf16
+    assert model.training["psnr_db"] > 27
+    assert all(weight.dtype == np.float32 for weight in model.weights)
+
+
+def test_thick_scans_are_fitted_together_in_the_world():
+    affines = [np.diag([4.0, 1, 1, 1]), np.diag([1.0, 4, 1, 1])]
+    shapes = [(4, 16, 16), (16, 4, 16)]
+    scans = [blobs(s, a, np.float32) for s, a in zip(shapes, affines, strict=True)]
+    whole = blobs((13, 13, 16), None, np.float32)
+    for profile in ("point", "slice"):
+        model = fit(scans, SHAPE, steps=300, sigma=0.7, profile=profile, quiet=True)
+        assert len(model.grids) == 2
+        error = reconstruct(model, whole.grid) - whole.data
+        assert np.sqrt((error**2).mean()) < 12
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {folder!r})
+from test_train import fit_blobs
+from implicore.model import train
+train.SAVE_SECONDS = 0.2
+fit_blobs(steps={steps}, output={output!r}, resume=True, clock=lambda: 0.0)
+"""
+
+
+def test_a_killed_training_goes_on_to_the_same_bytes(tmp_path):
+    steps, output = 1500, tmp_path / "killed"
+    script = SCRIPT.format(folder=os.path.dirname(__file__), steps=steps, output=str(output))
+    part = tmp_path / "killed.part"
+    kills = 0
+    for _ in range(2):
+        before = part.read_bytes() if part.exists() else None
+        process = subprocess.Popen([sys.executable, "-c", script])
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            if part.exists() and part.read_bytes() != before:
+                process.send_signal(signal.SIGKILL)
+                break
+            time.sleep(0.01)
+        kills += process.wait() == -signal.SIGKILL
+    assert kills and not output.exists(), "the training was over before it could be killed"
+    fit_blobs(steps=steps, output=output, resume=True, clock=lambda: 0.0)
+    assert not part.exists()
+    fit_blobs(steps=steps, output=tmp_path / "whole", clock=lambda: 0.0)
+    assert output.read_bytes() == (tmp_path / "whole").read_bytes()
+
+
+def interrupt(monkeypatch, output, after=40, **options):
+    """Leave the checkpoint of a training that broke off."""
+
+    class Break(Exception):
+        pass
+
+    def advance(self, rate, _advance=train.Trainer.advance):
+        if self.step >= after:
+            raise Break
+        return _advance(self, rate)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.Trainer, "advance", advance)
+        patch.setattr(train, "SAVE_SECONDS", 0.0)
+        with pytest.raises(Break):
+            fit_blobs(output=output, **options)
+
+
+def test_the_clock_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    ticks = iter(range(100_000))
+    options = {"steps": None, "seconds": 1000, "clock": lambda: float(next(ticks))}
+    interrupt(monkeypatch, tmp_path / "m", **options)
+    model = fit_blobs(output=tmp_path / "m", resume=True, **options)
+    again = fit_blobs(**options)
+    assert abs(model.training["steps"] - again.training["steps"]) < 50
+
+
+def test_an_unfinished_training_is_not_lost(tmp_path, monkeypatch):
+    interrupt(monkeypatch, tmp_path / "m")
+    before = (tmp_path / "m.part").read_bytes()
+    with pytest.raises(
+        BadInput,
+        match=r"^.*/m\.part holds an unfinished training: go on with --resume, or delete it to "
+        r"begin anew\.$",
+    ):
+        fit_blobs(output=tmp_path / "m")
+    assert (tmp_path / "m.part").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 1}, {"steps": 61}, {"sigma": 1.5}, {"profile": "slice"}]
+)
+def test_resume_with_other_settings_is_refused(tmp_path, monkeypatch, change):
+    interrupt(monkeypatch, tmp_path / "m")
+    (name,) = change
+    with pytest.raises(
+        BadInput,
+        match=rf"^.*/m\.part was trained with other {name} \(.*, not .*\): resume with the same, "
+        r"or delete it to begin anew\.$",
+    ):
+        fit_blobs(output=tmp_path / "m", resume=True, **change)
+
+
+def test_resume_with_another_image_is_refused(tmp_path, monkeypatch):
+    interrupt(monkeypatch, tmp_path / "m")
+    with pytest.raises(BadInput, match=r"^.*/m\.part was trained with other images "):
+        fit([blobs((16, 16, 16))], SHAPE, steps=60, sigma=1.0, output=tmp_path / "m", resume=True)
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    (tmp_path / "m.part").write_bytes(b"nothing")
+    with pytest.raises(BadInput, match=r"^.*/m\.part is not a checkpoint file of implicore, or "):
+        fit_blobs(output=tmp_path / "m", resume=True)
+
+
+def test_resume_without_a_checkpoint_begins(tmp_path):
+    assert same_network(fit_blobs(output=tmp_path / "m", resume=True), fit_blobs())
+
+
+def test_training_goes_on_after_it_diverged(monkeypatch):
+    def advance(self, rate, _advance=train.Trainer.advance):
+        loss = _advance(self, rate)
+        if rate > 0.4 and self.step > 30:  # ruined at the full rate only
+            for parameter in self.network.parameters():
+                parameter.data.fill_(float("nan"))
+            loss = loss * float("nan")
+        return loss
+
+    monkeypatch.setattr(train.Trainer, "advance", advance)
+    model = fit_blobs(steps=200)
+    assert model.training["psnr_db"] > 17
+
+
+def test_training_that_always_diverges_says_so(monkeypatch):
+    nan = torch.tensor(float("nan"))
+
+    def advance(self, rate):
+        self.step += 1
+        return nan
+
+    monkeypatch.setattr(train.Trainer, "advance", advance)
+    with pytest.raises(BadInput, match=r"^The training diverges, whatever the learning rate\.$"):
+        fit_blobs()
+
+
+def test_orthogonalize_brings_singular_values_near_one():
+    rng = np.random.default_rng(0)
+    for shape in ((3, 16, 16), (2, 16, 40), (2, 40, 16)):
+        matrices = torch.from_numpy(rng.normal(size=shape)).float()
+        values = torch.linalg.svdvals(orthogonalize(matrices * 1e-6).float())
+        assert float(values.min()) > 0.3 and float(values.max()) < 1.3
+    assert orthogonalize(torch.zeros(1, 4, 4)).isfinite().all()
+
+
+def test_every_parameter_is_trained_by_exactly_one_method():
+    network = train.FourierNetwork(NetworkShape(8, 8, 6, (3, 5)), 1.0)
+    optimizer = Optimizer(network)
+    muon = [id(weight) for group in optimizer.groups for weight in group]
+    adam = [id(p) for group in optimizer.adam.param_groups for p in group["params"]]
+    assert sorted(muon + adam) == sorted(id(p) for p in network.parameters())
+    assert len(muon) == 4
+    before = [p.detach().clone() for p in network.parameters()]
+    for parameter in network.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step(1.0)
+    assert all(not torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
+
+
+def test_learning_rate_warms_up_and_falls_to_nothing():
+    rates = [learning_rate(spent) for spent in np.linspace(0, 1, 1001)]
+    assert 0 < rates[0] < 0.02
+    assert max(rates) > 0.99
+    peak = rates.index(max(rates))
+    assert peak <= 20
+    assert all(a >= b for a, b in zip(rates[peak:], rates[peak + 1 :], strict=False))
+    assert rates[-1] < 1e-3
+
+
+def test_progress_goes_to_stderr_unless_quiet(capsys):
+    fit_blobs(quiet=False)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.search(r"fit +\d+%\|.*\| \d\d:\d\d<.*, \d+\.\d\d dB, \d+k voxels/s", err)
+    fit_blobs(quiet=True)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": None}, r"^Give either the seconds or the steps to train, and not both\.$"),
+        ({"seconds": 3}, r"^Give either the seconds or the steps to train, and not both\.$"),
+        ({"steps": 0}, r"^The steps must be a positive whole number, not 0\.$"),
+        ({"steps": None, "seconds": -1.0}, r"^The seconds must be a positive number, not -1\.0\.$"),
+        ({"steps": None, "seconds": float("nan")}, r"^The seconds must be a positive number, not "),
+        ({"sigma": 0.0}, r"^Sigma must be a positive number up to 32, not 0\.0\.$"),
+        ({"sigma": float("nan")}, r"^Sigma must be a positive number up to 32, not nan\.$"),
+        ({"seed": -1}, r"^The seed must be a whole number from 0, not -1\.$"),
+        ({"device": "abacus"}, r"^The device 'abacus' is not available: use auto or cpu\.$"),
+        ({"profile": "box"}, r"^The profile must be one of point, slice, not 'box'\.$"),
+    ],
+)
+def test_fit_wrong_options(options, message):
+    with pytest.raises(BadInput, match=message):
+        fit_blobs(**options)
+
+
+def test_devices():
+    assert choose_device("cpu").type == "cpu"
+    assert choose_device("auto").type in ("cpu", "cuda")
+
+
+def test_a_probe_is_a_small_part_of_the_budget():
+    for budget in (Budget(seconds=60.0), Budget(seconds=1e6)):
+        assert len(train.SIGMAS) * budget.probe().seconds <= 0.1 * budget.seconds
+        assert len(train.SIGMAS) * budget.probe().seconds <= 8
+    assert len(train.SIGMAS) * Budget(steps=1000).probe().steps <= 100
