@@ -291,7 +291,7 @@ def test_dicom_refusals(tmp_path):
     folder = write_dicom(tmp_path / "number", voxels())
     for file in folder.iterdir():
         raw = file.read_bytes()
-        start = raw.index(b"\x20\x00\x32\x00DS") + 8  # the value of Image Position (Patient)
+        start = raw.index(b"\x20\x00\x32\x00") + 8  # the value of Image Position (Patient)
         file.write_bytes(raw[:start] + b"?" + raw[start + 1 :])
     assert refused(folder) == "The DICOM series in IMAGE is damaged or cannot be read."
 
