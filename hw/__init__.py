@@ -1,0 +1,1 @@
+"""The accelerator in Amaranth: every component, and the Verilog written from it."""

@@ -1,0 +1,287 @@
+"""Fourier feature mapping: points to cosines and sines of their phases."""
+
+from amaranth import Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from implicore.config import Formats, require_integer
+from implicore.fixed import COORDINATE, FREQUENCY, PHASE_FRACTION
+from implicore.machine import mapper_latency
+
+from .coordinates import POINT
+from .memory import address_bits, delayed
+from .sincos import SinCosTable
+
+
+class FourierLane(wiring.Component):
+    """One multiply-accumulate and one table: a frequency in three cycles, one an axis.
+
+    The products are taken in two halves, so that the multipliers are no slower than the array's.
+
+    Latency: ``latency`` cycles from the element of B of the last axis to the cosine, one more to
+    the sine. Throughput: a frequency in three cycles.
+
+    Parameters
+    ----------
+    formats : Formats
+
+    Attributes
+    ----------
+    load : In(1)
+        Take ``point``.
+    point : In
+        x, y and z.
+    element : In(signed(16))
+        Elements of B in the order x, y, z of each frequency.
+    turn : In(1)
+        High with each element, so that the next one meets the next coordinate.
+    first : In(1)
+        The element is that of x.
+    done : In(1)
+        High ``DONE`` cycles after the element of z: the phase is complete. Cosine and sine are
+        looked up in the two cycles after it.
+    feature : Out(activation_bits)
+    """
+
+    DONE = 4
+
+    def __init__(self, formats: Formats):
+        self.formats = formats
+        super().__init__(
+            {
+                "load": In(1),
+                "point": In(POINT["xyz"].shape),
+                "element": In(signed(FREQUENCY.bits)),
+                "turn": In(1),
+                "first": In(1),
+                "done": In(1),
+                "feature": Out(formats.activation_bits),
+            }
+        )
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the last element to the cosine."""
+        table = SinCosTable(self.formats.table_address_bits, self.formats.activation_bits)
+        return self.DONE + 1 + table.latency
+
+    def elaborate(self, platform):
+        """Amaranth's hook."""
+        m = Module()
+        formats = self.formats
+        m.submodules.table = table = SinCosTable(
+            formats.table_address_bits, formats.activation_bits
+        )
+        turning = Signal(POINT["xyz"].shape, reset_less=True)
+        bits = turning.as_value()
+        with m.If(self.turn):
+            m.d.sync += bits.eq(bits.rotate_right(COORDINATE.bits))
+        with m.If(self.load):
+            m.d.sync += turning.eq(self.point)
+
+        half = COORDINATE.bits // 2
+        element = Signal.like(self.element, reset_less=True)
+        coordinate = Signal(signed(COORDINATE.bits), reset_less=True)
+        # Phases are taken modulo one turn, so PHASE_FRACTION bits of everything are enough.
+        low = Signal(PHASE_FRACTION, reset_less=True)
+        high = Signal(PHASE_FRACTION - half, reset_less=True)
+        product = Signal(PHASE_FRACTION, reset_less=True)
+        total = Signal(PHASE_FRACTION, reset_less=True)
+        first = delayed(m, self.first, 3, name="first")
+        m.d.sync += [
+            element.eq(self.element),
+            coordinate.eq(turning[0]),
+            low.eq(element * coordinate[:half]),
+            high.eq(element * coordinate[half:].as_signed()),
+            product.eq(low + (high << half)),
+            total.eq(Mux(first, 0, total) + product),
+        ]
+        phase = Signal(formats.table_address_bits, reset_less=True)
+        with m.If(self.done):
+            m.d.sync += phase.eq(total[PHASE_FRACTION - formats.table_address_bits :])
+        m.d.comb += [
+            table.phase.eq(phase),
+            table.cosine.eq(delayed(m, self.done, 1, name="cosine")),
+            self.feature.eq(table.value),
+        ]
+        return m
+
+
+def tile_layout(rows: int):
+    """A tile's points: ``rows`` is their number less one, ``last`` tells the job's last tile."""
+    return data.StructLayout({"rows": address_bits(rows), "last": 1})
+
+
+class FourierMapper(wiring.Component):
+    """Fills the feature banks, tile after tile, one half of each bank at a time.
+
+    Takes one point per lane, a cycle each, then runs through B: three cycles a frequency. This is
+    a *slot*; slot s makes the features of rows ``s * lanes`` to ``s * lanes + lanes - 1``. A tile
+    ends after all rows, or with the slot that holds the last point.
+
+    Latency: ``machine.mapper_latency`` cycles from a tile's last element of B to ``filled``.
+    Throughput: a tile in ``machine.mapper_cycles``.
+
+    Parameters
+    ----------
+    rows, lanes : int
+    frequencies : int
+        Greatest number of frequencies.
+    formats : Formats
+
+    Attributes
+    ----------
+    points : In(stream of POINT)
+    last_frequency : In
+        The program's number of frequencies less one.
+    element_enable, element_address : Out
+        Read port of the memory of B: elements in the order x, y, z of each frequency.
+    element : In(signed(16))
+        One cycle later.
+    enables : Out(rows)
+        Write enables of the feature banks,
+    address : Out
+        address in all of them: the half as the highest bit; cosines first, then sines,
+    features : Out
+        and data, one a lane: row r takes that of lane ``r % lanes``.
+    filled : Out(1)
+        The features of the oldest tile can be read.
+    half : Out(1)
+        Where they are.
+    tile : Out(tile_layout(rows))
+        Which rows hold points.
+    freed : In(1)
+        The oldest tile is done with: its half may be filled anew.
+    """
+
+    def __init__(self, rows: int, lanes: int, frequencies: int, formats: Formats):
+        require_integer("Mapper", "lanes", lanes, 1, rows)
+        self.rows = rows
+        self.lanes = lanes
+        self.frequencies = frequencies
+        self.formats = formats
+        super().__init__(
+            {
+                "points": In(stream.Signature(POINT)),
+                "last_frequency": In(address_bits(frequencies)),
+                "element_enable": Out(1),
+                "element_address": Out(address_bits(3 * frequencies)),
+                "element": In(signed(FREQUENCY.bits)),
+                "enables": Out(rows),
+                "address": Out(address_bits(2 * frequencies) + 1),
+                "features": Out(data.ArrayLayout(formats.activation_bits, lanes)),
+                "filled": Out(1),
+                "half": Out(1),
+                "tile": Out(tile_layout(rows)),
+                "freed": In(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Amaranth's hook."""
+        m = Module()
+        points = self.points
+        running = Signal()
+        # The half being filled, what each half holds, and the half that is read.
+        half, occupied = Signal(), Signal(2)
+        tiles = Signal(data.ArrayLayout(tile_layout(self.rows), 2), reset_less=True)
+        oldest, readable = Signal(), Signal(2)
+        m.d.comb += [
+            self.filled.eq(readable.bit_select(oldest, 1)),
+            self.half.eq(oldest),
+            self.tile.eq(tiles[oldest]),
+        ]
+
+        # Loading: `row` counts the tile's points, `lane` the slot's.
+        row = Signal(address_bits(self.rows))
+        lane = Signal(self.lanes, init=1)
+        tile_full = Signal()
+        loaded = points.valid & points.ready
+        with m.If(~running):
+            m.d.comb += points.ready.eq((row != 0) | ~occupied.bit_select(half, 1))
+        with m.If(loaded):
+            m.d.sync += [
+                occupied.bit_select(half, 1).eq(1),
+                tiles[half].rows.eq(row),
+                tiles[half].last.eq(points.payload.last),
+                row.eq(row + 1),
+                lane.eq(lane << 1),
+            ]
+            with m.If(lane[-1] | (row == self.rows - 1) | points.payload.last):
+                m.d.sync += [running.eq(1), lane.eq(1)]
+            with m.If((row == self.rows - 1) | points.payload.last):
+                m.d.sync += tile_full.eq(1)
+
+        # Running through B.
+        axis = Signal(3, init=1)
+        frequency = Signal(address_bits(self.frequencies))
+        element_address = Signal.like(self.element_address)
+        slot_ends, tile_ends = Signal(), Signal()
+        m.d.comb += [
+            self.element_enable.eq(running),
+            self.element_address.eq(element_address),
+            slot_ends.eq(running & axis[2] & (frequency == self.last_frequency)),
+            tile_ends.eq(slot_ends & tile_full),
+        ]
+        with m.If(running):
+            m.d.sync += [axis.eq(axis.rotate_left(1)), element_address.eq(element_address + 1)]
+            with m.If(axis[2]):
+                m.d.sync += frequency.eq(frequency + 1)
+        with m.If(slot_ends):
+            m.d.sync += [running.eq(0), element_address.eq(0), frequency.eq(0)]
+        with m.If(tile_ends):
+            m.d.sync += [half.eq(~half), row.eq(0), tile_full.eq(0)]
+
+        # The lanes, and what follows an element through them.
+        turn = delayed(m, running, 1, name="turn", reset=True)
+        first = delayed(m, axis[0], 1, name="first")
+        done = delayed(m, running & axis[2], 1 + FourierLane.DONE, name="done", reset=True)
+        for number in range(self.lanes):
+            m.submodules[f"lane_{number}"] = unit = FourierLane(self.formats)
+            m.d.comb += [
+                unit.load.eq(loaded & lane[number]),
+                unit.point.eq(points.payload.xyz),
+                unit.element.eq(self.element),
+                unit.turn.eq(turn),
+                unit.first.eq(first),
+                unit.done.eq(done),
+                self.features[number].eq(unit.feature),
+            ]
+
+        # Writing: cosines from address 0, sines from L on.
+        table_cycles = mapper_latency(self.formats) - 2 - FourierLane.DONE
+        cosine = delayed(m, done, table_cycles - 1, name="cosine", reset=True)
+        sine = delayed(m, cosine, 1, name="sine", reset=True)
+        last_slot = FourierLane.DONE + 1 + table_cycles
+        slot_written = delayed(m, slot_ends, last_slot, name="slot_ends", reset=True)
+        tile_written = delayed(m, tile_ends, last_slot, name="tile_ends", reset=True)
+        written_half = Signal()
+        written = Signal(address_bits(self.frequencies))
+        slots = -(-self.rows // self.lanes)
+        slot = Signal(slots, init=1)
+        position = Signal(address_bits(2 * self.frequencies))
+        m.d.comb += [
+            position.eq(Mux(cosine, written, written + self.last_frequency + 1)),
+            self.address.eq(position | (written_half << len(position))),
+        ]
+        m.d.comb += [
+            self.enables[number].eq((cosine | sine) & slot[number // self.lanes])
+            for number in range(self.rows)
+        ]
+        with m.If(sine):
+            m.d.sync += written.eq(written + 1)
+        with m.If(slot_written):
+            m.d.sync += [written.eq(0), slot.eq(slot << 1)]
+        with m.If(tile_written):
+            m.d.sync += [
+                slot.eq(1),
+                written_half.eq(~written_half),
+                readable.bit_select(written_half, 1).eq(1),
+            ]
+        with m.If(self.freed):
+            m.d.sync += [
+                oldest.eq(~oldest),
+                readable.bit_select(oldest, 1).eq(0),
+                occupied.bit_select(oldest, 1).eq(0),
+            ]
+        return m

@@ -1,0 +1,123 @@
+"""One multiply-accumulate of the array."""
+
+from amaranth import Module, Mux, Signal, signed, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from implicore.config import Formats
+
+
+class Multiplier(wiring.Component):
+    """Signed weight times unsigned activation, combinational.
+
+    A module of its own, so that synthesis and the reader both find it.
+
+    Parameters
+    ----------
+    formats : Formats
+
+    Attributes
+    ----------
+    weight : In(signed(weight_bits))
+    activation : In(unsigned(activation_bits))
+    product : Out(signed(weight_bits + activation_bits))
+    """
+
+    def __init__(self, formats: Formats):
+        self.formats = formats
+        super().__init__(
+            {
+                "weight": In(signed(formats.weight_bits)),
+                "activation": In(unsigned(formats.activation_bits)),
+                "product": Out(signed(formats.weight_bits + formats.activation_bits)),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Amaranth's hook."""
+        m = Module()
+        m.d.comb += self.product.eq(self.weight * self.activation)
+        return m
+
+
+class ProcessingElement(wiring.Component):
+    """Accumulates products; passes the weight down and the activation right, each a cycle later.
+
+    Three pipeline stages: operands, product, sum. The sum is final, and ``done`` must be high, in
+    the cycle ``LATENCY`` after the last operands were given; the product behind it then begins the
+    next sum. A zero activation is a step that does nothing, so the pipeline never stops. Nothing
+    is reset: a ``done`` in any earlier cycle clears what was there.
+
+    Latency: 3 cycles from operands to sum. Throughput: a product a cycle.
+
+    Parameters
+    ----------
+    formats : Formats
+    gate_zeros : bool
+        Keep the multiplier and the adder from toggling while the activation is zero, at the price
+        of a second pair of operand registers.
+
+    Attributes
+    ----------
+    weight_in, activation_in : In
+        The operands, signed and unsigned.
+    done : In(1)
+        The sum is final in this cycle.
+    weight_out, activation_out : Out
+        The operands of the cycle before, for the neighbours below and to the right.
+    sum : Out(signed(accumulator_bits))
+    """
+
+    LATENCY = 3
+
+    def __init__(self, formats: Formats, *, gate_zeros: bool = False):
+        self.formats = formats
+        self.gate_zeros = gate_zeros
+        super().__init__(
+            {
+                "weight_in": In(signed(formats.weight_bits)),
+                "activation_in": In(unsigned(formats.activation_bits)),
+                "done": In(1),
+                "weight_out": Out(signed(formats.weight_bits)),
+                "activation_out": Out(unsigned(formats.activation_bits)),
+                "sum": Out(signed(formats.accumulator_bits)),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Amaranth's hook."""
+        m = Module()
+        m.submodules.multiplier = multiplier = Multiplier(self.formats)
+        weight = Signal.like(self.weight_in, reset_less=True)
+        activation = Signal.like(self.activation_in, reset_less=True)
+        product = Signal.like(multiplier.product, reset_less=True)
+        total = Signal.like(self.sum, reset_less=True)
+        m.d.sync += [weight.eq(self.weight_in), activation.eq(self.activation_in)]
+        m.d.comb += [
+            self.weight_out.eq(weight),
+            self.activation_out.eq(activation),
+            self.sum.eq(total),
+        ]
+        if not self.gate_zeros:
+            m.d.comb += [multiplier.weight.eq(weight), multiplier.activation.eq(activation)]
+            m.d.sync += product.eq(multiplier.product)
+            addend = product
+        else:
+            held_weight = Signal.like(weight, reset_less=True)
+            held_activation = Signal.like(activation, reset_less=True)
+            moving, product_moving = Signal(reset_less=True), Signal(reset_less=True)
+            m.d.sync += [moving.eq(self.activation_in.any()), product_moving.eq(moving)]
+            with m.If(self.activation_in.any()):
+                m.d.sync += [
+                    held_weight.eq(self.weight_in),
+                    held_activation.eq(self.activation_in),
+                ]
+            m.d.comb += [
+                multiplier.weight.eq(held_weight),
+                multiplier.activation.eq(held_activation),
+            ]
+            with m.If(moving):
+                m.d.sync += product.eq(multiplier.product)
+            addend = Mux(product_moving, product, 0)
+        m.d.sync += total.eq(Mux(self.done, 0, total) + addend)
+        return m

@@ -1,0 +1,115 @@
+"""Sums to activations and voxels: ``implicore.fixed.requantize`` as a pipeline."""
+
+from amaranth import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from implicore.config import Formats
+from implicore.fixed import OFFSET_FRACTION
+
+
+class Requantizer(wiring.Component):
+    """Scales, offsets and saturates one sum a cycle.
+
+    ``result = ((sum * multiplier >> drop) + offset) >> OFFSET_FRACTION``, saturated to 0 and the
+    greatest activation or voxel, where ``drop = 8 * coarse + fine`` is the program's shift less
+    ``OFFSET_FRACTION``. Saturation at 0 is the ReLU.
+
+    The constants of a sum are taken when their turn comes rather than all with the sum: its
+    ``multiplier`` in the same cycle, the other ones ``LATER`` cycles after it. So they need
+    no registers here, which would be as many as the sum's own.
+
+    Latency: ``latency`` cycles: 5, or 4 without multiplier bits. Throughput: a sum a cycle.
+
+    Parameters
+    ----------
+    formats : Formats
+
+    Attributes
+    ----------
+    sum : In(signed(accumulator_bits))
+    multiplier : In(unsigned(multiplier_bits))
+        Absent if there are no multiplier bits.
+    coarse, fine : In(3)
+    offset : In(signed(offset_bits))
+    voxel : In(1)
+        Saturate to a voxel's rather than to an activation's range.
+    result : Out(max(activation_bits, output_bits))
+    """
+
+    def __init__(self, formats: Formats):
+        self.formats = formats
+        ports = {
+            "sum": In(signed(formats.accumulator_bits)),
+            "coarse": In(3),
+            "fine": In(3),
+            "offset": In(signed(formats.offset_bits)),
+            "voxel": In(1),
+            "result": Out(max(formats.activation_bits, formats.output_bits)),
+        }
+        if formats.multiplier_bits:
+            ports["multiplier"] = In(unsigned(formats.multiplier_bits))
+        super().__init__(ports)
+
+    @staticmethod
+    def later(formats: Formats) -> dict[str, int]:
+        """Cycles from the sum to each of its constants."""
+        product = 1 if formats.multiplier_bits else 0
+        constants = {
+            "coarse": product,
+            "fine": product + 1,
+            "offset": product + 2,
+            "voxel": product + 3,
+        }
+        return {"multiplier": 0, **constants} if product else constants
+
+    @property
+    def latency(self) -> int:
+        """Cycles from sum to result."""
+        return self.later(self.formats)["voxel"] + 1
+
+    def elaborate(self, platform):
+        """Amaranth's hook."""
+        m = Module()
+        formats = self.formats
+        value = self.sum
+        if formats.multiplier_bits:
+            product = Signal(signed(formats.requantizer_bits), reset_less=True)
+            m.d.sync += product.eq(value * self.multiplier)
+            value = product
+        octets_gone = Signal(value.shape(), reset_less=True)
+        m.d.sync += octets_gone.eq(value >> (self.coarse << 3))
+
+        # One bit more than the offset is enough: a value beyond it stays beyond every result
+        # when the offset, at most half as large, is added.
+        clipped_shape = signed(formats.offset_bits + 1)
+        dropped = Signal(value.shape())
+        clipped = Signal(clipped_shape, reset_less=True)
+        m.d.comb += dropped.eq(octets_gone >> self.fine)
+        m.d.sync += clipped.eq(clip(dropped, clipped_shape))
+
+        shifted = Signal(signed(formats.offset_bits + 2), reset_less=True)
+        m.d.sync += shifted.eq(clipped + self.offset)
+
+        whole = shifted >> OFFSET_FRACTION
+        above = Mux(
+            self.voxel,
+            whole[formats.output_bits :].any(),
+            whole[formats.activation_bits :].any(),
+        )
+        result = Signal.like(self.result, reset_less=True)
+        # The bits above an activation are left as they come: its bank has no room for them.
+        m.d.sync += result.eq(Mux(whole < 0, 0, whole.as_unsigned() | above.replicate(len(whole))))
+        m.d.comb += self.result.eq(result)
+        return m
+
+
+def clip(value, shape):
+    """The value saturated to a narrower signed shape."""
+    width = shape.width
+    if len(value) <= width:
+        return value
+    sign = value[-1]
+    fits = value[width - 1 :] == sign.replicate(len(value) - width + 1)
+    end = Cat((~sign).replicate(width - 1), sign)
+    return Mux(fits, value[:width], end).as_signed()

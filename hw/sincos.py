@@ -1,0 +1,77 @@
+"""Sine and cosine of a phase in turns."""
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from implicore.sincos import GUARD, SineTable
+
+from .memory import Rom, delayed
+
+
+class SinCosTable(wiring.Component):
+    """Reads ``implicore.sincos.SineTable``: the cosine or the sine of a phase in each cycle.
+
+    Cosine and sine of one phase share the table, one cycle after the other. The table holds a
+    quarter wave; the other quarters are a NOT of the address and a NOT of the output.
+
+    Latency: ``latency`` cycles: 2, or 3 where the table is split in two (from 12 address bits on).
+    Throughput: a value a cycle.
+
+    Parameters
+    ----------
+    address_bits, output_bits : int
+        As in ``SineTable``, which holds the limits.
+
+    Attributes
+    ----------
+    phase : In(address_bits)
+    cosine : In(1)
+        Look up the cosine instead of the sine.
+    value : Out(output_bits)
+    """
+
+    def __init__(self, address_bits: int, output_bits: int):
+        self.table = SineTable(address_bits, output_bits)
+        super().__init__({"phase": In(address_bits), "cosine": In(1), "value": Out(output_bits)})
+
+    @property
+    def latency(self) -> int:
+        """Cycles from phase to value."""
+        return 2 if self.table.slope is None else 3
+
+    def elaborate(self, platform):
+        """Amaranth's hook."""
+        m = Module()
+        table = self.table
+        quarter_bits = table.address_bits - 2
+        magnitude_bits = table.output_bits - 1
+        quadrant = Signal(2)
+        address = Signal(quarter_bits)
+        m.d.comb += [
+            quadrant.eq(self.phase[quarter_bits:] + self.cosine),  # a quarter turn later
+            address.eq(self.phase[:quarter_bits] ^ quadrant[0].replicate(quarter_bits)),
+        ]
+        value = Signal(table.output_bits, reset_less=True)
+        m.d.comb += self.value.eq(value)
+        if table.slope is None:
+            m.submodules.base = base = Rom(table.base, magnitude_bits)
+            m.d.comb += base.address.eq(address)
+            magnitude = base.data
+        else:
+            n0, n1, n2 = table.split
+            upper = address[n2 - 1]
+            m.submodules.base = base = Rom(table.base, magnitude_bits + GUARD)
+            m.submodules.slope = slope = Rom(table.slope.ravel(), table.slope_bits)
+            position = address[: n2 - 1] ^ (~upper).replicate(n2 - 1)
+            m.d.comb += [
+                base.address.eq(address[n2:]),
+                slope.address.eq(Cat(position, address[n1 + n2 :])),
+            ]
+            upper = delayed(m, upper, 1, name="upper")
+            total = Signal(magnitude_bits + GUARD, reset_less=True)
+            m.d.sync += total.eq(Mux(upper, base.data + slope.data, base.data - slope.data))
+            magnitude = total[GUARD:]
+        negative = delayed(m, quadrant[1], self.latency - 1, name="negative")
+        m.d.sync += value.eq(Cat(magnitude, 1) ^ negative.replicate(table.output_bits))
+        return m

@@ -1,0 +1,208 @@
+"""What an accelerator can do: its configuration, presets, and which programs it holds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from .config import (
+    MAX_DEPTH,
+    MAX_FREQUENCIES,
+    MAX_WEIGHTS,
+    MAX_WIDTH,
+    NETWORKS,
+    Formats,
+    NetworkShape,
+    require_integer,
+)
+from .errors import BadInput
+from .program import Program
+from .sincos import BIPARTITE_FROM
+
+MAX_SIDE = 256
+"""Greatest number of rows and of columns."""
+
+
+def column_tiles(outputs: int, columns: int) -> int:
+    """Column tiles that a layer of ``outputs`` neurons takes."""
+    return -(-outputs // columns)
+
+
+def tail_beside_array(shape: NetworkShape) -> bool:
+    """Whether the last layer's dot product is taken beside the array: it takes no features."""
+    return shape.layers[-1].features == 0
+
+
+def array_layers(shape: NetworkShape):
+    """The layers that run on the array."""
+    return shape.layers[:-1] if tail_beside_array(shape) else shape.layers
+
+
+def weight_words(shape: NetworkShape, columns: int) -> int:
+    """Weights that each column's bank holds, which is also the steps of one voxel tile."""
+    return sum(column_tiles(layer.outputs, columns) * layer.inputs for layer in array_layers(shape))
+
+
+def neurons(shape: NetworkShape) -> int:
+    """Neurons of all layers: entries of the constants' tape."""
+    return sum(layer.outputs for layer in shape.layers)
+
+
+def mapper_latency(formats: Formats) -> int:
+    """Cycles from the last element of B being asked for to the features being usable."""
+    return 10 + (formats.table_address_bits >= BIPARTITE_FROM)
+
+
+def mapper_cycles(frequencies: int, points: int, lanes: int) -> int:
+    """Cycles in which the Fourier mapper takes ``points`` and runs through B for each slot."""
+    return points + 3 * frequencies * -(-points // lanes)
+
+
+@dataclass(frozen=True)
+class AcceleratorConfig:
+    """The size of an accelerator. Any program within it runs on it.
+
+    Parameters
+    ----------
+    rows, columns : int
+        Of the array: voxels decoded together, neurons computed together. 1 to 256.
+    formats : Formats
+    frequencies : int
+        Greatest number of frequencies L.
+    width : int
+        Greatest number of neurons of a hidden layer.
+    depth : int
+        Greatest number of layers.
+    weight_depth : int
+        Weights that each column's bank holds.
+    constant_depth : int
+        Neurons whose constants fit.
+    lanes : int
+        Of the Fourier mapper, at most ``rows``.
+    gate_zeros : bool
+        Whether a zero activation keeps its multiplier from toggling.
+    """
+
+    rows: int
+    columns: int
+    formats: Formats
+    frequencies: int
+    width: int
+    depth: int
+    weight_depth: int
+    constant_depth: int
+    lanes: int = 1
+    gate_zeros: bool = False
+
+    def __post_init__(self):
+        require_integer("Accelerator", "rows", self.rows, 1, MAX_SIDE)
+        require_integer("Accelerator", "columns", self.columns, 1, MAX_SIDE)
+        if not isinstance(self.formats, Formats):
+            raise TypeError(f"Accelerator formats must be Formats, not {self.formats!r}.")
+        require_integer("Accelerator", "frequencies", self.frequencies, 1, MAX_FREQUENCIES)
+        require_integer("Accelerator", "width", self.width, 1, MAX_WIDTH)
+        require_integer("Accelerator", "depth", self.depth, 1, MAX_DEPTH)
+        require_integer("Accelerator", "weight_depth", self.weight_depth, 1, MAX_WEIGHTS)
+        require_integer(
+            "Accelerator", "constant_depth", self.constant_depth, 1, MAX_DEPTH * MAX_WIDTH
+        )
+        require_integer("Accelerator", "lanes", self.lanes, 1, self.rows)
+        if not isinstance(self.gate_zeros, bool):
+            raise TypeError(f"Accelerator gate_zeros must be a bool, not {self.gate_zeros!r}.")
+
+    @classmethod
+    def sized(
+        cls,
+        rows: int,
+        columns: int,
+        formats: Formats,
+        networks: Iterable[NetworkShape],
+        *,
+        gate_zeros: bool = False,
+    ) -> AcceleratorConfig:
+        """The smallest accelerator of this array that holds the networks and never waits.
+
+        Lanes are as few as bring the features of a voxel tile within the array's time for it,
+        and within 1/256 of its time for a slice of 64 x 64 voxels: nothing hides the features of
+        the first tile.
+        """
+        networks = list(networks)
+
+        def in_time(lanes: int) -> bool:
+            return all(
+                mapper_cycles(shape.frequencies, rows, lanes) + mapper_latency(formats)
+                <= weight_words(shape, columns) * min(256, 64 * 64 // rows) // 256
+                for shape in networks
+            )
+
+        return cls(
+            rows,
+            columns,
+            formats,
+            frequencies=max(shape.frequencies for shape in networks),
+            width=max(shape.width for shape in networks),
+            depth=max(shape.depth for shape in networks),
+            weight_depth=max(weight_words(shape, columns) for shape in networks),
+            constant_depth=max(neurons(shape) for shape in networks),
+            lanes=next((lanes for lanes in range(1, rows) if in_time(lanes)), rows),
+            gate_zeros=gate_zeros,
+        )
+
+    def to_dict(self) -> dict:
+        """Plain types only, for JSON; ``from_dict`` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict) -> AcceleratorConfig:
+        """The configuration that ``to_dict`` described."""
+        return cls(**{**fields, "formats": Formats(**fields["formats"])})
+
+    @property
+    def digest(self) -> int:
+        """32 bits that tell configurations apart: the first of the SHA-256 of ``to_dict``."""
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+    def check_fits(self, program: Program) -> None:
+        """Raise BadInput, one sentence, unless this accelerator can run the program."""
+        shape, formats = program.shape, program.formats
+        sizes = [
+            ("frequencies", shape.frequencies, self.frequencies),
+            ("width", shape.width, self.width),
+            ("depth", shape.depth, self.depth),
+            ("weights a column", weight_words(shape, self.columns), self.weight_depth),
+            ("neurons", neurons(shape), self.constant_depth),
+        ]
+        for field in ("weight_bits", "multiplier_bits"):
+            sizes.append((field, getattr(formats, field), getattr(self.formats, field)))
+        sizes.append(("accumulator_bits", program.accumulator_bits, self.formats.accumulator_bits))
+        for name, asked, limit in sizes:
+            if asked > limit:
+                raise BadInput(
+                    f"The program does not fit the accelerator: its {name} are {asked}, "
+                    f"the accelerator's at most {limit}."
+                )
+        for field in ("activation_bits", "table_address_bits", "output_bits"):
+            if getattr(formats, field) != getattr(self.formats, field):
+                raise BadInput(
+                    f"The program does not fit the accelerator: its {field} are "
+                    f"{getattr(formats, field)}, the accelerator's {getattr(self.formats, field)}."
+                )
+
+
+def _preset(side: int, formats: str, *networks: str) -> AcceleratorConfig:
+    return AcceleratorConfig.sized(
+        side, side, Formats.parse(formats), [NETWORKS[name] for name in networks]
+    )
+
+
+ACCELERATORS = {
+    "tiny": _preset(4, "w8a12", "demo", "fast"),
+    "small": _preset(8, "w8a12", "demo", "fast", "quality"),
+    "medium": _preset(16, "w8a12", "demo", "fast", "quality"),
+    "large": _preset(32, "w8a12", "demo", "quality"),
+    "paper": _preset(64, "w12a16", "paper"),
+}
+"""Named configurations, each sized for the networks named in its line."""
