@@ -128,9 +128,11 @@ class Formats:
     accumulator_bits : int, optional
         Sums of products, signed, at most 44; 8 more than a product unless given.
     multiplier_bits : int
-        Rescaling multipliers, unsigned, 0 to 15; with 0 every scale is a power of two.
-    table_address_bits : int
-        Phases that the sine table tells apart, as a power of two, 6 to 14.
+        Rescaling multipliers, unsigned, 0 to 15; with 0, the default, every scale is a power of
+        two and costs a shift alone. Units are chosen per channel, so little is lost by that.
+    table_address_bits : int, optional
+        Phases that the sine table tells apart, as a power of two, 6 to 14. Unless given 10, or 12
+        for activations beyond 12 bits, whose last bits a coarser phase would drown.
     output_bits : int, optional
         Voxels, unsigned, 8 to 16; 4 more than an activation unless given.
     """
@@ -138,8 +140,8 @@ class Formats:
     weight_bits: int
     activation_bits: int
     accumulator_bits: int | None = None
-    multiplier_bits: int = 4
-    table_address_bits: int = 10
+    multiplier_bits: int = 0
+    table_address_bits: int | None = None
     output_bits: int | None = None
 
     def __post_init__(self):
@@ -150,6 +152,8 @@ class Formats:
             object.__setattr__(self, "accumulator_bits", product + 8)
         require_integer("Formats", "accumulator_bits", self.accumulator_bits, 8, 44)
         require_integer("Formats", "multiplier_bits", self.multiplier_bits, 0, 15)
+        if self.table_address_bits is None:
+            object.__setattr__(self, "table_address_bits", 10 if self.activation_bits <= 12 else 12)
         require_integer("Formats", "table_address_bits", self.table_address_bits, 6, 14)
         if self.output_bits is None:
             wide = min(max(self.activation_bits + 4, 8), 16)

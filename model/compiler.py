@@ -1,0 +1,189 @@
+"""From a trained model and its images to a program, with an account of what was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from implicore.config import Formats
+from implicore.errors import BadInput
+from implicore.job import GridJob
+from implicore.program import Program
+
+from .checkpoint import Model, image_digest
+from .golden import Renderer
+from .quantize import FloatNetwork, assemble, quantize, staged_outputs
+from .volume import Volume
+
+CALIBRATION = 4096, 1 << 15
+"""The fewest and the most voxels from which ranges and weights are fitted."""
+
+FITTING = 5e11
+"""Multiply-accumulates that the fitting may take, some ten seconds: it sets the voxels between."""
+
+ACCOUNT = 1 << 15
+"""Voxels, spread over the images, on which the sources of loss are told apart."""
+
+BLOCK = 4096
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A program and how close it comes.
+
+    Attributes
+    ----------
+    program : Program
+    psnr_float_db, psnr_db : float
+        Of the trained and of the compiled network against the images, over all voxels.
+    losses_db : dict
+        By source in the order of ``quantize.STAGES``: the fall of the PSNR when that source is
+        added to those before it, on a sample of the voxels.
+    """
+
+    program: Program
+    psnr_float_db: float
+    psnr_db: float
+    losses_db: dict[str, float]
+
+    @property
+    def loss_db(self) -> float:
+        """The fall of the PSNR from the trained to the compiled network."""
+        return self.psnr_float_db - self.psnr_db
+
+
+class Voxels:
+    """All voxels of a model's images, in the program's integers.
+
+    Parameters
+    ----------
+    model : Model
+    volumes : list of Volume
+        The images that the model was trained on, in the same order.
+
+    Attributes
+    ----------
+    coordinates : int16 array, shape (voxels, 3)
+    targets : float32 array, shape (voxels,)
+        Intensities, 0 to 1 over the model's range.
+    """
+
+    def __init__(self, model: Model, volumes: list[Volume]):
+        if len(volumes) != len(model.images):
+            raise BadInput(
+                f"The model was trained on {len(model.images)} images, not on {len(volumes)}."
+            )
+        for volume, image in zip(volumes, model.images, strict=True):
+            if image_digest(volume) != image["sha256"]:
+                raise BadInput(
+                    f"{volume.name} is not the image {image['name']} that the model was trained on."
+                )
+        self.model, self.volumes = model, volumes
+        jobs = [GridJob.of(volume.grid, model.frame) for volume in volumes]
+        coordinates = [job.coordinates(0, job.voxels).astype(np.int16) for job in jobs]
+        self.coordinates = np.concatenate(coordinates)
+        low, high = model.intensity.low, model.intensity.high
+        flat = np.concatenate([v.data.ravel(order="F").astype(np.float32) for v in volumes])
+        self.targets = (flat - np.float32(low)) / np.float32(high - low)
+
+    def spread(self, count: int, seed: int) -> np.ndarray:
+        """At most ``count`` voxel numbers, drawn evenly, the same ones for the same seed."""
+        if count >= len(self.targets):
+            return np.arange(len(self.targets))
+        return np.sort(np.random.default_rng(seed).choice(len(self.targets), count, replace=False))
+
+    def exact_coordinates(self, chosen: np.ndarray) -> np.ndarray:
+        """Network coordinates before any rounding, float64 (chosen, 3)."""
+        parts, start = [], 0
+        for volume in self.volumes:
+            grid = volume.grid
+            inside = chosen[(start <= chosen) & (chosen < start + grid.voxels)] - start
+            index = np.stack(np.unravel_index(inside, grid.shape, order="F"), axis=-1)
+            affine = self.model.frame.affine(grid)
+            parts.append(index @ affine[:, :3].T + affine[:, 3])
+            start += grid.voxels
+        return np.concatenate(parts)
+
+    def psnr(self, decode: Callable[[np.ndarray], np.ndarray], advance=lambda n: None) -> float:
+        """PSNR in dB of ``decode(coordinates) -> 0 to 1`` over all voxels."""
+        total = 0.0
+        for start in range(0, len(self.targets), BLOCK):
+            block = slice(start, start + BLOCK)
+            error = decode(self.coordinates[block]) - self.targets[block]
+            total += float(error @ error)
+            advance(len(error))
+        return decibels(total / len(self.targets))
+
+
+def decibels(mean_squared_error: float) -> float:
+    """PSNR of an error in units of the peak; infinite for none."""
+    return -10 * float(np.log10(mean_squared_error)) if mean_squared_error > 0 else float("inf")
+
+
+def compile_model(
+    model: Model,
+    formats: Formats,
+    volumes: list[Volume],
+    *,
+    tune: Callable | None = None,
+    progress: Callable[[int], Callable[[int], None]] = lambda total: lambda done: None,
+) -> Compiled:
+    """Compile a model.
+
+    Parameters
+    ----------
+    model : Model
+    formats : Formats
+    volumes : list of Volume
+        The images it was trained on: ranges, tuning and the account of the loss come from them.
+    tune : function (rounded model, scales, voxels) -> Model, optional
+        Quantization-aware tuning, see ``finetune``. Its result is taken if it comes closer to the
+        images than the untuned program does.
+    progress : function (total) -> function (done)
+        Called when the evaluation begins with the number of voxels it will take; what it returns
+        is told the number done since the last time.
+
+    Raises
+    ------
+    BadInput
+        Other images than the model's, or formats that cannot hold the network.
+    """
+    voxels = Voxels(model, volumes)
+    per_voxel = sum(layer.outputs * layer.inputs**2 for layer in model.shape.layers)
+    count = int(np.clip(FITTING / per_voxel, *CALIBRATION))
+    calibration = voxels.coordinates[voxels.spread(count, seed=0)]
+    rounded, scales = quantize(model, formats, calibration)
+    program = assemble(rounded, formats, scales)
+
+    candidates = [program]
+    if tune is not None:
+        candidates.append(assemble(tune(rounded, scales, voxels), formats, scales))
+    advance = progress(len(voxels.targets) * (len(candidates) + 1))
+    levels = []
+    for candidate in candidates:
+        decode = Renderer(candidate).voxels
+        levels.append(voxels.psnr(lambda x, f=decode: f(x) / formats.output_max, advance))
+    psnr_db = max(levels)
+    program = candidates[levels.index(psnr_db)]
+    trained = FloatNetwork(model, np.float32)
+    psnr_float_db = voxels.psnr(
+        lambda x: trained.activations(trained.features(x))[-1][0].clip(0, 1), advance
+    )
+    return Compiled(program, psnr_float_db, psnr_db, account(model, program, scales, voxels))
+
+
+def account(model: Model, program: Program, scales, voxels: Voxels) -> dict:
+    """The loss in dB that each stage adds, see ``Compiled.losses_db``."""
+    chosen = voxels.spread(ACCOUNT, seed=1)
+    exact, targets = voxels.exact_coordinates(chosen), voxels.targets[chosen]
+    errors: dict[str, float] = {}
+    for start in range(0, len(chosen), BLOCK):
+        block = slice(start, start + BLOCK)
+        for stage, output in staged_outputs(model, program, scales, exact[block]):
+            error = np.clip(output, 0, 1) - targets[block]
+            errors[stage] = errors.get(stage, 0.0) + float(error @ error)
+    levels = {stage: decibels(error / len(chosen)) for stage, error in errors.items()}
+    stages = list(levels)
+    return {b: levels[a] - levels[b] for a, b in zip(stages[:-1], stages[1:], strict=True)}

@@ -1,0 +1,70 @@
+"""What a file is: a trained model or a compiled program, in words and figures."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from implicore.errors import BadInput
+from implicore.program import MAGIC, Program
+
+from .checkpoint import Model
+
+
+def describe(path) -> dict:
+    """Everything worth knowing about a model or program file, name to value, in order."""
+    path = Path(path)
+    try:
+        with open(path, "rb") as file:
+            is_program = file.read(len(MAGIC)) == MAGIC
+        size = path.stat().st_size
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}.") from None
+    return _program(Program.load(path), size) if is_program else _model(Model.load(path), size)
+
+
+def _model(model: Model, size: int) -> dict:
+    return {
+        "kind": "model",
+        **_network(model.shape),
+        "sigma": model.sigma,
+        **_geometry(model.grids[0], model.frame),
+        **asdict(model.intensity),
+        "images": [image["name"] for image in model.images],
+        **model.training,
+        "bytes": size,
+        "bits_per_voxel": 8 * size / sum(grid.voxels for grid in model.grids),
+    }
+
+
+def _program(program: Program, size: int) -> dict:
+    return {
+        "kind": "program",
+        **_network(program.shape),
+        "formats": str(program.formats),
+        **asdict(program.formats),
+        "accumulator_bits_needed": program.accumulator_bits,
+        **_geometry(program.grid, program.frame),
+        **asdict(program.intensity),
+        "digest": program.digest,
+        "bytes": size,
+        "bits_per_voxel": 8 * size / program.grid.voxels,
+    }
+
+
+def _network(shape) -> dict:
+    return {
+        **asdict(shape),
+        "parameters": shape.parameters,
+        "multiply_accumulates_per_voxel": shape.weights,
+    }
+
+
+def _geometry(grid, frame) -> dict:
+    return {
+        "voxels": list(grid.shape),
+        "voxel_size_mm": list(grid.voxel_size),
+        "affine": [list(row) for row in grid.affine],
+        "frame_centre_mm": list(frame.centre),
+        "frame_extent_mm": frame.extent,
+    }

@@ -1,0 +1,429 @@
+"""The command line: one verb a function; the only module that imports upward, and lazily.
+
+Exit codes: 0 done, 1 it ran and the answer is no, 2 bad input or a missing tool, with one
+sentence on stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from .atomic import write_json
+from .config import NETWORKS, Formats
+from .errors import BadInput
+from .grid import PLANES, Grid
+
+EPILOG = "Exit codes: 0 done, 1 ran and the answer is no, 2 bad input or a missing tool."
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb and return its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        metrics = options.verb(options)
+        if options.json:
+            write_json(options.json, metrics)
+    except BadInput as error:
+        print(f"implicore {options.name}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"implicore {options.name}: stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="implicore",
+        description="Turn a medical image into a small neural network, and the network into "
+        "integers that silicon decodes.",
+        epilog=EPILOG,
+    )
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+
+    fit = _verb(verbs, _fit, "train a network on an image")
+    fit.add_argument(
+        "images",
+        nargs="*",
+        metavar="IMAGE",
+        help="a NIfTI file (.nii, .nii.gz) or a folder with one DICOM series; several images of "
+        "one subject are fitted jointly; the bundled T1 MRI if none is given",
+    )
+    fit.add_argument("-o", "--output", required=True, metavar="MODEL", help="model file to write")
+    fit.add_argument(
+        "--preset",
+        choices=NETWORKS,
+        default="demo",
+        help="size of the network: %(choices)s (default: %(default)s)",
+    )
+    for name, text in (
+        ("depth", "fully connected layers"),
+        ("width", "neurons of a hidden layer"),
+        ("frequencies", "Fourier frequencies L"),
+    ):
+        fit.add_argument(f"--{name}", type=int, metavar="N", help=f"{text} (else the preset's)")
+    fit.add_argument(
+        "--skips",
+        type=_skips,
+        metavar="A,B",
+        help="layers, counted from 1, that the features join; 'none' for none (else the preset's)",
+    )
+    fit.add_argument("--crop", metavar="X0:X1,Y0:Y1,Z0:Z1", help="fit these voxel indices only")
+    budget = fit.add_mutually_exclusive_group()
+    budget.add_argument("--seconds", type=float, metavar="N", help="train this long (default: 60)")
+    budget.add_argument("--steps", type=int, metavar="N", help="train this many steps instead")
+    fit.add_argument(
+        "--sigma",
+        type=float,
+        metavar="S",
+        help="standard deviation of the frequencies, in turns over half the longest axis "
+        "(default: chosen by a short probe)",
+    )
+    fit.add_argument(
+        "--profile",
+        choices=("point", "slice"),
+        default="point",
+        help="what a voxel of a thick slice is: the image at its centre, or its mean over the "
+        "slice (default: %(default)s)",
+    )
+    fit.add_argument("--seed", type=int, default=0, metavar="N", help="default: %(default)s")
+    fit.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
+    fit.add_argument("--resume", action="store_true", help="go on from an interrupted run")
+
+    compile_ = _verb(verbs, _compile, "turn a trained network into an integer program")
+    compile_.add_argument("model", metavar="MODEL", help="model file that fit wrote")
+    compile_.add_argument(
+        "-o", "--output", required=True, metavar="PROGRAM", help="program file (.inr) to write"
+    )
+    compile_.add_argument(
+        "--formats",
+        type=_formats,
+        default="w8a12",
+        metavar="NAME",
+        help="bits of weights and activations, as in w8a12, and optionally m multiplier, t table "
+        "address, c accumulator, o output bits, as in w8a12m8t10 (default: %(default)s)",
+    )
+    compile_.add_argument(
+        "--finetune",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="tune the weights for their integers this long (default: not at all)",
+    )
+    compile_.add_argument(
+        "--image",
+        action="append",
+        metavar="IMAGE",
+        help="the image the model was trained on, if it has moved since; several for several",
+    )
+
+    inspect = _verb(verbs, _inspect, "describe a model or a program")
+    inspect.add_argument("file", metavar="FILE", help="model or program file")
+
+    render = _verb(verbs, _render, "decode a program with the golden model")
+    render.add_argument("program", metavar="PROGRAM", help="program file (.inr)")
+    render.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="OUT",
+        help="NIfTI volume (.nii, .nii.gz) or, for a plane, a PNG picture",
+    )
+    where = render.add_mutually_exclusive_group()
+    where.add_argument(
+        "--plane",
+        metavar="NAME:MM",
+        help=f"one plane ({', '.join(PLANES)}) at a position in mm, as in axial:12.5",
+    )
+    where.add_argument(
+        "--grid",
+        metavar="FILE.json",
+        help='any affine grid, oblique ones too: {"shape": [X, Y, Z], "affine": 4 x 4 to RAS mm}',
+    )
+    render.add_argument(
+        "--scale",
+        type=float,
+        default=1.0,
+        metavar="K",
+        help="refinement, any positive number (default: 1, the source's own voxels)",
+    )
+    render.add_argument(
+        "--reference", metavar="IMAGE", help="compare the result with this image, voxel by voxel"
+    )
+    return parser
+
+
+def _verb(verbs, function, text: str) -> argparse.ArgumentParser:
+    name = function.__name__.strip("_")
+    parser = verbs.add_parser(
+        name, help=text, description=text.capitalize() + ".", epilog=EPILOG, allow_abbrev=False
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the figures to a JSON file")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no report")
+    parser.set_defaults(verb=function, name=name)
+    return parser
+
+
+def _formats(text: str) -> Formats:
+    try:
+        return Formats.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _skips(text: str) -> tuple[int, ...]:
+    if text == "none":
+        return ()
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'none' or layers such as 6,11, not {text!r}") from None
+
+
+# ------------------------------------------------------------------------------------- the verbs
+
+
+def _fit(options) -> dict:
+    from dataclasses import replace
+
+    _need_torch("fit")
+    from .model.train import fit
+
+    shape = NETWORKS[options.preset]
+    changes = {
+        name: getattr(options, name)
+        for name in ("depth", "width", "frequencies", "skips")
+        if getattr(options, name) is not None
+    }
+    try:
+        shape = replace(shape, **changes)
+    except (TypeError, ValueError) as error:
+        raise BadInput(str(error)) from None
+    sources = [{"path": str(Path(path).resolve())} for path in options.images] or [{"path": None}]
+    if options.crop:
+        sources = [{**source, "crop": options.crop} for source in sources]
+    volumes = [_load_source(source) for source in sources]
+    seconds = 60.0 if options.seconds is None and options.steps is None else options.seconds
+    model = fit(
+        volumes,
+        shape,
+        seconds=seconds,
+        steps=options.steps,
+        sigma=options.sigma,
+        seed=options.seed,
+        device=options.device,
+        profile=options.profile,
+        output=options.output,
+        resume=options.resume,
+        sources=sources,
+        quiet=options.quiet,
+    )
+    metrics = {
+        "psnr_db": model.training["psnr_db"],
+        "ssim": model.training["ssim"],
+        "parameters": shape.parameters,
+        "bits_per_voxel": model.bits_per_voxel,
+        "seconds": model.training["seconds"],
+        "steps": model.training["steps"],
+        "sigma": model.sigma,
+    }
+    _say(
+        options,
+        f"{options.output}: {metrics['psnr_db']:.2f} dB, SSIM {metrics['ssim']:.4f}, "
+        f"{metrics['parameters']} parameters, {metrics['steps']} steps in "
+        f"{metrics['seconds']:.0f} s, sigma {metrics['sigma']:.2f}",
+    )
+    return metrics
+
+
+def _compile(options) -> dict:
+    from contextlib import ExitStack
+    from functools import partial
+
+    from .model.checkpoint import Model
+    from .model.compiler import compile_model
+
+    model = Model.load(options.model)
+    if not (0 <= options.finetune < float("inf")):
+        raise BadInput(f"--finetune must be a number of seconds from 0, not {options.finetune:g}.")
+    sources = [{"path": path} for path in options.image] if options.image else model.images
+    if options.image and len(options.image) == len(model.images):
+        sources = [{**image, **source} for image, source in zip(model.images, sources, strict=True)]
+    volumes = [_load_source(source) for source in sources]
+    tune = None
+    if options.finetune:
+        _need_torch("compile --finetune")
+        from .model.finetune import tuned
+
+        tune = partial(tuned, options.formats, seconds=options.finetune, quiet=options.quiet)
+    voxels = sum(volume.grid.voxels for volume in volumes)
+    with ExitStack() as stack:
+
+        def progress(total):
+            return stack.enter_context(_bar(options, total, "evaluating")).update
+
+        compiled = compile_model(model, options.formats, volumes, tune=tune, progress=progress)
+    program = compiled.program
+    program.save(options.output)
+    size = Path(options.output).stat().st_size
+    metrics = {
+        "formats": str(program.formats),
+        "psnr_float_db": compiled.psnr_float_db,
+        "psnr_db": compiled.psnr_db,
+        "loss_db": compiled.loss_db,
+        "losses_db": compiled.losses_db,
+        "bytes": size,
+        "bits_per_voxel": 8 * size / voxels,
+        "accumulator_bits": program.accumulator_bits,
+        "digest": program.digest,
+    }
+    _say(
+        options,
+        f"{options.output}: {program.formats}, {size} bytes, {metrics['bits_per_voxel']:.3f} "
+        f"bits a voxel\n"
+        f"  {compiled.psnr_db:.2f} dB, {compiled.loss_db:.3f} dB below the trained network's "
+        f"{compiled.psnr_float_db:.2f} dB, of which",
+    )
+    for stage, loss in compiled.losses_db.items():
+        _say(options, f"    {stage:12} {loss:7.3f} dB")
+    _say(
+        options,
+        f"  no sum can overflow {program.accumulator_bits} bits (proven from the weights); "
+        f"the accumulator has {program.formats.accumulator_bits}",
+    )
+    return metrics
+
+
+def _inspect(options) -> dict:
+    from .model.describe import describe
+
+    description = describe(options.file)
+    width = max(map(len, description))
+    for name, value in description.items():
+        _say(options, f"{name.replace('_', ' '):{width}}  {_plain(value)}")
+    return description
+
+
+def _render(options) -> dict:
+    from time import perf_counter
+
+    from .model.golden import Renderer
+    from .model.metrics import psnr, ssim
+    from .model.volume import load_volume, save_plane_png, save_volume, to_intensities
+    from .program import Program
+
+    program = Program.load(options.program)
+    grid = _chosen_grid(program.grid, options)
+    output = Path(options.output)
+    picture = output.suffix.lower() == ".png"
+    if picture and grid.shape[2] != 1:
+        raise BadInput("A picture shows one plane: add --plane, or write a NIfTI file instead.")
+    if not picture and not output.name.lower().endswith((".nii", ".nii.gz")):
+        raise BadInput(f"The output must end in .nii, .nii.gz or .png, not {output.name!r}.")
+    reference = load_volume(options.reference) if options.reference else None
+    if reference is not None and reference.grid.shape != grid.shape:
+        raise BadInput(
+            f"The reference has {reference.grid.shape} voxels, and the rendered grid {grid.shape}."
+        )
+    import numpy as np
+
+    intensity, top = program.intensity, program.formats.output_max
+    # There are at most 65,536 different voxels: look their intensities up.
+    intensities = to_intensities(intensity.values(np.arange(top + 1), top), intensity.dtype)
+    started = perf_counter()
+    with _bar(options, grid.voxels, "rendering") as bar:
+        data = Renderer(program).render(grid, intensities.__getitem__, bar.update)
+    seconds = perf_counter() - started
+    if picture:
+        save_plane_png(output, data[:, :, 0], intensity.low, intensity.high)
+    else:
+        save_volume(output, data, grid, exact=grid is program.grid)
+    metrics = {"voxels": grid.voxels, "voxels_per_second": grid.voxels / seconds}
+    text = f"{output}: {' x '.join(map(str, grid.shape))} voxels in {seconds:.1f} s"
+    if reference is not None:
+        low, high = reference.intensity_range
+        metrics["psnr_db"] = psnr(reference.data, data, high - low)
+        metrics["ssim"] = ssim(reference.data, data, high - low)
+        text += f", {metrics['psnr_db']:.2f} dB, SSIM {metrics['ssim']:.4f}"
+    _say(options, text)
+    return metrics
+
+
+def _chosen_grid(source: Grid, options) -> Grid:
+    """The grid that ``--plane``, ``--grid`` and ``--scale`` ask for."""
+    if options.plane:
+        name, _, position = options.plane.partition(":")
+        try:
+            millimetres = float(position)
+        except ValueError:
+            raise BadInput(
+                f"--plane must be written like axial:12.5, not {options.plane!r}."
+            ) from None
+        return source.plane(name, millimetres, options.scale)
+    if options.grid:
+        try:
+            content = json.loads(Path(options.grid).read_text(encoding="utf-8"))
+            source = Grid.from_array(content["shape"], content["affine"])
+        except OSError as error:
+            raise BadInput(f"{options.grid} cannot be read: {error.strerror}.") from None
+        except BadInput as error:
+            raise BadInput(f"{options.grid} describes no grid: {error}") from None
+        except (ValueError, TypeError, KeyError):
+            raise BadInput(
+                f'{options.grid} must hold {{"shape": [X, Y, Z], "affine": 4 x 4 numbers}}.'
+            ) from None
+    return source.scaled(options.scale)
+
+
+# --------------------------------------------------------------------------------------- helpers
+
+
+def _load_source(source: dict):
+    """The volume that a model's record of its image, or the user, names."""
+    from .model.bundled import bundled_mri
+    from .model.volume import crop, load_volume
+
+    path = source.get("path")
+    try:
+        volume = load_volume(bundled_mri() if path is None else path)
+    except BadInput as error:
+        if "sha256" in source:
+            raise BadInput(
+                f"The image that the model was trained on cannot be used ({error}) "
+                "Name it with --image."
+            ) from None
+        raise
+    return crop(volume, source["crop"]) if source.get("crop") else volume
+
+
+def _need_torch(verb: str) -> None:
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None:
+        raise BadInput(f"{verb} needs PyTorch: install it with pip install 'implicore[train]'.")
+
+
+def _bar(options, total: int, text: str):
+    from tqdm import tqdm
+
+    return tqdm(
+        total=total, desc=text, unit="voxel", unit_scale=True, disable=options.quiet, leave=False
+    )
+
+
+def _say(options, text: str) -> None:
+    if not options.quiet:
+        print(text)
+
+
+def _plain(value) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(entry)}" for key, entry in value.items())
+    if isinstance(value, list | tuple):
+        return " ".join(_plain(entry) for entry in value) or "none"
+    return str(value)
