@@ -32,7 +32,7 @@ from .network import FourierNetwork, one_thread, render_float
 from .samples import Batches, Samples
 from .volume import Volume
 
-BATCH = 2048
+BATCH = 4096
 """Points of a step."""
 
 ADAM_RATE = 5e-3
@@ -99,33 +99,38 @@ class Optimizer:
     step's time.
     """
 
-    BETA, MUON_BETA = (0.9, 0.99), 0.95
+    BETA, SQUARE_BETA, MUON_BETA = 0.9, 0.99, 0.95
 
     def __init__(self, network: FourierNetwork):
         hidden = [layer.weight for layer in network.layers[1:-1]]
         by_shape = groupby(sorted(hidden, key=lambda weight: weight.shape), lambda w: w.shape)
         self.groups = [list(group) for _, group in by_shape]
         self.momenta = [torch.zeros_like(torch.stack(group)) for group in self.groups]
-        named = {id(weight) for weight in hidden}
-        others = [p for p in network.parameters() if id(p) not in named]
-        self.adam = torch.optim.Adam(others, betas=self.BETA, eps=1e-10, fused=True)
-        for parameter in others:  # the state exists from the start, so that it can be loaded
-            self.adam.state[parameter] = {
-                "step": torch.zeros((), device=parameter.device),
-                "exp_avg": torch.zeros_like(parameter),
-                "exp_avg_sq": torch.zeros_like(parameter),
-            }
+        taken = {id(weight) for weight in hidden}
+        self.others = [p for p in network.parameters() if id(p) not in taken]
+        # One vector for all of Adam's parameters: they are many and small.
+        flat = torch.cat([parameter.detach().flatten() for parameter in self.others])
+        self.mean, self.square = torch.zeros_like(flat), torch.zeros_like(flat)
+        self.count = torch.zeros((), dtype=torch.int64)
 
     def state(self) -> list[torch.Tensor]:
         """Every tensor that a checkpoint must hold, in a fixed order."""
-        return self.momenta + [t for state in self.adam.state.values() for t in state.values()]
+        return [*self.momenta, self.mean, self.square, self.count]
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
         """Apply the gradients, with learning rates scaled by ``rate``."""
-        for group in self.adam.param_groups:
-            group["lr"] = ADAM_RATE * rate
-        self.adam.step()
+        self.count += 1
+        gradient = torch.cat([parameter.grad.flatten() for parameter in self.others])
+        self.mean.lerp_(gradient, 1 - self.BETA)
+        self.square.lerp_(gradient.square(), 1 - self.SQUARE_BETA)
+        unbias = math.sqrt(1 - self.SQUARE_BETA ** int(self.count)) / (
+            1 - self.BETA ** int(self.count)
+        )
+        update = self.mean / (self.square.sqrt() + 1e-12)
+        parts = update.split([parameter.numel() for parameter in self.others])
+        parts = [part.view_as(p) for part, p in zip(parts, self.others, strict=True)]
+        torch._foreach_add_(self.others, parts, alpha=float(-ADAM_RATE * rate * unbias))
         for weights, momentum in zip(self.groups, self.momenta, strict=True):
             gradient = torch.stack([weight.grad for weight in weights])  # (n, outputs, inputs)
             momentum.lerp_(gradient, 1 - self.MUON_BETA)
@@ -353,6 +358,7 @@ def fit(
         training={
             "steps": trainer.step,
             "seconds": elapsed,
+            "voxels_per_second": trainer.step * trainer.batches.size / max(elapsed, 1e-9),
             "seed": seed,
             "sigma_given": sigma is not None,
             "profile": profile,

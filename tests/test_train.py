@@ -252,7 +252,7 @@ def test_every_parameter_is_trained_by_exactly_one_method():
     network = train.FourierNetwork(NetworkShape(8, 8, 6, (3, 5)), 1.0)
     optimizer = Optimizer(network)
     muon = [id(weight) for group in optimizer.groups for weight in group]
-    adam = [id(p) for group in optimizer.adam.param_groups for p in group["params"]]
+    adam = [id(parameter) for parameter in optimizer.others]
     assert sorted(muon + adam) == sorted(id(p) for p in network.parameters())
     assert len(muon) == 4
     before = [p.detach().clone() for p in network.parameters()]
