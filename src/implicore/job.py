@@ -38,11 +38,11 @@ class GridJob:
     @classmethod
     def of(cls, grid: Grid, frame: Frame) -> GridJob:
         """The job that samples ``grid``; BadInput if it reaches beyond the coordinate format."""
-        affine = frame.affine(grid) * 2.0 ** (COORDINATE.fraction + GRID_GUARD)
-        limit = 2.0 ** (COORDINATE.bits + GRID_GUARD)
+        affine = frame.affine(grid)
         spread = np.abs(affine[:, :3]) @ (np.array(grid.shape) - 1) + np.abs(affine[:, 3])
-        if not (spread < limit).all():
+        if not (spread < 1 << COORDINATE.bits).all():  # far out, but nothing below overflows
             raise BadInput(cls._too_far(grid, frame))
+        affine *= 2.0 ** (COORDINATE.fraction + GRID_GUARD)
         affine[:, :3] *= np.array(grid.shape) > 1  # a single sample needs no step
         origin = round_half_up(affine[:, 3]) + (1 << (GRID_GUARD - 1))
         steps = round_half_up(affine[:, :3].T)

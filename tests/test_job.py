@@ -1,0 +1,56 @@
+"""Grid jobs against exact rational arithmetic."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from implicore.errors import BadInput
+from implicore.grid import Frame, Grid
+from implicore.job import GridJob
+
+OBLIQUE = [[0.6, -0.7, 0.1, -30.0], [0.5, 0.6, -0.9, 4.25], [0.3, 0.2, 2.1, 77.7], [0, 0, 0, 1]]
+
+
+@pytest.mark.parametrize("scale", [1, 1.7, 2, 3.3, 0.5])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 1, 3), (181, 217, 181), (2048, 3, 2)])
+def test_every_corner_is_within_half_a_unit(shape, scale):
+    source = Grid.from_array(shape, OBLIQUE)
+    frame, grid = Frame.around([source]), source.scaled(scale)
+    job = GridJob.of(grid, frame)
+    rng = np.random.default_rng(1)
+    index = rng.integers(0, grid.shape, (30, 3))
+    index[0], index[1] = 0, np.array(grid.shape) - 1
+    for at, got in zip(index, job.at(index), strict=True):
+        for axis in range(3):
+            row = grid.matrix[axis]
+            world = Fraction(row[3]) + sum(
+                Fraction(a) * int(i) for a, i in zip(row[:3], at, strict=True)
+            )
+            exact = (world - Fraction(frame.centre[axis])) / Fraction(frame.extent) * 2**14
+            assert abs(int(got[axis]) - exact) <= 0.5 + 3e-4
+
+
+def test_numbering_runs_the_first_axis_fastest():
+    grid = Grid.from_array((3, 4, 5), OBLIQUE)
+    job = GridJob.of(grid, Frame.around([grid]))
+    all_of_them = job.coordinates(0, job.voxels)
+    assert len(all_of_them) == 60
+    index = [(i, j, k) for k in range(5) for j in range(4) for i in range(3)]
+    assert (all_of_them == job.at(index)).all()
+    assert (job.coordinates(17, 31) == all_of_them[17:31]).all()
+
+
+def test_a_single_sample_needs_no_step():
+    grid = Grid.from_array((1, 4, 5), OBLIQUE)
+    assert GridJob.of(grid, Frame.around([grid])).steps[0] == (0, 0, 0)
+
+
+def test_a_grid_beyond_the_coordinates_is_refused():
+    grid = Grid.from_array((3, 4, 5), OBLIQUE)
+    frame = Frame.around([grid])
+    for factor in (3, 1e300):
+        far = np.array(OBLIQUE)
+        far[:3, 3] += factor * frame.extent
+        with pytest.raises(BadInput, match=r"^The grid reaches from \[.*\] to \[.*\] mm, but "):
+            GridJob.of(Grid.from_array((3, 4, 5), far), frame)
