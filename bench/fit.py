@@ -47,7 +47,7 @@ def main() -> int:
             )
         )
     print(
-        "volume     preset   cpu-s  target dB  PSNR dB  SSIM    sigma  steps   voxels/s  total cpu-s"
+        "volume     preset   cpu-s  target dB  PSNR dB    SSIM  sigma  steps  voxels/s  total cpu-s"
     )
     rows = []
     for name, preset, seconds in runs:
@@ -81,7 +81,7 @@ def main() -> int:
         print(
             f"{name:9}  {preset:7}  {seconds:5.0f}  {target:>9}  {row['psnr_db']:7.2f}  "
             f"{row['ssim']:.4f}  {row['sigma']:5.2f}  {row['steps']:5}  "
-            f"{row['voxels_per_second']:9.0f}  {total:11.1f}",
+            f"{row['voxels_per_second']:8.0f}  {total:11.1f}",
             flush=True,
         )
     if options.json:

@@ -40,15 +40,19 @@ MUON_RATE = 1e-2
 WARM_UP = 0.02
 """Share of the budget in which the learning rate rises to its full value."""
 
-SIGMAS = (0.7, 1.0, 1.5, 2.2, 3.2)
-"""What the probe tries, in turns per unit of network coordinate."""
+PROBE_SHARE = 0.02
+PROBE_STEPS = 150
+PROBE_BATCH = 2048
+"""A candidate for sigma is tried for this share of the budget, but no more than these steps."""
 
-PROBE_SHARE = 0.016
-"""Share of the budget that each of ``SIGMAS`` is tried for."""
+PROBE_RATIO = 2**0.5
+"""From one candidate to the next."""
 
-PROBE_SECONDS = 1.5
-PROBE_STEPS = 300
-"""The most that each is tried for: nothing is saved before the probe is done."""
+PROBE_LIMIT = 6
+"""Candidates lie within this many ratios of 1: from 1/8 to 8 turns per unit of coordinate."""
+
+PROBE_BIAS = 1.15
+"""The best sigma after the training over that after a probe: finer detail comes later."""
 
 SAVE_SECONDS = 3.0
 """Wall time between checkpoints."""
@@ -83,12 +87,6 @@ class Budget:
         """How much of the budget is used up, from 0 to 1."""
         spent = steps / self.steps if self.seconds is None else seconds / self.seconds
         return min(1.0, spent)
-
-    def probe(self) -> Budget:
-        """What one candidate of the probe gets."""
-        if self.seconds is None:
-            return Budget(steps=max(1, min(round(self.steps * PROBE_SHARE), PROBE_STEPS)))
-        return Budget(seconds=min(self.seconds * PROBE_SHARE, PROBE_SECONDS))
 
 
 class Optimizer:
@@ -164,6 +162,7 @@ class Trainer:
         seed: int,
         bf16: bool,
         device: torch.device | str = "cpu",
+        batch: int = BATCH,
         cache: bool = True,
     ):
         self.samples = samples
@@ -175,7 +174,7 @@ class Trainer:
             self.working.layers[:-1].bfloat16()
         self.pairs = list(zip(self.network.parameters(), self.working.parameters(), strict=True))
         self.dtype = torch.bfloat16 if bf16 else torch.float32
-        self.batches = Batches(len(samples), max(1, BATCH // samples.points), seed)
+        self.batches = Batches(len(samples), max(1, batch // samples.points), seed)
         self.mean = float(samples.targets.mean())
         self.deviation = float(samples.targets.std(correction=0))
         self.step = 0
@@ -300,54 +299,63 @@ def fit(
         "profile": profile,
         "images": [image["sha256"] for image in images],
     }
-    saved = _find_checkpoint(part, settings, resume)
-    bf16 = saved["bf16"] if saved else bf16_helps(where)
+    state = {"sigma": sigma, "probed": [], "elapsed": 0.0, "step": 0, "scale": 1.0, "setbacks": 0}
+    state["bf16"] = bf16_helps(where)
+    found = _find_checkpoint(part, settings, resume)
+    if found:
+        state, tensors = found
+        started -= state["elapsed"]
+
+    def save(tensors: list[torch.Tensor]) -> None:
+        state["elapsed"] = clock() - started
+        if part is not None:
+            _save_checkpoint(part, settings, state, tensors)
+
     with one_thread(), Progress(budget, quiet) as progress:
-        if saved:
-            started -= saved["elapsed"]
-            chosen = saved["sigma"]
-        else:
-            chosen = sigma or probe_sigma(samples, shape, budget, seed, bf16, where, clock)
-        trainer = Trainer(samples, shape, chosen, seed, bf16, where)
-        scale, setbacks = 1.0, 0
-        if saved:
-            _restore(trainer, saved["tensors"], saved["step"])
-            scale, setbacks = saved["scale"], saved["setbacks"]
+        if state["sigma"] is None:
+            known = dict(state["probed"])
+
+            def try_sigma(candidate: float) -> float:
+                state["probed"] = list(known.items())
+                save([])
+                trainer = Trainer(
+                    samples, shape, candidate, seed, state["bf16"], where, PROBE_BATCH, cache=False
+                )
+                return _probe(trainer, budget, clock)
+
+            state["sigma"] = probe_sigma(try_sigma, known)
+        trainer = Trainer(samples, shape, state["sigma"], seed, state["bf16"], where)
+        if state["step"]:
+            _restore(trainer, tensors, state["step"])
         safe = _snapshot(trainer)
         saved_at, losses = time.monotonic(), []
         while (spent := budget.spent(clock() - started, trainer.step)) < 1:
-            losses.append(trainer.advance(learning_rate(spent) * scale))
+            losses.append(trainer.advance(learning_rate(spent) * state["scale"]))
             if trainer.step % CHECK_STEPS:
                 continue
             loss = float(torch.stack(losses).mean())
             losses.clear()
             if not math.isfinite(loss):
-                setbacks += 1
-                if setbacks > MAX_SETBACKS:
+                state["setbacks"] += 1
+                if state["setbacks"] > MAX_SETBACKS:
                     raise BadInput("The training diverges, whatever the learning rate.")
-                scale /= 2
+                state["scale"] /= 2
                 _restore(trainer, *safe)
                 continue
             safe = _snapshot(trainer)
+            state["step"] = trainer.step
             progress.show(clock() - started, trainer, loss)
-            if part is not None and time.monotonic() - saved_at >= SAVE_SECONDS:
-                state = {
-                    "elapsed": clock() - started,
-                    "sigma": chosen,
-                    "bf16": bf16,
-                    "step": safe[1],
-                    "scale": scale,
-                    "setbacks": setbacks,
-                }
-                _save_checkpoint(part, settings, state, safe[0])
+            if time.monotonic() - saved_at >= SAVE_SECONDS:
+                save(safe[0])
                 saved_at = time.monotonic()
         if losses and not torch.stack(losses).isfinite().all():
             _restore(trainer, *safe)
-        elapsed = clock() - started
+        state["step"] = trainer.step
+        save(trainer.tensors())  # the evaluation of a large image takes a while
     weights, biases = trainer.weights()
     model = Model(
         shape=shape,
-        sigma=chosen,
+        sigma=state["sigma"],
         frequencies=FREQUENCY.quantize(trainer.network.frequencies.cpu().double().numpy()),
         weights=tuple(weights),
         biases=tuple(biases),
@@ -357,12 +365,12 @@ def fit(
         images=images,
         training={
             "steps": trainer.step,
-            "seconds": elapsed,
-            "voxels_per_second": trainer.step * trainer.batches.size / max(elapsed, 1e-9),
+            "seconds": state["elapsed"],
+            "voxels_per_second": trainer.step * trainer.batches.size / max(state["elapsed"], 1e-9),
             "seed": seed,
             "sigma_given": sigma is not None,
             "profile": profile,
-            "bf16": bf16,
+            "bf16": state["bf16"],
             "device": where.type,
         },
     )
@@ -374,24 +382,36 @@ def fit(
 
 
 def probe_sigma(
-    samples: Samples,
-    shape: NetworkShape,
-    budget: Budget,
-    seed: int,
-    bf16: bool,
-    device: torch.device | str = "cpu",
-    clock: Callable[[], float] = time.perf_counter,
+    try_sigma: Callable[[float], float], known: dict[int, float] | None = None
 ) -> float:
-    """Choose sigma by training briefly with each of ``SIGMAS``."""
-    share, best = budget.probe(), (math.inf, SIGMAS[0])
-    for sigma in SIGMAS:
-        trainer = Trainer(samples, shape, sigma, seed, bf16, device, cache=False)
-        started, losses = clock(), []
-        while (spent := share.spent(clock() - started, trainer.step)) < 1 or not losses:
-            losses.append(trainer.advance(learning_rate(spent)))
-        last = torch.stack(losses[-max(1, len(losses) // 5) :])
-        best = min(best, (float(last.mean().nan_to_num(math.inf)), sigma))
-    return best[1]
+    """Choose sigma by climbing from 1 to the least loss in steps of ``PROBE_RATIO``.
+
+    Parameters
+    ----------
+    try_sigma : callable
+        The logarithm of the loss after a short training with a sigma.
+    known : dict
+        Losses by the step's number, kept up to date; those already there are not tried again.
+    """
+    losses = {} if known is None else known
+
+    def loss(number: int) -> float:
+        if abs(number) > PROBE_LIMIT:
+            return math.inf
+        if number not in losses:
+            losses[number] = try_sigma(PROBE_RATIO**number)
+        return losses[number]
+
+    best = 0
+    for direction in (1, -1):
+        while loss(best + direction) < loss(best):
+            best += direction
+    # The vertex of the parabola through the best one and its neighbours.
+    below, here, above = loss(best - 1), loss(best), loss(best + 1)
+    bend = below - 2 * here + above
+    if math.isfinite(bend) and bend > 0:
+        best += (below - above) / (2 * bend)
+    return PROBE_BIAS * PROBE_RATIO**best
 
 
 def evaluate(model: Model, samples: Samples) -> dict[str, float]:
@@ -466,6 +486,20 @@ class Progress:
         self.bar.update(0)
 
 
+def _probe(trainer: Trainer, budget: Budget, clock: Callable[[], float]) -> float:
+    """Train a candidate for sigma briefly and return the logarithm of its loss."""
+    started, losses = clock(), []
+    limit = Budget(steps=PROBE_STEPS)
+    while True:
+        share = budget.spent(clock() - started, trainer.step) / PROBE_SHARE
+        spent = max(share, limit.spent(0, trainer.step))
+        if spent >= 1 and losses:
+            break
+        losses.append(trainer.advance(learning_rate(min(1.0, spent))))
+    last = torch.stack(losses[-max(1, len(losses) // 5) :]).mean()
+    return float(last.log().nan_to_num(nan=1e9, posinf=1e9))
+
+
 def _snapshot(trainer: Trainer) -> tuple[list[torch.Tensor], int]:
     return [tensor.clone() for tensor in trainer.tensors()], trainer.step
 
@@ -482,7 +516,7 @@ def _save_checkpoint(part: Path, settings: dict, state: dict, tensors: list[torc
     write_tensors(part, arrays, {"kind": "checkpoint", "settings": settings, "state": state})
 
 
-def _find_checkpoint(part: Path | None, settings: dict, resume: bool) -> dict | None:
+def _find_checkpoint(part: Path | None, settings: dict, resume: bool) -> tuple | None:
     """Read the checkpoint to go on from, or return None to begin anew."""
     if part is None or not part.exists():
         return None
@@ -498,4 +532,4 @@ def _find_checkpoint(part: Path | None, settings: dict, resume: bool) -> dict | 
                 f"{value!r}): resume with the same, or delete it to begin anew."
             )
     tensors = [torch.from_numpy(arrays[name]) for name in sorted(arrays)]
-    return {**header["state"], "tensors": tensors}
+    return header["state"], tensors
