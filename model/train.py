@@ -208,6 +208,22 @@ class Trainer:
         """Everything that training changes, in a fixed order."""
         return [p.detach() for p in self.network.parameters()] + self.optimizer.state()
 
+    def snapshot(self) -> tuple[list[torch.Tensor], int]:
+        """Copy what ``restore`` takes."""
+        return [tensor.clone() for tensor in self.tensors()], self.step
+
+    @torch.no_grad()
+    def restore(self, tensors: list[torch.Tensor], step: int) -> None:
+        """Go back, or on, to where ``tensors`` were at ``step``."""
+        for mine, saved in zip(self.tensors(), tensors, strict=True):
+            mine.copy_(saved)
+        self.step = step
+
+    @property
+    def seen(self) -> int:
+        """Voxels trained on so far, each as often as it was drawn."""
+        return self.step * self.batches.size
+
     def weights(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Weights and biases with the target's normalization folded into the last layer."""
         weights = [layer.weight.detach().cpu().numpy().copy() for layer in self.network.layers]
@@ -284,13 +300,12 @@ def fit(
         raise BadInput(f"The seed must be a whole number from 0, not {seed}.")
     where = choose_device(device)
     samples = Samples(volumes, profile, where)
-    part = None if output is None else Path(f"{output}.part")
     images = tuple(
         {"name": volume.name, "sha256": image_digest(volume), **source}
         for volume, source in zip(volumes, sources or [{}] * len(volumes), strict=True)
     )
     settings = {
-        "network": {key: value for key, value in asdict(shape).items()},
+        "network": asdict(shape),
         "seconds": seconds,
         "steps": steps,
         "sigma": sigma,
@@ -299,63 +314,27 @@ def fit(
         "profile": profile,
         "images": [image["sha256"] for image in images],
     }
-    state = {"sigma": sigma, "probed": [], "elapsed": 0.0, "step": 0, "scale": 1.0, "setbacks": 0}
-    state["bf16"] = bf16_helps(where)
-    found = _find_checkpoint(part, settings, resume)
-    if found:
-        state, tensors = found
-        started -= state["elapsed"]
-
-    def save(tensors: list[torch.Tensor]) -> None:
-        state["elapsed"] = clock() - started
-        if part is not None:
-            _save_checkpoint(part, settings, state, tensors)
-
+    run = Run(f"{output}.part" if output is not None else None, settings, clock, started)
+    if not run.find(resume):
+        run.state["bf16"] = bf16_helps(where)
+    bf16 = run.state["bf16"]
     with one_thread(), Progress(budget, quiet) as progress:
-        if state["sigma"] is None:
-            known = dict(state["probed"])
+        if run.state["sigma"] is None:
 
             def try_sigma(candidate: float) -> float:
-                state["probed"] = list(known.items())
-                save([])
-                trainer = Trainer(
-                    samples, shape, candidate, seed, state["bf16"], where, PROBE_BATCH, cache=False
+                run.save([])
+                trial = Trainer(
+                    samples, shape, candidate, seed, bf16, where, PROBE_BATCH, cache=False
                 )
-                return _probe(trainer, budget, clock)
+                return _probe(trial, budget, clock)
 
-            state["sigma"] = probe_sigma(try_sigma, known)
-        trainer = Trainer(samples, shape, state["sigma"], seed, state["bf16"], where)
-        if state["step"]:
-            _restore(trainer, tensors, state["step"])
-        safe = _snapshot(trainer)
-        saved_at, losses = time.monotonic(), []
-        while (spent := budget.spent(clock() - started, trainer.step)) < 1:
-            losses.append(trainer.advance(learning_rate(spent) * state["scale"]))
-            if trainer.step % CHECK_STEPS:
-                continue
-            loss = float(torch.stack(losses).mean())
-            losses.clear()
-            if not math.isfinite(loss):
-                state["setbacks"] += 1
-                if state["setbacks"] > MAX_SETBACKS:
-                    raise BadInput("The training diverges, whatever the learning rate.")
-                state["scale"] /= 2
-                _restore(trainer, *safe)
-                continue
-            safe = _snapshot(trainer)
-            state["step"] = trainer.step
-            progress.show(clock() - started, trainer, loss)
-            if time.monotonic() - saved_at >= SAVE_SECONDS:
-                save(safe[0])
-                saved_at = time.monotonic()
-        if losses and not torch.stack(losses).isfinite().all():
-            _restore(trainer, *safe)
-        state["step"] = trainer.step
-        save(trainer.tensors())  # the evaluation of a large image takes a while
+            run.state["sigma"] = probe_sigma(try_sigma, run.state["probed"])
+        trainer = Trainer(samples, shape, run.state["sigma"], seed, bf16, where)
+        _train(trainer, budget, run, progress)
     weights, biases = trainer.weights()
     model = Model(
         shape=shape,
-        sigma=state["sigma"],
+        sigma=run.state["sigma"],
         frequencies=FREQUENCY.quantize(trainer.network.frequencies.cpu().double().numpy()),
         weights=tuple(weights),
         biases=tuple(biases),
@@ -365,20 +344,114 @@ def fit(
         images=images,
         training={
             "steps": trainer.step,
-            "seconds": state["elapsed"],
-            "voxels_per_second": trainer.step * trainer.batches.size / max(state["elapsed"], 1e-9),
+            "seconds": run.state["elapsed"],
+            "voxels_per_second": trainer.seen / max(run.state["elapsed"], 1e-9),
             "seed": seed,
             "sigma_given": sigma is not None,
             "profile": profile,
-            "bf16": state["bf16"],
+            "bf16": bf16,
             "device": where.type,
         },
     )
     model.training.update(evaluate(model, samples))
     if output is not None:
         model.save(output)
-        part.unlink(missing_ok=True)
+        run.part.unlink(missing_ok=True)
     return model
+
+
+class Run:
+    """How far a training has come, in memory and in a checkpoint that survives a kill.
+
+    Parameters
+    ----------
+    part : path-like or None
+        The checkpoint file; none is kept without.
+    settings : dict
+        What must be the same to go on.
+    clock, started :
+        The clock, and its reading at the beginning.
+    """
+
+    def __init__(self, part, settings: dict, clock: Callable[[], float], started: float):
+        self.part = None if part is None else Path(part)
+        self.settings, self.clock, self.started = settings, clock, started
+        self.tensors: list[torch.Tensor] = []
+        self.state = {
+            "sigma": settings["sigma"],
+            "probed": {},  # losses of the candidates for sigma, by their number
+            "bf16": False,
+            "elapsed": 0.0,
+            "step": 0,
+            "scale": 1.0,  # of the learning rate, less after a setback
+            "setbacks": 0,
+        }
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training, earlier runs included."""
+        return self.clock() - self.started
+
+    def find(self, resume: bool) -> bool:
+        """Take up the checkpoint to go on from and return True, or return False to begin anew."""
+        if self.part is None or not self.part.exists():
+            return False
+        if not resume:
+            raise BadInput(
+                f"{self.part} holds an unfinished training: go on with --resume, or delete it to "
+                "begin anew."
+            )
+        arrays, header = read_tensors(self.part, kind="checkpoint")
+        for name, value in json.loads(json.dumps(self.settings)).items():
+            if (other := header["settings"].get(name)) != value:
+                raise BadInput(
+                    f"{self.part} was trained with other {name} ({other!r}, not {value!r}): "
+                    "resume with the same, or delete it to begin anew."
+                )
+        self.tensors = [torch.from_numpy(arrays[name]) for name in sorted(arrays)]
+        self.state = header["state"]
+        self.state["probed"] = {int(k): loss for k, loss in self.state["probed"].items()}
+        self.started -= self.state["elapsed"]
+        return True
+
+    def save(self, tensors: list[torch.Tensor]) -> None:
+        """Note the time and write the checkpoint, whole or not at all."""
+        self.state["elapsed"] = self.elapsed
+        if self.part is not None:
+            arrays = {f"{number:04}": tensor.cpu().numpy() for number, tensor in enumerate(tensors)}
+            header = {"kind": "checkpoint", "settings": self.settings, "state": self.state}
+            write_tensors(self.part, arrays, header)
+
+
+def _train(trainer: Trainer, budget: Budget, run: Run, progress: Progress) -> None:
+    """Train until the budget is spent, from wherever the run stands."""
+    if run.state["step"]:
+        trainer.restore(run.tensors, run.state["step"])
+    safe = trainer.snapshot()
+    saved_at, losses = time.monotonic(), []
+    while (spent := budget.spent(run.elapsed, trainer.step)) < 1:
+        losses.append(trainer.advance(learning_rate(spent) * run.state["scale"]))
+        if trainer.step % CHECK_STEPS:
+            continue
+        loss = float(torch.stack(losses).mean())
+        losses.clear()
+        if not math.isfinite(loss):
+            run.state["setbacks"] += 1
+            if run.state["setbacks"] > MAX_SETBACKS:
+                raise BadInput("The training diverges, whatever the learning rate.")
+            run.state["scale"] /= 2
+            trainer.restore(*safe)
+            continue
+        safe = trainer.snapshot()
+        run.state["step"] = trainer.step
+        progress.show(run.elapsed, trainer, loss)
+        if time.monotonic() - saved_at >= SAVE_SECONDS:
+            run.save(safe[0])
+            saved_at = time.monotonic()
+    if losses and not torch.stack(losses).isfinite().all():
+        trainer.restore(*safe)
+    run.state["step"] = trainer.step
+    run.save(trainer.tensors())  # the evaluation of a large image takes a while
 
 
 def probe_sigma(
@@ -481,7 +554,7 @@ class Progress:
         """Show where training stands; ``loss`` is in units of the target's variance."""
         self.bar.n = trainer.step if self.budget.seconds is None else min(seconds, self.bar.total)
         decibel = -10 * math.log10(max(loss, 1e-20) * trainer.deviation**2)
-        rate = trainer.step * trainer.batches.size / max(seconds, 1e-9)
+        rate = trainer.seen / max(seconds, 1e-9)
         self.bar.set_postfix_str(f"{decibel:.2f} dB, {rate / 1e3:.0f}k voxels/s", refresh=False)
         self.bar.update(0)
 
@@ -498,38 +571,3 @@ def _probe(trainer: Trainer, budget: Budget, clock: Callable[[], float]) -> floa
         losses.append(trainer.advance(learning_rate(min(1.0, spent))))
     last = torch.stack(losses[-max(1, len(losses) // 5) :]).mean()
     return float(last.log().nan_to_num(nan=1e9, posinf=1e9))
-
-
-def _snapshot(trainer: Trainer) -> tuple[list[torch.Tensor], int]:
-    return [tensor.clone() for tensor in trainer.tensors()], trainer.step
-
-
-@torch.no_grad()
-def _restore(trainer: Trainer, tensors: list[torch.Tensor], step: int) -> None:
-    for mine, saved in zip(trainer.tensors(), tensors, strict=True):
-        mine.copy_(saved)
-    trainer.step = step
-
-
-def _save_checkpoint(part: Path, settings: dict, state: dict, tensors: list[torch.Tensor]) -> None:
-    arrays = {f"{number:04}": tensor.cpu().numpy() for number, tensor in enumerate(tensors)}
-    write_tensors(part, arrays, {"kind": "checkpoint", "settings": settings, "state": state})
-
-
-def _find_checkpoint(part: Path | None, settings: dict, resume: bool) -> tuple | None:
-    """Read the checkpoint to go on from, or return None to begin anew."""
-    if part is None or not part.exists():
-        return None
-    if not resume:
-        raise BadInput(
-            f"{part} holds an unfinished training: go on with --resume, or delete it to begin anew."
-        )
-    arrays, header = read_tensors(part, kind="checkpoint")
-    for name, value in json.loads(json.dumps(settings)).items():
-        if header["settings"].get(name) != value:
-            raise BadInput(
-                f"{part} was trained with other {name} ({header['settings'].get(name)!r}, not "
-                f"{value!r}): resume with the same, or delete it to begin anew."
-            )
-    tensors = [torch.from_numpy(arrays[name]) for name in sorted(arrays)]
-    return header["state"], tensors
