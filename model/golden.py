@@ -18,6 +18,12 @@ from implicore.job import GridJob
 from implicore.program import Layer, Program
 from implicore.sincos import SineTable
 
+EXACT_FLOAT32, EXACT_FLOAT64 = 1 << 24, 1 << 53
+"""Magnitudes up to which a type holds every integer."""
+
+MAX_VOXELS = 1 << 32
+"""Voxels of one volume, 1,625 along each axis: a mistyped scale must not take all memory."""
+
 BLOCK = 2048
 """Points decoded at a time: the activations of a layer then stay in the second-level cache."""
 
@@ -125,6 +131,11 @@ class Renderer:
         -------
         array of the grid's shape, uint16 or what ``convert`` returns.
         """
+        if grid.voxels > MAX_VOXELS:
+            raise BadInput(
+                f"The grid has {grid.voxels} voxels, more than the {MAX_VOXELS} that are "
+                "decoded at once: choose a smaller scale, or render it in parts."
+            )
         job = GridJob.of(grid, self.program.frame)
         convert = convert or (lambda voxels: voxels)
         flat = np.empty(job.voxels, convert(np.zeros(1, np.uint16)).dtype)
@@ -136,58 +147,67 @@ class Renderer:
 
 
 class _Stage:
-    """One layer, its weights in the narrowest type that keeps every partial sum exact.
+    """One layer in the narrowest arithmetic that keeps every partial sum exact.
 
-    Where float32 does not, the inputs are split into chunks that it does hold, and the chunks'
-    sums are added in float64.
+    Scaled by powers of two and by small multipliers, weights stay exact, so that most often one
+    product in float32 gives results that only need a floor and the saturation. Where the sums fit
+    float32, if need be in two chunks, but their rescaling does not, that is done in float64; where
+    the sums do not, everything is; and the widest formats rescale in integers.
     """
 
     MAX_CHUNKS = 2  # beyond two passes in float32, one in float64 is as fast
 
     def __init__(self, layer: Layer, activation_max: int, high: int):
-        self.high = high
-        self.layer = layer
-        weights = layer.weights.astype(np.int64)
-        self.slices = None
-        for chunks in range(1, self.MAX_CHUNKS + 1):
-            edges = np.linspace(0, weights.shape[1], chunks + 1).astype(int)
-            slices = [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if a < b]
-            if all(_reach(weights[:, part], activation_max) <= 1 << 24 for part in slices):
-                self.slices, carrier = slices, np.float32
-                break
-        else:
-            self.slices, carrier = [slice(None)], np.float64
-        self.weights = [
-            np.ascontiguousarray(weights[:, part].astype(carrier)) for part in self.slices
-        ]
-        # The requantizer in float64: exact while the scaled sum and the offset share 53 bits.
-        self.shift = layer.shifts[:, None]
-        scale = np.ldexp(layer.multipliers.astype(np.float64), -layer.shifts)
+        self.layer, self.high = layer, high
+        weights = layer.weights.astype(np.float64)
         low, top = layer.accumulator_range(activation_max)
-        reach = np.maximum(-low, top).astype(object) * layer.multipliers
-        spread = np.abs(layer.offsets).astype(object) << (
-            np.maximum(layer.shifts - OFFSET_FRACTION, 0)
-        ).astype(object)
-        self.scale = None
-        if (reach + spread <= 1 << 53).all():
-            self.scale = scale[:, None]
-            self.offset = layer.offsets[:, None] * 2.0**-OFFSET_FRACTION
+        ahead = np.maximum(OFFSET_FRACTION - layer.shifts, 0)
+        behind = np.maximum(layer.shifts - OFFSET_FRACTION, 0)
+        reach = np.ldexp(np.maximum(-low, top) * layer.multipliers.astype(np.float64), ahead)
+        reach = (reach + np.ldexp(np.abs(layer.offsets).astype(np.float64), behind)).max()
+        scale = np.ldexp(layer.multipliers.astype(np.float64), -layer.shifts)[:, None]
+        offset = layer.offsets[:, None] * 2.0**-OFFSET_FRACTION
+
+        self.slices, self.scale, self.integers = [slice(None)], None, False
+        carrier = np.float64
+        if reach <= EXACT_FLOAT32:
+            weights, carrier = weights * scale, np.float32
+        elif reach >= EXACT_FLOAT64:
+            self.integers = True
+        else:
+            chunks = self._chunks(layer.weights, activation_max)
+            if chunks:
+                self.slices, self.scale, carrier = chunks, scale, np.float32
+            else:
+                weights = weights * scale
+        self.weights = [np.ascontiguousarray(weights[:, s], dtype=carrier) for s in self.slices]
+        self.offset = offset if self.scale is not None else offset.astype(carrier)
+
+    def _chunks(self, weights: np.ndarray, activation_max: int) -> list[slice] | None:
+        """The fewest slices of the inputs whose sums float32 holds, or None."""
+        weights = weights.astype(np.int64)
+        for count in range(1, self.MAX_CHUNKS + 1):
+            edges = np.linspace(0, weights.shape[1], count + 1).astype(int)
+            slices = [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+            if all(_reach(weights[:, s], activation_max) <= EXACT_FLOAT32 for s in slices):
+                return slices
+        return None
 
     def __call__(self, activations: np.ndarray) -> np.ndarray:
         """Activations (inputs, points) to (outputs, points), integers carried in float32."""
         carrier = self.weights[0].dtype
         sums = self.weights[0] @ activations[self.slices[0]].astype(carrier, copy=False)
-        for weights, part in zip(self.weights[1:], self.slices[1:], strict=True):
-            sums = sums.astype(np.float64)
-            sums += weights @ activations[part]
-        layer = self.layer
-        if self.scale is None:
-            constants = (layer.multipliers[:, None], layer.offsets[:, None], self.shift)
+        if self.integers:
+            layer = self.layer
+            constants = (v[:, None] for v in (layer.multipliers, layer.offsets, layer.shifts))
             return requantize(sums.astype(np.int64), *constants, self.high).astype(np.float32)
-        scaled = np.multiply(sums, self.scale, dtype=np.float64)
-        scaled += self.offset
-        np.floor(scaled, out=scaled)
-        return np.clip(scaled, 0, self.high, out=scaled).astype(np.float32)
+        for weights, part in zip(self.weights[1:], self.slices[1:], strict=True):
+            sums = np.add(sums, weights @ activations[part], dtype=np.float64)
+        if self.scale is not None:
+            sums = np.multiply(sums, self.scale, dtype=np.float64)
+        sums += self.offset
+        np.floor(sums, out=sums)
+        return np.clip(sums, 0, self.high, out=sums).astype(np.float32, copy=False)
 
 
 def _reach(weights: np.ndarray, activation_max: int) -> int:

@@ -172,9 +172,13 @@ def test_scaling_down_leaves_one_voxel():
 
 @pytest.mark.parametrize("scale", [0, -1, np.nan, np.inf])
 def test_wrong_scale(scale):
-    with pytest.raises(BadInput, match=r"^The scale must be a positive number, not \S+\.$"):
+    with pytest.raises(
+        BadInput, match=r"^The scale must be a positive number up to 65536, not \S+\.$"
+    ):
         oblique().scaled(scale)
-    with pytest.raises(BadInput, match=r"^The scale must be a positive number, not \S+\.$"):
+    with pytest.raises(
+        BadInput, match=r"^The scale must be a positive number up to 65536, not \S+\.$"
+    ):
         oblique().plane("axial", 10.0, scale)
 
 
