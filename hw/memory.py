@@ -20,6 +20,8 @@ class Ram(wiring.Component):
 
     Parameters
     ----------
+    role : str
+        What it holds, for the list of memories that accompanies the Verilog.
     depth, width : int
         Words, and bits of a word.
 
@@ -30,7 +32,8 @@ class Ram(wiring.Component):
     read_data : Out
     """
 
-    def __init__(self, depth: int, width: int):
+    def __init__(self, role: str, depth: int, width: int):
+        self.role = role
         self.depth = depth
         self.width = width
         super().__init__(

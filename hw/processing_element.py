@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from implicore.config import Formats
+from implicore.machine import ELEMENT_LATENCY
 
 
 class Multiplier(wiring.Component):
@@ -68,7 +69,7 @@ class ProcessingElement(wiring.Component):
     sum : Out(signed(accumulator_bits))
     """
 
-    LATENCY = 3
+    LATENCY = ELEMENT_LATENCY
 
     def __init__(self, formats: Formats, *, gate_zeros: bool = False):
         self.formats = formats

@@ -6,14 +6,15 @@ from amaranth.lib.wiring import In, Out
 
 from implicore.config import Formats
 from implicore.fixed import OFFSET_FRACTION
+from implicore.machine import requantizer_latency
 
 
 class Requantizer(wiring.Component):
     """Scales, offsets and saturates one sum a cycle.
 
-    ``result = ((sum * multiplier >> drop) + offset) >> OFFSET_FRACTION``, saturated to 0 and the
-    greatest activation or voxel, where ``drop = 8 * coarse + fine`` is the program's shift less
-    ``OFFSET_FRACTION``. Saturation at 0 is the ReLU.
+    ``result = (((sum * multiplier << 3) >> shift) + offset) >> 3``, saturated to 0 and the
+    greatest activation or voxel, where 3 is ``OFFSET_FRACTION`` and ``shift = 8 * coarse + fine``.
+    Saturation at 0 is the ReLU.
 
     The constants of a sum are taken when their turn comes rather than all with the sum: its
     ``multiplier`` in the same cycle, the other ones ``LATER`` cycles after it. So they need
@@ -54,19 +55,15 @@ class Requantizer(wiring.Component):
     @staticmethod
     def later(formats: Formats) -> dict[str, int]:
         """Cycles from the sum to each of its constants."""
-        product = 1 if formats.multiplier_bits else 0
-        constants = {
-            "coarse": product,
-            "fine": product + 1,
-            "offset": product + 2,
-            "voxel": product + 3,
-        }
-        return {"multiplier": 0, **constants} if product else constants
+        names = ["multiplier", "coarse", "fine", "offset", "voxel"]
+        if not formats.multiplier_bits:
+            del names[0]
+        return {name: cycles for cycles, name in enumerate(names)}
 
     @property
     def latency(self) -> int:
         """Cycles from sum to result."""
-        return self.later(self.formats)["voxel"] + 1
+        return requantizer_latency(self.formats)
 
     def elaborate(self, platform):
         """Amaranth's hook."""
@@ -77,6 +74,7 @@ class Requantizer(wiring.Component):
             product = Signal(signed(formats.requantizer_bits), reset_less=True)
             m.d.sync += product.eq(value * self.multiplier)
             value = product
+        value = value << OFFSET_FRACTION
         octets_gone = Signal(value.shape(), reset_less=True)
         m.d.sync += octets_gone.eq(value >> (self.coarse << 3))
 

@@ -50,6 +50,20 @@ def neurons(shape: NetworkShape) -> int:
     return sum(layer.outputs for layer in shape.layers)
 
 
+ELEMENT_LATENCY = 3
+"""Cycles from a processing element's operands to its sum."""
+
+
+def requantizer_latency(formats: Formats) -> int:
+    """Cycles from a sum to its activation or voxel; without multipliers there is one less."""
+    return 5 if formats.multiplier_bits else 4
+
+
+def tail_wait(formats: Formats) -> int:
+    """Cycles from the last hidden neuron's leaving to that of the tail's sum."""
+    return requantizer_latency(formats) + ELEMENT_LATENCY + 1
+
+
 def mapper_latency(formats: Formats) -> int:
     """Cycles from the last element of B being asked for to the features being usable."""
     return 10 + (formats.table_address_bits >= BIPARTITE_FROM)

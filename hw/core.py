@@ -1,0 +1,249 @@
+"""The machine without its interfaces: points in, voxels out, memories to be filled."""
+
+from functools import reduce
+from operator import or_
+
+from amaranth import Module, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from implicore.config import Formats
+from implicore.fixed import FREQUENCY
+from implicore.machine import ELEMENT_LATENCY, AcceleratorConfig, requantizer_latency
+
+from .coordinates import POINT
+from .fourier import FourierMapper
+from .memory import Ram, address_bits, delayed
+from .requantizer import Requantizer
+from .row import ColumnUnit, RowUnit
+from .sequencer import Sequencer, shape_layout
+from .systolic_array import SystolicArray
+from .voxels import VoxelBuffer, voxel_layout
+
+
+def constant_layout(formats: Formats):
+    """What is known of a neuron: its requantizer's constants and its weight in the last layer."""
+    return data.StructLayout(
+        {
+            "offset": signed(formats.offset_bits),
+            "fine": 3,
+            "coarse": 3,
+            "multiplier": formats.multiplier_bits,
+            "tail_weight": signed(formats.weight_bits),
+        }
+    )
+
+
+def store_layout(config: AcceleratorConfig):
+    """Write ports of the program's memories: B, the constants' tape, the weights' tapes."""
+    return data.StructLayout(
+        {
+            "element_enable": 1,
+            "element_address": address_bits(3 * config.frequencies),
+            "element": signed(FREQUENCY.bits),
+            "constant_enable": 1,
+            "constant_address": address_bits(config.constant_depth),
+            "constant": constant_layout(config.formats),
+            "weight_enables": config.columns,
+            "weight_address": address_bits(config.weight_depth),
+            "weight": signed(config.formats.weight_bits),
+        }
+    )
+
+
+class Core(wiring.Component):
+    """Array, banks, requantizers, mapper and sequencer: ``docs/hardware.md`` draws them.
+
+    Latency and throughput: ``implicore.cycles``, exactly.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Attributes
+    ----------
+    store : In(store_layout(config))
+        Not while a job runs.
+    shape : In(shape_layout(config))
+    start : In(1)
+        Before a job's first point.
+    running : In(1)
+        From then on until its last voxel has been delivered.
+    points : In(stream of POINT)
+    voxels : Out(stream of voxel_layout)
+    step : Out(1)
+        A step is issued in this cycle.
+    useful : Out
+        Multiply-accumulates that the voxel at ``voxels`` took.
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self.config = config
+        super().__init__(
+            {
+                "store": In(store_layout(config)),
+                "shape": In(shape_layout(config)),
+                "start": In(1),
+                "running": In(1),
+                "points": In(stream.Signature(POINT)),
+                "voxels": Out(stream.Signature(voxel_layout(config.formats.output_bits))),
+                "step": Out(1),
+                "useful": Out(useful_bits(config)),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Amaranth's hook."""
+        m = Module()
+        config = self.config
+        formats = config.formats
+        later = Requantizer.later(formats)
+        result_later = requantizer_latency(formats)
+
+        m.submodules.sequencer = sequencer = Sequencer(config)
+        m.submodules.mapper = mapper = FourierMapper(
+            config.rows, config.lanes, config.frequencies, formats
+        )
+        m.submodules.elements = elements = Ram("elements", 3 * config.frequencies, FREQUENCY.bits)
+        m.submodules.constants = constants = Ram(
+            "constants", config.constant_depth, constant_layout(formats).size
+        )
+        m.submodules.array = array = SystolicArray(
+            config.rows, config.columns, formats, gate_zeros=config.gate_zeros
+        )
+        m.submodules.voxel_buffer = buffer = VoxelBuffer(config.rows, formats.output_bits)
+        store = self.store
+
+        # Points to features.
+        wiring.connect(m, wiring.flipped(self.points), mapper.points)
+        m.d.comb += [
+            mapper.last_frequency.eq(self.shape.last_frequency),
+            elements.write_enable.eq(store.element_enable),
+            elements.write_address.eq(store.element_address),
+            elements.write_data.eq(store.element),
+            elements.read_enable.eq(mapper.element_enable),
+            elements.read_address.eq(mapper.element_address),
+            mapper.element.eq(elements.read_data),
+            mapper.freed.eq(sequencer.freed),
+        ]
+
+        m.d.comb += [
+            sequencer.shape.eq(self.shape),
+            sequencer.start.eq(self.start),
+            sequencer.running.eq(self.running),
+            sequencer.filled.eq(mapper.filled),
+            sequencer.half.eq(mapper.half),
+            sequencer.output_free.eq(buffer.free),
+        ]
+
+        # The constants of a sum that leaves, read so that they meet it at row 0.
+        to_read = ELEMENT_LATENCY
+        read_constant = delayed(m, sequencer.leave, to_read, name="read", reset=True)
+        tape_ends = delayed(m, sequencer.voxel, to_read, name="tape_ends", reset=True)
+        tape = Signal(address_bits(config.constant_depth))
+        with m.If(read_constant):
+            m.d.sync += tape.eq(tape + 1)
+        with m.If(tape_ends | self.start):
+            m.d.sync += tape.eq(0)
+        constant = data.View(constant_layout(formats), constants.read_data)
+        m.d.comb += [
+            constants.write_enable.eq(store.constant_enable),
+            constants.write_address.eq(store.constant_address),
+            constants.write_data.eq(store.constant),
+            constants.read_enable.eq(read_constant),
+            constants.read_address.eq(tape),
+        ]
+        rows = [
+            RowUnit(formats, 2 * config.frequencies, config.width, gate_zeros=config.gate_zeros)
+            for _ in range(config.rows)
+        ]
+        leave = rows[0].leave_in
+        m.d.comb += [
+            leave[name].eq(delayed(m, constant[name], wait, name=name))
+            for name, wait in later.items()
+            if name != "voxel"
+        ]
+        control = {
+            "voxel": (sequencer.voxel, later["voxel"]),
+            "write": (sequencer.leave & ~sequencer.voxel & ~sequencer.tail, result_later),
+            "tail": (sequencer.tail, result_later),
+            "tail_last": (sequencer.tail_last, result_later),
+        }
+        m.d.comb += [
+            leave[name].eq(delayed(m, value, to_read + 1 + wait, name=name, reset=True))
+            for name, (value, wait) in control.items()
+        ]
+        m.d.comb += [
+            leave.tail_weight.eq(
+                delayed(m, constant.tail_weight, result_later, name="tail_weight")
+            ),
+            leave.address.eq(sequencer.write_address),
+            sequencer.written.eq(leave.write),
+        ]
+
+        # Rows and columns around the array.
+        step, weights = sequencer.step, (sequencer.weight_enable, sequencer.weight_address)
+        for number, row in enumerate(rows):
+            m.submodules[f"row_{number}"] = row
+            m.d.comb += [
+                row.step_in.eq(step),
+                row.write_enable.eq(mapper.enables[number]),
+                row.write_address.eq(mapper.address),
+                row.write_data.eq(mapper.features[number % config.lanes]),
+                array.activations[number].eq(row.activation),
+                array.last[number].eq(row.last),
+                array.beside[number].eq(row.beside),
+                row.sum.eq(array.sums[number]),
+            ]
+            if number:
+                m.d.comb += row.leave_in.eq(rows[number - 1].leave_out)
+            step = row.step_out
+        for number in range(config.columns):
+            m.submodules[f"column_{number}"] = column = ColumnUnit(config.weight_depth, formats)
+            m.d.comb += [
+                column.enable_in.eq(weights[0]),
+                column.address_in.eq(weights[1]),
+                column.write_enable.eq(store.weight_enables[number]),
+                column.write_address.eq(store.weight_address),
+                column.write_data.eq(store.weight),
+                array.weights[number].eq(column.weight),
+            ]
+            weights = (column.enable_out, column.address_out)
+
+        # Voxels leave one row a cycle.
+        voxel = Signal(formats.output_bits, reset_less=True)
+        voxel_valid = Signal()
+        m.d.sync += [
+            voxel.eq(reduce(or_, (row.voxel for row in rows))),
+            voxel_valid.eq(reduce(or_, (row.voxel_valid for row in rows))),
+        ]
+        m.d.comb += [
+            buffer.reserve.eq(sequencer.finish),
+            buffer.tile.eq(mapper.tile),
+            buffer.put.eq(voxel_valid),
+            buffer.value.eq(voxel),
+        ]
+        wiring.connect(m, buffer.voxels, wiring.flipped(self.voxels))
+
+        # Useful work: one row's steps, counted while a tile is made, belong to each of its voxels.
+        m.d.comb += self.step.eq(sequencer.weight_enable)
+        counted = Signal.like(self.useful)
+        useful = Signal.like(self.useful)
+        m.d.comb += self.useful.eq(useful)
+        counted_now = Signal.like(self.useful)
+        tail_columns = sequencer.columns_used & sequencer.tail_columns.replicate(
+            len(sequencer.columns_used)
+        )
+        m.d.comb += counted_now.eq(counted + sequencer.columns_used + tail_columns)
+        with m.If(self.step):
+            m.d.sync += counted.eq(counted_now)
+        with m.If(sequencer.finish):
+            m.d.sync += [counted.eq(0), useful.eq(counted_now)]
+        with m.If(self.start):
+            m.d.sync += counted.eq(0)
+        return m
+
+
+def useful_bits(config: AcceleratorConfig) -> int:
+    """Width of the multiply-accumulates of one voxel."""
+    return (config.weight_depth * config.columns + config.width).bit_length()

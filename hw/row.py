@@ -1,0 +1,226 @@
+"""What stands beside the array at each row and each column: banks, requantizer, tail."""
+
+from amaranth import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from implicore.config import Formats
+
+from .memory import Ram, address_bits, delayed
+from .processing_element import ProcessingElement
+from .requantizer import Requantizer
+
+
+def halves_depth(words: int) -> int:
+    """Words of a bank of two halves, the half being the address' highest bit."""
+    return (1 << address_bits(words)) + words
+
+
+def step_layout(feature_words: int, hidden_words: int):
+    """A step on its way down the rows: which bank to read, where; whether a dot product ends."""
+    bits = max(address_bits(feature_words), address_bits(hidden_words)) + 1
+    return data.StructLayout({"features": 1, "hidden": 1, "last": 1, "address": bits})
+
+
+def leave_layout(formats: Formats, hidden_words: int):
+    """What travels down the rows beside a sum that leaves.
+
+    Every field travels in the cycle in which it is needed: the constants as ``Requantizer.later``
+    says, ``voxel`` too, all others when the result stands: ``write`` it to the activation bank at
+    ``address``; multiply it in the ``tail`` with ``tail_weight``, and let that sum end
+    (``tail_last``).
+    """
+    return data.StructLayout(
+        {
+            "multiplier": formats.multiplier_bits,
+            "coarse": 3,
+            "fine": 3,
+            "offset": signed(formats.offset_bits),
+            "voxel": 1,
+            "write": 1,
+            "address": address_bits(hidden_words) + 1,
+            "tail": 1,
+            "tail_last": 1,
+            "tail_weight": signed(formats.weight_bits),
+        }
+    )
+
+
+class RowUnit(wiring.Component):
+    """One row's edge: its activations go out to the array, its sums come back as activations.
+
+    A step read from ``step_in`` in cycle t gives its activation in t + 2. A sum in cycle x, with
+    the first of its constants at ``leave_in`` in x - 1, is a result in x + Q, Q being the
+    requantizer's latency: written to the activation bank, multiplied in the tail, or a voxel.
+    The tail's sum comes back as ``beside`` Q + 3 cycles after the last neuron's.
+
+    Throughput: a step and a sum a cycle.
+
+    Parameters
+    ----------
+    formats : Formats
+    feature_words, hidden_words : int
+        Of each half of the banks.
+    gate_zeros : bool
+
+    Attributes
+    ----------
+    step_in, step_out, leave_in, leave_out : In, Out
+        Tokens from the row above, and for the row below a cycle later.
+    write_enable, write_address, write_data : In
+        Port of the feature bank.
+    activation, last, beside : Out
+    sum : In
+        To and from the array.
+    voxel_valid, voxel : Out
+        ``voxel`` is 0 unless valid.
+    """
+
+    def __init__(
+        self, formats: Formats, feature_words: int, hidden_words: int, *, gate_zeros: bool = False
+    ):
+        self.formats = formats
+        self.feature_words = feature_words
+        self.hidden_words = hidden_words
+        self.gate_zeros = gate_zeros
+        step = step_layout(feature_words, hidden_words)
+        leave = leave_layout(formats, hidden_words)
+        super().__init__(
+            {
+                "step_in": In(step),
+                "step_out": Out(step),
+                "leave_in": In(leave),
+                "leave_out": Out(leave),
+                "write_enable": In(1),
+                "write_address": In(address_bits(feature_words) + 1),
+                "write_data": In(formats.activation_bits),
+                "activation": Out(unsigned(formats.activation_bits)),
+                "last": Out(1),
+                "beside": Out(signed(formats.accumulator_bits)),
+                "sum": In(signed(formats.accumulator_bits)),
+                "voxel_valid": Out(1),
+                "voxel": Out(formats.output_bits),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Amaranth's hook."""
+        m = Module()
+        formats = self.formats
+        step = register(m, self.step_in, "step", reset=("features", "hidden"))
+        leave = register(m, self.leave_in, "leave", reset=("voxel", "write", "tail", "tail_last"))
+        m.d.comb += [self.step_out.eq(step), self.leave_out.eq(leave)]
+
+        m.submodules.features = features = Ram(
+            "features", halves_depth(self.feature_words), formats.activation_bits
+        )
+        m.submodules.hidden = hidden = Ram(
+            "hidden", halves_depth(self.hidden_words), formats.activation_bits
+        )
+        m.submodules.requantizer = requantizer = Requantizer(formats)
+        m.d.comb += [
+            features.write_enable.eq(self.write_enable),
+            features.write_address.eq(self.write_address),
+            features.write_data.eq(self.write_data),
+            features.read_enable.eq(step.features),
+            features.read_address.eq(step.address),
+            hidden.write_enable.eq(leave.write),
+            hidden.write_address.eq(leave.address),
+            hidden.write_data.eq(requantizer.result),
+            hidden.read_enable.eq(step.hidden),
+            hidden.read_address.eq(step.address),
+            self.last.eq(delayed(m, step.last, 1, name="last")),
+        ]
+        from_features = delayed(m, step.features, 1, name="features", reset=True)
+        from_hidden = delayed(m, step.hidden, 1, name="hidden", reset=True)
+        m.d.comb += self.activation.eq(
+            Mux(from_features, features.read_data, 0) | Mux(from_hidden, hidden.read_data, 0)
+        )
+
+        m.d.comb += requantizer.sum.eq(self.sum)
+        m.d.comb += [
+            getattr(requantizer, name).eq(leave[name]) for name in Requantizer.later(formats)
+        ]
+        voxel_valid = delayed(m, leave.voxel, 1, name="voxel", reset=True)
+        m.d.comb += [
+            self.voxel_valid.eq(voxel_valid),
+            self.voxel.eq(Mux(voxel_valid, requantizer.result, 0)),
+        ]
+
+        m.submodules.tail = tail = ProcessingElement(formats, gate_zeros=self.gate_zeros)
+        # High out of reset, so that whatever the tail held is cleared.
+        ending = Signal(tail.LATENCY, init=-1)
+        m.d.sync += ending.eq(Cat(leave.tail_last, ending))
+        m.d.comb += [
+            tail.weight_in.eq(leave.tail_weight),
+            tail.activation_in.eq(Mux(leave.tail, requantizer.result, 0)),
+            tail.done.eq(ending[-1]),
+            self.beside.eq(Mux(ending[-1], tail.sum, 0)),
+        ]
+        return m
+
+
+class ColumnUnit(wiring.Component):
+    """One column's edge: its bank of weights and the address on its way to the next column.
+
+    Latency: 2 cycles from address to weight. Throughput: a weight a cycle.
+
+    Parameters
+    ----------
+    depth : int
+    formats : Formats
+
+    Attributes
+    ----------
+    enable_in, address_in : In
+    enable_out, address_out : Out
+        For the next column, a cycle later.
+    write_enable, write_address, write_data : In
+        Never used in a cycle in which the bank is read: one port is enough.
+    weight : Out
+    """
+
+    def __init__(self, depth: int, formats: Formats):
+        self.depth = depth
+        self.formats = formats
+        bits = address_bits(depth)
+        super().__init__(
+            {
+                "enable_in": In(1),
+                "address_in": In(bits),
+                "enable_out": Out(1),
+                "address_out": Out(bits),
+                "write_enable": In(1),
+                "write_address": In(bits),
+                "write_data": In(formats.weight_bits),
+                "weight": Out(signed(formats.weight_bits)),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Amaranth's hook."""
+        m = Module()
+        m.submodules.weights = weights = Ram("weights", self.depth, self.formats.weight_bits)
+        enable = delayed(m, self.enable_in, 1, name="enable", reset=True)
+        address = delayed(m, self.address_in, 1, name="address")
+        m.d.comb += [
+            self.enable_out.eq(enable),
+            self.address_out.eq(address),
+            weights.read_enable.eq(enable),
+            weights.read_address.eq(address),
+            weights.write_enable.eq(self.write_enable),
+            weights.write_address.eq(self.write_address),
+            weights.write_data.eq(self.write_data),
+            self.weight.eq(weights.read_data),
+        ]
+        return m
+
+
+def register(m: Module, token, name: str, *, reset: tuple[str, ...]):
+    """The token a cycle later; only the fields that act on their own are reset."""
+    later = {}
+    for field, _ in token.shape():
+        value = token[field]
+        later[field] = Signal(value.shape(), name=f"{name}_{field}", reset_less=field not in reset)
+        m.d.sync += later[field].eq(value)
+    return data.View(token.shape(), Cat(*(value for value in later.values())))

@@ -1,0 +1,232 @@
+"""Who does what in which cycle: the feeder issues steps, the leaver follows the sums."""
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from implicore.machine import AcceleratorConfig, tail_wait
+
+from .memory import address_bits
+from .row import step_layout
+
+
+def shape_layout(config: AcceleratorConfig):
+    """The shape of the network at work; every number is given less one."""
+    return data.StructLayout(
+        {
+            "last_frequency": address_bits(config.frequencies),
+            "last_neuron": address_bits(config.width),
+            "last_layer": address_bits(config.depth),
+            "skips": config.depth,
+        }
+    )
+
+
+class Sequencer(wiring.Component):
+    """Runs voxel tiles through the layers, one step a cycle unless one of four things is missing.
+
+    A step that reads a feature waits for a filled half of the feature banks. A step that reads
+    neuron n of the layer before waits until it has been written. The last step of a column tile
+    waits until the sums of the tile before have left, and that of a voxel tile until the voxels
+    of the one before have been delivered. ``docs/hardware.md`` gives the reasons,
+    ``implicore.cycles`` the cycles.
+
+    Latency: none from a missing thing's arrival to the step. Throughput: a step a cycle.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Attributes
+    ----------
+    shape : In(shape_layout(config))
+        Must not change while ``running``.
+    start : In(1)
+        Before the first step of a job.
+    running : In(1)
+    filled, half : In(1)
+        The feature mapper's; ``freed`` : Out(1) gives the half back.
+    step : Out(step_layout)
+    weight_enable, weight_address : Out
+        The column's part of the step.
+    leave : Out(1)
+        A sum leaves: its constants are the next of the tape,
+    voxel, tail, tail_last : Out(1)
+        it is a voxel, and ends the tape; it goes into the tail; it is the last one to do so.
+    written : In(1)
+        A result is written to the activation bank of row 0 in the next cycle,
+    write_address : Out
+        namely here.
+    output_free : In(1)
+        The voxels of the last tile are delivered; ``finish`` : Out(1) the next ones are under way.
+    columns_used : Out
+        Columns that work for a neuron in this step; ``tail_columns`` : Out(1) whether they will
+        also work for the tail.
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self.config = config
+        self.column_bits = config.columns.bit_length()
+        super().__init__(
+            {
+                "shape": In(shape_layout(config)),
+                "start": In(1),
+                "running": In(1),
+                "filled": In(1),
+                "half": In(1),
+                "freed": Out(1),
+                "step": Out(step_layout(2 * config.frequencies, config.width)),
+                "weight_enable": Out(1),
+                "weight_address": Out(address_bits(config.weight_depth)),
+                "leave": Out(1),
+                "voxel": Out(1),
+                "tail": Out(1),
+                "tail_last": Out(1),
+                "written": In(1),
+                "write_address": Out(address_bits(config.width) + 1),
+                "output_free": In(1),
+                "finish": Out(1),
+                "columns_used": Out(self.column_bits),
+                "tail_columns": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Amaranth's hook."""
+        m = Module()
+        config, shape = self.config, self.shape
+        feature_bits = address_bits(2 * config.frequencies)
+        hidden_bits = address_bits(config.width)
+        layer_bits = address_bits(config.depth)
+
+        # Where the feeder is. `neurons_left` counts this tile's neurons in, and is less one.
+        layer = Signal(layer_bits)
+        first_tile = Signal(init=1)
+        neurons_left = Signal(hidden_bits)
+        in_features = Signal(init=1)
+        position = Signal(max(feature_bits, hidden_bits))
+        tape = Signal.like(self.weight_address)
+
+        # The last layer runs on the array only if it takes features.
+        on_array = Signal()
+        last_array_layer = Signal(layer_bits)
+        m.d.comb += [
+            on_array.eq((shape.last_layer == 0) | shape.skips.bit_select(shape.last_layer, 1)),
+            last_array_layer.eq(shape.last_layer - ~on_array),
+        ]
+
+        # The step at hand.
+        written = Signal(config.width.bit_length())
+        leaver_free = Signal()
+        at_segment_end, last_input, more_tiles, final_tile = (
+            Signal(name=name)
+            for name in ("at_segment_end", "last_input", "more_tiles", "final_tile")
+        )
+        missing, issue = Signal(), Signal()
+        last_feature = Cat(1, shape.last_frequency)
+        m.d.comb += [
+            at_segment_end.eq(position == Mux(in_features, last_feature, shape.last_neuron)),
+            last_input.eq(at_segment_end & (~in_features | (layer == 0))),
+            more_tiles.eq(neurons_left >= config.columns),
+            final_tile.eq(~more_tiles & (layer == last_array_layer)),
+            missing.eq(
+                Mux(in_features, ~self.filled, first_tile & (position >= written))
+                | (last_input & ~leaver_free)
+                | (last_input & final_tile & ~self.output_free)
+            ),
+            issue.eq(self.running & ~missing),
+            self.step.features.eq(issue & in_features),
+            self.step.hidden.eq(issue & ~in_features),
+            # High while idle: it clears the accumulators before the first job.
+            self.step.last.eq(Mux(issue, last_input, ~self.running)),
+            self.step.address.eq(
+                Mux(
+                    in_features,
+                    position[:feature_bits] | (self.half << feature_bits),
+                    # The layer before wrote to the half that its own number names.
+                    position[:hidden_bits] | (~layer[0] << hidden_bits),
+                )
+            ),
+            self.weight_enable.eq(issue),
+            self.weight_address.eq(tape),
+        ]
+
+        # The next step.
+        next_layer = Signal(layer_bits)
+        m.d.comb += next_layer.eq(Mux(more_tiles, layer, layer + 1))
+        with m.If(issue):
+            m.d.sync += [position.eq(position + 1), tape.eq(tape + 1)]
+            with m.If(at_segment_end):
+                m.d.sync += [position.eq(0), in_features.eq(0)]
+            with m.If(last_input):
+                m.d.sync += [
+                    first_tile.eq(~more_tiles),
+                    layer.eq(next_layer),
+                    neurons_left.eq(
+                        Mux(
+                            more_tiles,
+                            neurons_left - config.columns,
+                            Mux(next_layer == shape.last_layer, 0, shape.last_neuron),
+                        )
+                    ),
+                    in_features.eq((next_layer == 0) | shape.skips.bit_select(next_layer, 1)),
+                ]
+                with m.If(final_tile):
+                    m.d.comb += [self.finish.eq(1), self.freed.eq(1)]
+        with m.If(self.start | self.finish):
+            m.d.sync += [
+                layer.eq(0),
+                first_tile.eq(1),
+                in_features.eq(1),
+                neurons_left.eq(Mux(shape.last_layer == 0, 0, shape.last_neuron)),
+                tape.eq(0),
+            ]
+
+        # The leaver: a token a cycle for each neuron of the tile, then perhaps the tail's.
+        tile_done = Signal()
+        last_column = Signal(range(config.columns))
+        leaving, to_voxel, to_tail, tail_follows = (
+            Signal(name=name) for name in ("leaving", "to_voxel", "to_tail", "tail_follows")
+        )
+        columns_left = Signal(range(config.columns))
+        waiting = Signal(tail_wait(config.formats))
+        window_ends = leaving & (columns_left == 0)
+        m.d.comb += [
+            tile_done.eq(issue & last_input),
+            last_column.eq(Mux(more_tiles, config.columns - 1, neurons_left)),
+            self.columns_used.eq(last_column + 1),
+            self.tail_columns.eq(tile_done & ~on_array & (layer == last_array_layer)),
+            leaver_free.eq(
+                ~(leaving | waiting.any()) | (window_ends & ~tail_follows) | waiting[-1]
+            ),
+            self.leave.eq(leaving | waiting[-1]),
+            self.voxel.eq((leaving & to_voxel) | waiting[-1]),
+            self.tail.eq(leaving & to_tail),
+            self.tail_last.eq(window_ends & tail_follows),
+        ]
+        m.d.sync += [
+            columns_left.eq(columns_left - 1),
+            waiting.eq(Cat(self.tail_last, waiting)),
+        ]
+        with m.If(window_ends):
+            m.d.sync += leaving.eq(0)
+        with m.If(tile_done):
+            m.d.sync += [
+                leaving.eq(1),
+                columns_left.eq(last_column),
+                to_voxel.eq(layer == shape.last_layer),
+                to_tail.eq(self.tail_columns),
+                tail_follows.eq(self.tail_columns & ~more_tiles),
+            ]
+
+        # What has been written of the layer that is leaving. When its first tile is complete, all
+        # of the layer before it has been read, so its count is no longer needed.
+        write_half = Signal()
+        m.d.comb += self.write_address.eq(written[:hidden_bits] | (write_half << hidden_bits))
+        with m.If(self.written):
+            m.d.sync += written.eq(written + 1)
+        with m.If(tile_done & first_tile):
+            m.d.sync += [written.eq(0), write_half.eq(layer[0])]
+        with m.If(self.start):
+            m.d.sync += [leaving.eq(0), waiting.eq(0)]
+        return m

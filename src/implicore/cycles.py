@@ -1,0 +1,180 @@
+"""The exact schedule: cycles and memory accesses of a job, without running anything.
+
+``docs/hardware.md`` explains the rules; here they are arithmetic. Cycle 0 is the one in which the
+first point is accepted. Points are always there and voxels always taken: stalls from outside are
+not predictable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .config import NetworkShape
+from .machine import (
+    ELEMENT_LATENCY,
+    AcceleratorConfig,
+    array_layers,
+    mapper_cycles,
+    mapper_latency,
+    neurons,
+    requantizer_latency,
+    tail_beside_array,
+    tail_wait,
+    weight_words,
+)
+
+TOKEN_TO_SUM = ELEMENT_LATENCY + 2
+"""Cycles from the leaver's token to the sum standing beside it at row 0."""
+
+
+@dataclass(frozen=True)
+class Accesses:
+    """Reads and writes of one word each, all banks of a kind together."""
+
+    reads: int
+    writes: int
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a job takes.
+
+    Attributes
+    ----------
+    voxels : int
+    cycles : int
+        From the first point accepted to the last voxel delivered, both included.
+    steps : int
+        Cycles in which the array is given operands.
+    useful : int
+        Multiply-accumulates that the voxels need.
+    slots : int
+        Multiply-accumulates that the array could have made in these cycles.
+    memories : dict of str to Accesses
+        ``elements`` (of B), ``features``, ``hidden`` (activations), ``weights``, ``constants``.
+    """
+
+    voxels: int
+    cycles: int
+    steps: int
+    useful: int
+    slots: int
+    memories: dict[str, Accesses]
+
+    @property
+    def utilization(self) -> float:
+        """Useful part of the multiply slots, 0 to a little beyond 1: the tail is not an array."""
+        return self.useful / self.slots
+
+
+def predict(shape: NetworkShape, config: AcceleratorConfig, voxels: int) -> Prediction:
+    """Cycles and accesses of a job of ``voxels`` voxels, at least 1, of a network that fits."""
+    rows = config.rows
+    tiles, rest = divmod(voxels, rows)
+    feeder = _Feeder(shape, config)
+    # Full tiles soon repeat each other at a constant distance: then the middle is skipped.
+    seen, skipped = {}, 0
+    tile = 0
+    while tile < tiles:
+        feeder.tile(rows)
+        tile += 1
+        state = feeder.state()
+        if not skipped and state in seen:
+            earlier_tile, earlier_now = seen[state]
+            period = tile - earlier_tile
+            repeats = (tiles - tile) // period
+            skipped = repeats * (feeder.now - earlier_now)
+            tile += repeats * period
+        seen[state] = (tile, feeder.now)
+    if rest:
+        feeder.tile(rest)
+    cycles = feeder.delivered + 1 + skipped
+    tiles += bool(rest)
+    steps = tiles * weight_words(shape, config.columns)
+    return Prediction(
+        voxels=voxels,
+        cycles=cycles,
+        steps=steps,
+        useful=voxels * shape.weights,
+        slots=cycles * rows * config.columns,
+        memories=_memories(shape, config, voxels, tiles, steps),
+    )
+
+
+class _Feeder:
+    """The machine from tile to tile. All times are cycles."""
+
+    def __init__(self, shape: NetworkShape, config: AcceleratorConfig):
+        self.shape = shape
+        self.config = config
+        self.now = 0  # the next step can be issued
+        self.mapper_free = 0
+        self.halves = [0, 0]  # when the halves of the feature banks are free, the next one first
+        self.leaver_free = 0
+        self.output_free = 0
+        self.delivered = 0  # the last voxel
+
+    def state(self) -> tuple[int, ...]:
+        """Everything that matters to the next tile, relative to ``now``."""
+        times = (self.mapper_free, *self.halves, self.leaver_free, self.output_free)
+        return tuple(time - self.now for time in times)
+
+    def tile(self, points: int) -> None:
+        """Run a voxel tile of so many points."""
+        shape, config = self.shape, self.config
+        begin = max(self.mapper_free, self.halves[0])
+        self.mapper_free = begin + mapper_cycles(shape.frequencies, points, config.lanes)
+        self.now = max(self.now, self.mapper_free - 1 + mapper_latency(config.formats))
+
+        readable = requantizer_latency(config.formats) + TOKEN_TO_SUM + 1
+        layers = array_layers(shape)
+        previous = []  # last steps of the column tiles of the layer before
+        for number, layer in enumerate(layers):
+            ends = []
+            for first in range(0, layer.outputs, config.columns):
+                used = min(config.columns, layer.outputs - first)
+                end = self.now + layer.inputs - 1
+                if number and not first:
+                    # Hidden activation n is the n-th last but `hidden` input; within a tile of
+                    # the layer before they become readable one a cycle.
+                    for tile, previous_end in enumerate(previous):
+                        behind = layer.hidden - 1 - tile * config.columns
+                        end = max(end, previous_end + readable + behind)
+                end = max(end, self.leaver_free)
+                last_tile = number == len(layers) - 1 and first + used == layer.outputs
+                if last_tile:
+                    end = max(end, self.output_free)
+                self.leaver_free = end + used
+                self.now = end + 1
+                ends.append(end)
+            previous = ends
+        self.halves = [self.halves[1], self.now]
+        if tail_beside_array(shape):
+            self.leaver_free += tail_wait(config.formats)
+        # The last token: through the requantizer, the row multiplexer and into the buffer.
+        shown = self.leaver_free + TOKEN_TO_SUM + requantizer_latency(config.formats) + 2
+        self.delivered = shown + points - 1
+        self.output_free = shown + config.rows
+
+
+def _memories(
+    shape: NetworkShape, config: AcceleratorConfig, voxels: int, tiles: int, steps: int
+) -> dict[str, Accesses]:
+    rows, columns, lanes = config.rows, config.columns, config.lanes
+    full, rest = divmod(voxels, rows)
+    slots = full * -(-rows // lanes) + -(-rest // lanes)
+    mapped_rows = full * rows + min(rows, -(-rest // lanes) * lanes)
+    layers = array_layers(shape)
+    column_tiles = [-(-layer.outputs // columns) for layer in layers]
+    feature_steps = tiles * sum(
+        layer.features * count for layer, count in zip(layers, column_tiles, strict=True)
+    )
+    # The array's last layer is either consumed by the tail or made of voxels.
+    written = tiles * sum(layer.outputs for layer in layers[:-1])
+    return {
+        "elements": Accesses(reads=3 * shape.frequencies * slots, writes=0),
+        "features": Accesses(reads=feature_steps * rows, writes=shape.features * mapped_rows),
+        "hidden": Accesses(reads=(steps - feature_steps) * rows, writes=written * rows),
+        "weights": Accesses(reads=steps * columns, writes=0),
+        "constants": Accesses(reads=tiles * neurons(shape), writes=0),
+    }

@@ -1,0 +1,132 @@
+"""The program as the accelerator takes it: a stream of 32-bit words.
+
+Items of 16 bits, two a word, the lower half first; signed ones in two's complement:
+
+    header      HEADER, in this order
+    elements    B: x, y, z of each frequency
+    constants   four items a neuron, in the order of the layers, see ``constant_items``
+    weights     one a column and step of a voxel tile, the column fastest, see ``weight_tape``
+    padding     one item if there would be half a word
+
+and last the CRC-32 (as in zlib and Ethernet) of all bytes before it, a word. Weights are laid out
+for a number of columns: the stream belongs to a configuration, the program file does not.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+
+from .config import MAX_DEPTH, Formats
+from .machine import (
+    AcceleratorConfig,
+    array_layers,
+    neurons,
+    tail_beside_array,
+    weight_words,
+)
+from .program import Program
+
+MAGIC = 0x4E49  # "IN"
+VERSION = 1
+
+HEADER = (
+    "magic",
+    "version",
+    "columns",
+    "formats",
+    "frequencies",
+    "width",
+    "depth",
+    "reserved",
+    *(f"skips_{number}" for number in range(MAX_DEPTH // 16)),
+    "weights_low",
+    "weights_high",
+    "neurons_low",
+    "neurons_high",
+)
+"""Items of the header. ``weights`` are those of one column. Bit n of ``skips`` is layer n + 1."""
+
+
+def format_code(formats: Formats) -> int:
+    """The three widths in which program and accelerator must agree, five bits each."""
+    bits = (formats.activation_bits, formats.table_address_bits, formats.output_bits)
+    return bits[0] | bits[1] << 5 | bits[2] << 10
+
+
+def header(program: Program, config: AcceleratorConfig) -> dict[str, int]:
+    """The header's items by name."""
+    shape = program.shape
+    skips = sum(1 << (layer - 1) for layer in shape.skips)
+    weights, count = weight_words(shape, config.columns), neurons(shape)
+    items = dict.fromkeys(HEADER, 0)
+    items.update(
+        magic=MAGIC,
+        version=VERSION,
+        columns=config.columns,
+        formats=format_code(program.formats),
+        frequencies=shape.frequencies,
+        width=shape.width,
+        depth=shape.depth,
+        weights_low=weights & 0xFFFF,
+        weights_high=weights >> 16,
+        neurons_low=count & 0xFFFF,
+        neurons_high=count >> 16,
+    )
+    for number in range(MAX_DEPTH // 16):
+        items[f"skips_{number}"] = skips >> (16 * number) & 0xFFFF
+    return items
+
+
+def constants(program: Program) -> list[tuple[int, int, int, int]]:
+    """Offset, shift, multiplier and weight in the last layer of each neuron, layer after layer.
+
+    That weight is 0 but for the neurons whose results the tail takes.
+    """
+    tape = []
+    for number, layer in enumerate(program.layers, 1):
+        tail = np.zeros(len(layer.offsets), int)
+        if number == program.shape.depth - 1 and tail_beside_array(program.shape):
+            tail = program.layers[-1].weights[0]
+        columns = (layer.offsets, layer.shifts, layer.multipliers, tail)
+        tape += zip(*(column.tolist() for column in columns), strict=True)
+    return tape
+
+
+def constant_items(offset: int, shift: int, multiplier: int, tail_weight: int) -> list[int]:
+    """The four items of one neuron: 24 bits of offset and 6 of shift share the first two."""
+    packed = (offset & 0xFFFFFF) | shift << 24
+    return [packed & 0xFFFF, packed >> 16, multiplier, tail_weight & 0xFFFF]
+
+
+def weight_tape(program: Program, columns: int) -> np.ndarray:
+    """Weights in the order of use, int16 of shape (steps of a voxel tile, columns).
+
+    Layer after layer, column tile after column tile, input after input. Columns without a neuron
+    hold zeros.
+    """
+    tiles = []
+    for layer in program.layers[: len(array_layers(program.shape))]:
+        for first in range(0, len(layer.weights), columns):
+            weights = layer.weights[first : first + columns]
+            tile = np.zeros((weights.shape[1], columns), np.int16)
+            tile[:, : len(weights)] = weights.T
+            tiles.append(tile)
+    return np.concatenate(tiles)
+
+
+def program_stream(program: Program, config: AcceleratorConfig) -> np.ndarray:
+    """The stream's words, uint32; BadInput unless the program fits the configuration."""
+    config.check_fits(program)
+    items = np.concatenate(
+        [
+            list(header(program, config).values()),
+            program.frequencies.ravel(),
+            [item for neuron in constants(program) for item in constant_items(*neuron)],
+            weight_tape(program, config.columns).ravel(),
+        ]
+    ).astype(np.int64)
+    items = np.append(items, np.zeros(len(items) % 2, np.int64))
+    words = (items & 0xFFFF).astype("<u2").view("<u4")
+    return np.append(words, np.uint32(zlib.crc32(words.tobytes()))).astype(np.uint32)

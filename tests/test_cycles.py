@@ -1,0 +1,42 @@
+import pytest
+
+import implicore.cycles
+from implicore.config import NETWORKS, Formats, NetworkShape
+from implicore.cycles import predict
+from implicore.machine import ACCELERATORS, AcceleratorConfig
+
+SLICE = 64 * 64
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "network", "target"),
+    [
+        ("paper", "paper", 0.995),
+        ("medium", "demo", 0.99),
+        ("medium", "quality", 0.99),
+        ("small", "demo", 0.99),
+        ("small", "quality", 0.99),
+        ("tiny", "demo", 0.99),
+    ],
+)
+def test_utilization_of_a_slice(accelerator, network, target):
+    prediction = predict(NETWORKS[network], ACCELERATORS[accelerator], SLICE)
+    assert prediction.utilization >= target
+
+
+@pytest.mark.parametrize("rows", [1, 4, 7])
+@pytest.mark.parametrize("skips", [(), (2,), (2, 4)])
+def test_skipping_the_repetition_changes_nothing(rows, skips, monkeypatch):
+    shape = NetworkShape(frequencies=5, width=6, depth=4, skips=skips)
+    config = AcceleratorConfig.sized(rows, 4, Formats(8, 8), [shape])
+    quick = [predict(shape, config, voxels) for voxels in (1, rows, 200, 201, 1000)]
+    monkeypatch.setattr(implicore.cycles._Feeder, "state", lambda self: (self.now,))
+    assert quick == [predict(shape, config, voxels) for voxels in (1, rows, 200, 201, 1000)]
+
+
+def test_a_whole_volume_is_predicted_at_once():
+    shape, config = NETWORKS["demo"], ACCELERATORS["small"]
+    volume, half = predict(shape, config, 512**3), predict(shape, config, 256 * 512 * 512)
+    tiles = 256 * 512 * 512 // config.rows
+    assert volume.cycles - half.cycles == tiles * 7680  # no bubble at all
+    assert volume.memories["weights"].reads == 2 * half.memories["weights"].reads
