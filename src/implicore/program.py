@@ -255,9 +255,14 @@ class Program:
             network = dict(header["network"])
             network["skips"] = tuple(network["skips"])
             shape, formats = NetworkShape(**network), Formats(**header["formats"])
-            frame = Frame(tuple(header["frame"]["centre"]), header["frame"]["extent"])
+            centre = tuple(float(value) for value in header["frame"]["centre"])
+            frame = Frame(centre, float(header["frame"]["extent"]))
             grid = Grid.from_array(header["grid"]["shape"], header["grid"]["affine"])
-            intensity = Intensity(**header["intensity"])
+            intensity = Intensity(
+                float(header["intensity"]["low"]),
+                float(header["intensity"]["high"]),
+                header["intensity"]["dtype"],
+            )
         except BadInput:
             raise
         except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:

@@ -1,0 +1,259 @@
+"""A renderer written from docs/numerics.md alone, by somebody who had not seen the code.
+
+Python's standard library only. ``test_numerics.py`` holds it against the golden model: whoever
+changes the one has to say so in the document, and then here.
+"""
+
+import hashlib
+import json
+import struct
+import zlib
+from math import cos, floor, inf, isfinite, pi, sin
+from operator import mul
+
+INTEGERS = {
+    f"{u}int{b}": (0 if u else -(2 ** (b - 1)), 2 ** (b - (not u)) - 1)
+    for u in ("", "u")
+    for b in (8, 16, 32, 64)
+}
+FLOATS = {"float16": "<e", "float32": "<f", "float64": "<d"}
+FORMATS = {
+    "weight_bits": (4, 16),
+    "activation_bits": (4, 16),
+    "accumulator_bits": (1, 44),
+    "multiplier_bits": (0, 15),
+    "table_address_bits": (6, 14),
+    "output_bits": (8, 16),
+}
+KEYS = {
+    "network": {"frequencies", "width", "depth", "skips"},
+    "formats": set(FORMATS),
+    "frame": {"centre", "extent"},
+    "grid": {"shape", "affine"},
+    "intensity": {"low", "high", "dtype"},
+}
+
+
+def check(condition, message):
+    if not condition:
+        raise ValueError(message)
+
+
+def half_up(x):
+    return floor(x + 0.5)
+
+
+def is_int(x, low, high=inf):
+    return type(x) is int and low <= x <= high
+
+
+def is_number(x):
+    return type(x) in (int, float) and isfinite(x)
+
+
+def are_numbers(row, n):
+    return type(row) is list and len(row) == n and all(map(is_number, row))
+
+
+def check_header(head):
+    check(type(head) is dict and head.keys() == KEYS.keys(), "header: wrong keys")
+    for name, keys in KEYS.items():
+        check(type(head[name]) is dict and head[name].keys() == keys, f"{name}: wrong keys")
+    for name, (low, high) in FORMATS.items():
+        check(is_int(head["formats"][name], low, high), f"{name} out of range")
+    net, frame, grid, intensity = (head[k] for k in ("network", "frame", "grid", "intensity"))
+    check(all(is_int(net[k], 1) for k in ("frequencies", "width", "depth")), "network sizes")
+    skips = net["skips"]
+    check(
+        type(skips) is list
+        and all(is_int(s, 2, net["depth"]) for s in skips)
+        and skips == sorted(set(skips)),
+        "skips",
+    )
+    check(are_numbers(frame["centre"], 3), "centre")
+    check(is_number(frame["extent"]) and frame["extent"] > 0, "extent")
+    shape, affine = grid["shape"], grid["affine"]
+    check(type(shape) is list and len(shape) == 3 and all(is_int(n, 1) for n in shape), "shape")
+    check(
+        type(affine) is list
+        and len(affine) == 4
+        and all(are_numbers(row, 4) for row in affine)
+        and affine[3] == [0, 0, 0, 1],
+        "affine",
+    )
+    check(is_number(intensity["low"]) and is_number(intensity["high"]), "low, high")
+    check(intensity["dtype"] in [*INTEGERS, *FLOATS], "dtype")
+
+
+def quarter_wave(A, N):
+    """The magnitudes mag(0) .. mag(2^(A-2) - 1) of section 4."""
+    Q = A - 2
+    if A < 12:
+        return [floor(2 ** (N - 1) * sin(pi / 2 * (r + 0.5) / 2**Q)) for r in range(2**Q)]
+    n0 = (N + 2) // 3
+    h = min(Q - 1, max(n0, N - n0))
+    n1, n2, a = h - n0, Q - h, 2 ** (N - 1) * 4
+    half = 2 ** (n2 - 1)
+    slope = [
+        [
+            half_up(a * pi / 2 * cos(pi / 2 * (s + 0.5) / 2**n0) / 2**Q * (d + 0.5))
+            for d in range(half)
+        ]
+        for s in range(2**n0)
+    ]
+    base = []
+    for t in range(2**h):
+        f = t * 2**n2 + 0.5
+        g = f + 2**n2 - 1
+        value = half_up(a * (sin(pi / 2 * f / 2**Q) + sin(pi / 2 * g / 2**Q)) / 2)
+        base.append(min(value, a - 1 - max(slope[t >> n1])))
+    mags = []
+    for r in range(2**Q):
+        t, s, e = r >> n2, r >> (n1 + n2), r % 2**n2
+        mags.append(
+            (base[t] + slope[s][e - half] if e >= half else base[t] - slope[s][half - 1 - e]) >> 2
+        )
+    return mags
+
+
+def sine_table(A, N):
+    up = [2 ** (N - 1) + m for m in quarter_wave(A, N)]
+    wave = up + up[::-1]
+    return wave + [2**N - 1 - u for u in wave]
+
+
+class Program:
+    def __init__(self, data):
+        check(len(data) >= 48 and data[:8] == b"INRPROG\0", "not a program")
+        version, size = struct.unpack_from("<II", data, 8)
+        check(version == 1, "unknown version")
+        check(hashlib.sha256(data[:-32]).digest() == data[-32:], "SHA-256 differs")
+        self.streams, self.at = data[:-32], 16 + size
+        check(self.at <= len(self.streams), "header too long")
+        raw = data[16 : self.at]
+        self.head = head = json.loads(raw.decode("utf-8"))
+        check_header(head)
+        canonical = json.dumps(head, sort_keys=True, separators=(",", ":"))
+        check(canonical.encode() == raw, "header is not canonical")
+        self.frame, self.grid, self.formats = head["frame"], head["grid"], head["formats"]
+        net, self.hash = head["network"], hashlib.sha256(raw)
+        self.N, self.O = self.formats["activation_bits"], self.formats["output_bits"]
+        self.skips = net["skips"]
+        self.read_layers(net["frequencies"], net["width"], net["depth"])
+        check(self.at == len(self.streams), "bytes after the last stream")
+        self.digest = self.hash.hexdigest()
+        self.sine = sine_table(self.formats["table_address_bits"], self.N)
+
+    def section(self, count, bits, signed):
+        """The integers of one section, plane after plane, checked against their width."""
+        planes = []
+        for _ in range((bits + 7) // 8):
+            start = self.at + 4
+            check(start <= len(self.streams), "file too short")
+            self.at = start + struct.unpack_from("<I", self.streams, start - 4)[0]
+            check(self.at <= len(self.streams), "file too short")
+            z = zlib.decompressobj()
+            try:
+                plane = z.decompress(self.streams[start : self.at], count + 1)
+            except zlib.error as error:
+                raise ValueError("damaged plane") from error
+            check(len(plane) == count and z.eof and not z.unused_data, "damaged plane")
+            self.hash.update(plane)
+            planes.append(plane)
+        values = [int.from_bytes(bytes(v), "little", signed=signed) for v in zip(*planes)]
+        low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+        check(all(low <= v <= high for v in values), "integer out of range")
+        return values
+
+    def read_layers(self, L, width, depth):
+        fm = self.formats
+        outputs = [width] * (depth - 1) + [1]
+        inputs = [2 * L] + [width + 2 * L * (n in self.skips) for n in range(2, depth + 1)]
+        neurons = sum(outputs)
+        B = self.section(3 * L, 16, True)
+        self.B = [B[3 * l : 3 * l + 3] for l in range(L)]
+        flat = iter(self.section(sum(map(mul, outputs, inputs)), fm["weight_bits"], True))
+        bits = fm["multiplier_bits"]
+        multipliers = self.section(neurons, bits, False) if bits else [1] * neurons
+        shifts = self.section(neurons, 6, False)
+        offsets = self.section(neurons, max(self.N, self.O) + 8, True)
+        constants = iter(zip(multipliers, shifts, offsets))
+        limit, largest = 2 ** (fm["accumulator_bits"] - 1), 2**self.N - 1
+        self.layers = []
+        for n_out, n_in in zip(outputs, inputs):
+            layer = []
+            for _ in range(n_out):
+                row = [next(flat) for _ in range(n_in)]
+                check(
+                    largest * sum(min(w, 0) for w in row) >= -limit
+                    and largest * sum(max(w, 0) for w in row) < limit,
+                    "accumulator overflow",
+                )
+                layer.append((row, *next(constants)))
+            self.layers.append(layer)
+
+    def voxel(self, c):
+        """The voxel at the integer coordinate c (sections 3 to 5)."""
+        A, size = self.formats["table_address_bits"], len(self.sine)
+        phases = [(sum(map(mul, row, c)) >> (24 - A)) % size for row in self.B]
+        features = [self.sine[(p + quarter) % size] for quarter in (size // 4, 0) for p in phases]
+        values = []
+        for number, layer in enumerate(self.layers, 1):
+            x = features if number == 1 else features + values if number in self.skips else values
+            top = 2 ** (self.O if number == len(self.layers) else self.N) - 1
+            values = []
+            for weights, multiplier, shift, offset in layer:
+                total = sum(map(mul, weights, x))
+                y = ((((total * multiplier) << 3) >> shift) + offset) >> 3
+                values.append(min(max(y, 0), top))
+        return values[0]
+
+    def scaled_grid(self, k):
+        shape, affine = self.grid["shape"], self.grid["affine"]
+        check(0 < k < inf, "the scale must be positive")
+        new = [max(1, half_up(n * k)) for n in shape]
+        if new == shape:
+            return shape, affine
+        q = [n / m for n, m in zip(shape, new)]
+        h = [(x - 1) / 2 for x in q]
+        return new, [
+            [x * q[0], y * q[1], z * q[2], x * h[0] + y * h[1] + z * h[2] + t]
+            for x, y, z, t in affine[:3]
+        ]
+
+    def grid_coordinates(self, k):
+        shape, affine = self.scaled_grid(k)
+        extent, centre = self.frame["extent"], self.frame["centre"]
+        step = [
+            [0 if shape[a] == 1 else half_up(affine[r][a] / extent * 2**38) for r in range(3)]
+            for a in range(3)
+        ]
+        origin = [half_up((affine[r][3] - centre[r]) / extent * 2**38) + 2**23 for r in range(3)]
+        points = [
+            [(origin[r] + x * step[0][r] + y * step[1][r] + z * step[2][r]) >> 24 for r in range(3)]
+            for z in range(shape[2])
+            for y in range(shape[1])
+            for x in range(shape[0])
+        ]
+        check(all(-32768 <= v <= 32767 for c in points for v in c), "grid outside the format")
+        return points
+
+    def point_coordinates(self, world):
+        check(are_numbers(world, 3), "a point has three numbers")
+        x = [(w - m) / self.frame["extent"] for w, m in zip(world, self.frame["centre"])]
+        check(all(-2 <= v <= 2 for v in x), "point outside the format")
+        return [min(half_up(v * 2**14), 32767) for v in x]
+
+    def decode_grid(self, k):
+        return [self.voxel(c) for c in self.grid_coordinates(k)]
+
+    def decode_points(self, points):
+        return [self.voxel(self.point_coordinates(p)) for p in points]
+
+    def intensity(self, voxel):
+        low, high, dtype = (self.head["intensity"][k] for k in ("low", "high", "dtype"))
+        value = low + voxel * ((high - low) / (2**self.O - 1))
+        if dtype in INTEGERS:
+            least, greatest = INTEGERS[dtype]
+            return min(max(half_up(value), least), greatest)
+        return struct.unpack(FLOATS[dtype], struct.pack(FLOATS[dtype], value))[0]
