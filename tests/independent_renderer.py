@@ -160,7 +160,9 @@ class Program:
             check(len(plane) == count and z.eof and not z.unused_data, "damaged plane")
             self.hash.update(plane)
             planes.append(plane)
-        values = [int.from_bytes(bytes(v), "little", signed=signed) for v in zip(*planes)]
+        values = [
+            int.from_bytes(bytes(v), "little", signed=signed) for v in zip(*planes, strict=True)
+        ]
         low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
         check(all(low <= v <= high for v in values), "integer out of range")
         return values
@@ -171,16 +173,16 @@ class Program:
         inputs = [2 * L] + [width + 2 * L * (n in self.skips) for n in range(2, depth + 1)]
         neurons = sum(outputs)
         B = self.section(3 * L, 16, True)
-        self.B = [B[3 * l : 3 * l + 3] for l in range(L)]
+        self.B = [B[3 * row : 3 * row + 3] for row in range(L)]
         flat = iter(self.section(sum(map(mul, outputs, inputs)), fm["weight_bits"], True))
         bits = fm["multiplier_bits"]
         multipliers = self.section(neurons, bits, False) if bits else [1] * neurons
         shifts = self.section(neurons, 6, False)
         offsets = self.section(neurons, max(self.N, self.O) + 8, True)
-        constants = iter(zip(multipliers, shifts, offsets))
+        constants = iter(zip(multipliers, shifts, offsets, strict=True))
         limit, largest = 2 ** (fm["accumulator_bits"] - 1), 2**self.N - 1
         self.layers = []
-        for n_out, n_in in zip(outputs, inputs):
+        for n_out, n_in in zip(outputs, inputs, strict=True):
             layer = []
             for _ in range(n_out):
                 row = [next(flat) for _ in range(n_in)]
@@ -214,7 +216,7 @@ class Program:
         new = [max(1, half_up(n * k)) for n in shape]
         if new == shape:
             return shape, affine
-        q = [n / m for n, m in zip(shape, new)]
+        q = [n / m for n, m in zip(shape, new, strict=True)]
         h = [(x - 1) / 2 for x in q]
         return new, [
             [x * q[0], y * q[1], z * q[2], x * h[0] + y * h[1] + z * h[2] + t]
@@ -240,7 +242,9 @@ class Program:
 
     def point_coordinates(self, world):
         check(are_numbers(world, 3), "a point has three numbers")
-        x = [(w - m) / self.frame["extent"] for w, m in zip(world, self.frame["centre"])]
+        x = [
+            (w - m) / self.frame["extent"] for w, m in zip(world, self.frame["centre"], strict=True)
+        ]
         check(all(-2 <= v <= 2 for v in x), "point outside the format")
         return [min(half_up(v * 2**14), 32767) for v in x]
 
