@@ -117,10 +117,22 @@ def test_render_float_is_the_network_in_any_batch():
         np.testing.assert_allclose(output, expected, atol=2e-5)
 
 
-def test_render_float_keeps_to_one_thread_and_leaves_the_setting():
+def test_render_float_keeps_to_one_thread_and_leaves_the_setting(monkeypatch):
+    seen = []
+
+    def features(self, x, _features=FourierNetwork.features):
+        seen.append(torch.get_num_threads())
+        return _features(self, x)
+
+    monkeypatch.setattr(FourierNetwork, "features", features)
     threads = torch.get_num_threads()
-    render_float(random_model(), np.zeros((1, 3)))
-    assert torch.get_num_threads() == threads
+    try:
+        torch.set_num_threads(2)
+        render_float(random_model(), np.zeros((1, 3)))
+        assert seen == [1]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_reconstruct_samples_a_grid_in_the_unit_of_the_image():
