@@ -1,0 +1,183 @@
+"""The whole accelerator with its interfaces."""
+
+from amaranth import Cat, Module, Mux, ResetInserter, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from implicore.fixed import COORDINATE
+from implicore.machine import AcceleratorConfig
+from implicore.registers import IDENTITY, VERSION, Error
+
+from .control import AXI_LITE, ControlRegisters
+from .coordinates import CoordinateGenerator
+from .core import Core
+from .loader import ProgramLoader
+
+POINT_BITS = 64
+"""A point on its stream: x, y and z in 16 bits each, the rest ignored."""
+
+
+class Accelerator(wiring.Component):
+    """Decodes voxels of a program that comes at run time.
+
+    Three AXI4-Streams and one AXI4-Lite, named as the standards name them; one clock ``clk`` and a
+    synchronous reset ``rst``. The register map is ``implicore.registers``, the program stream
+    ``implicore.stream``.
+
+    Use: send a program; describe a grid in the registers and start it, or start points and send
+    them, the last one with ``tlast``; take the voxels, in the order of the points or with the
+    grid's first index fastest. ``tlast`` is high with the last voxel of a job. A program is
+    accepted only while no job runs.
+
+    Latency and throughput: ``implicore.cycles``, exactly.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Attributes
+    ----------
+    s_axi_* : AXI4-Lite subordinate, 32 bits
+    s_axis_program_* : AXI4-Stream, 32 bits
+    s_axis_points_* : AXI4-Stream, 64 bits
+    m_axis_voxels_* : AXI4-Stream, 16 bits; voxels narrower than that are zero-extended
+    interrupt : Out(1)
+        High while an enabled event is pending.
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self.config = config
+        ports = {f"s_axi_{name}": port for name, port in AXI_LITE.items()}
+        for name, direction, bits in (
+            ("s_axis_program", In, 32),
+            ("s_axis_points", In, POINT_BITS),
+            ("m_axis_voxels", Out, 16),
+        ):
+            ports |= {
+                f"{name}_tdata": direction(bits),
+                f"{name}_tvalid": direction(1),
+                f"{name}_tready": (Out if direction is In else In)(1),
+                f"{name}_tlast": direction(1),
+            }
+        super().__init__({**ports, "interrupt": Out(1)})
+
+    def elaborate(self, platform):
+        """Amaranth's hook."""
+        m = Module()
+        config = self.config
+        abort = Signal()
+        m.submodules.control = control = ControlRegisters()
+        loader = ProgramLoader(config)
+        core = Core(config)
+        generator = CoordinateGenerator()
+        # An abort resets everything but the registers; the memories keep the program.
+        m.submodules.loader = ResetInserter(abort)(loader)
+        m.submodules.core = ResetInserter(abort)(core)
+        m.submodules.generator = ResetInserter(abort)(generator)
+        for name, port in AXI_LITE.items():
+            outer, inner = getattr(self, f"s_axi_{name}"), getattr(control, name)
+            m.d.comb += inner.eq(outer) if port.flow is In else outer.eq(inner)
+        m.d.comb += self.interrupt.eq(control.interrupt)
+
+        # Jobs.
+        command = control.wo.control
+        running, wanting, from_grid = Signal(), Signal(), Signal()
+        loaded = Signal()
+        asked = command.start_grid | command.start_points
+        busy = running | loader.loading | (self.s_axis_program_tvalid & loader.words.ready)
+        start = Signal()
+        point_taken, voxel_taken, job_ends = Signal(), Signal(), Signal()
+        m.d.comb += [
+            abort.eq(command.abort),
+            start.eq(asked & loaded & ~busy & ~abort),
+            point_taken.eq(core.points.valid & core.points.ready),
+            voxel_taken.eq(core.voxels.valid & core.voxels.ready),
+            job_ends.eq(voxel_taken & core.voxels.payload.last),
+            core.start.eq(start),
+            core.running.eq(running),
+            core.shape.eq(loader.shape),
+            core.store.eq(loader.store),
+            generator.start.eq(start & command.start_grid),
+        ]
+        m.d.comb += [
+            generator.grid.ends.eq(control.rw.grid_ends),
+            generator.grid.origin.eq(control.rw.grid_origin),
+            generator.grid.steps.eq(control.rw.grid_steps),
+        ]
+        with m.If(start):
+            m.d.sync += [running.eq(1), wanting.eq(1), from_grid.eq(command.start_grid)]
+        with m.If(point_taken & core.points.payload.last):
+            m.d.sync += wanting.eq(0)  # what follows on the stream belongs to the next job
+        with m.If(job_ends | abort):
+            m.d.sync += [running.eq(0), wanting.eq(0)]
+
+        # Streams.
+        point = Cat(self.s_axis_points_tdata[: 3 * COORDINATE.bits], self.s_axis_points_tlast)
+        m.d.comb += [
+            loader.enable.eq(~running & ~asked),
+            loader.words.valid.eq(self.s_axis_program_tvalid),
+            loader.words.payload.data.eq(self.s_axis_program_tdata),
+            loader.words.payload.last.eq(self.s_axis_program_tlast),
+            self.s_axis_program_tready.eq(loader.words.ready),
+            core.points.valid.eq(
+                wanting & Mux(from_grid, generator.points.valid, self.s_axis_points_tvalid)
+            ),
+            core.points.payload.eq(Mux(from_grid, generator.points.payload.as_value(), point)),
+            generator.points.ready.eq(wanting & from_grid & core.points.ready),
+            self.s_axis_points_tready.eq(wanting & ~from_grid & core.points.ready),
+            self.m_axis_voxels_tvalid.eq(core.voxels.valid),
+            self.m_axis_voxels_tdata.eq(core.voxels.payload.value),
+            self.m_axis_voxels_tlast.eq(core.voxels.payload.last),
+            core.voxels.ready.eq(self.m_axis_voxels_tready),
+        ]
+
+        # Status, errors, events.
+        error = Signal(Error)
+        refused = asked & ~start & ~abort
+        with m.If(loader.loading):
+            m.d.sync += loaded.eq(0)
+        with m.If(loader.done):
+            m.d.sync += [loaded.eq(loader.error == Error.NONE), error.eq(loader.error)]
+        with m.If(start):
+            m.d.sync += error.eq(Error.NONE)
+        with m.If(refused):
+            m.d.sync += error.eq(Mux(busy, Error.BUSY, Error.NO_PROGRAM))
+        ro = control.ro
+        m.d.comb += [
+            ro.identity.eq(IDENTITY),
+            ro.version.eq(VERSION),
+            ro.configuration.eq(config.digest),
+            ro.array.eq(config.rows | config.columns << 16),
+            ro.status.loaded.eq(loaded),
+            ro.status.loading.eq(loader.loading),
+            ro.status.running.eq(running),
+            ro.error.eq(error),
+            control.events.interrupt.done.eq(job_ends),
+            control.events.interrupt.loaded.eq(loader.done & (loader.error == Error.NONE)),
+            control.events.interrupt.error.eq(
+                refused | (loader.done & (loader.error != Error.NONE))
+            ),
+        ]
+
+        # Counters of the job at work or of the last one.
+        begun = Signal()
+        with m.If(point_taken):
+            m.d.sync += begun.eq(1)
+        count = {
+            "cycles": (begun | point_taken, 1),
+            "busy": (core.step, 1),
+            "input_stall": (begun & wanting & core.points.ready & ~core.points.valid, 1),
+            "output_stall": (core.voxels.valid & ~core.voxels.ready, 1),
+            "useful": (voxel_taken, core.useful),
+            "spent": (core.step, config.rows * config.columns),
+        }
+        for name, (when, amount) in count.items():
+            counter = Signal.like(ro[name], name=name)
+            m.d.comb += ro[name].eq(counter)
+            with m.If(running & when):
+                m.d.sync += counter.eq(counter + amount)
+            with m.If(start):
+                m.d.sync += counter.eq(0)
+        with m.If(start):
+            m.d.sync += begun.eq(0)
+        return m

@@ -1,0 +1,143 @@
+"""The registers of ``implicore.registers`` behind AXI4-Lite."""
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from implicore.registers import (
+    ADDRESS_BITS,
+    REGISTERS,
+    Register,
+    addresses,
+)
+
+
+def _layout(register: Register):
+    """The shape of a register's value: its fields, or an array if there are several."""
+    if register.fields:
+        return data.StructLayout({name: 1 for name, _ in register.fields})
+    return data.ArrayLayout(register.bits, register.count) if register.count > 1 else register.bits
+
+
+def layout(access: str):
+    """All registers of one kind of access, by name."""
+    return data.StructLayout({r.name: _layout(r) for r in REGISTERS if r.access == access})
+
+
+AXI_LITE = {
+    "awaddr": In(ADDRESS_BITS),
+    "awprot": In(3),
+    "awvalid": In(1),
+    "awready": Out(1),
+    "wdata": In(32),
+    "wstrb": In(4),
+    "wvalid": In(1),
+    "wready": Out(1),
+    "bresp": Out(2),
+    "bvalid": Out(1),
+    "bready": In(1),
+    "araddr": In(ADDRESS_BITS),
+    "arprot": In(3),
+    "arvalid": In(1),
+    "arready": Out(1),
+    "rdata": Out(32),
+    "rresp": Out(2),
+    "rvalid": Out(1),
+    "rready": In(1),
+}
+"""An AXI4-Lite subordinate's ports. Protection bits are ignored; every answer is OKAY."""
+
+
+class ControlRegisters(wiring.Component):
+    """An AXI4-Lite subordinate with the register map.
+
+    Words that do not exist read as 0 and ignore writes. ``wstrb`` is honoured.
+
+    Latency: an answer one cycle after the request. Throughput: a read and a write in two cycles.
+
+    Attributes
+    ----------
+    AXI_LITE's ports
+    ro : In
+        Values of the registers that are only read.
+    rw : Out
+        Values of those that are written.
+    wo : Out
+        Commands: high for one cycle.
+    events : In
+        Set bits of the ``interrupt`` register.
+    interrupt : Out(1)
+    """
+
+    def __init__(self):
+        super().__init__(
+            {
+                **AXI_LITE,
+                "ro": In(layout("ro")),
+                "rw": Out(layout("rw")),
+                "wo": Out(layout("wo")),
+                "events": In(layout("w1c")),
+                "interrupt": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Amaranth's hook."""
+        m = Module()
+        # A write is taken when address and data are both there and the last answer is gone.
+        write, read = Signal(), Signal()
+        m.d.comb += [
+            write.eq(self.awvalid & self.wvalid & (~self.bvalid | self.bready)),
+            self.awready.eq(write),
+            self.wready.eq(write),
+            read.eq(self.arvalid & (~self.rvalid | self.rready)),
+            self.arready.eq(read),
+        ]
+        with m.If(write):
+            m.d.sync += self.bvalid.eq(1)
+        with m.Elif(self.bready):
+            m.d.sync += self.bvalid.eq(0)
+        with m.If(read):
+            m.d.sync += self.rvalid.eq(1)
+        with m.Elif(self.rready):
+            m.d.sync += self.rvalid.eq(0)
+
+        mask = Cat(self.wstrb[byte].replicate(8) for byte in range(4))
+        kept = Signal.like(self.rw)
+        pending = Signal.like(self.events)
+        m.d.comb += self.rw.eq(kept)
+        cleared = Signal(len(pending.as_value()))
+        m.d.sync += pending.as_value().eq((pending.as_value() & ~cleared) | self.events.as_value())
+        m.d.comb += self.interrupt.eq((pending.as_value() & kept.interrupt_enable).any())
+
+        readable = {"ro": self.ro, "rw": kept, "w1c": pending}
+        with m.If(read):
+            m.d.sync += self.rdata.eq(0)
+        for register in REGISTERS:
+            first = addresses()[register.name]
+            for index in range(register.count):
+                for part in range(register.words):
+                    word = first // 4 + index * register.words + part
+                    at = slice(32 * part, min(32 * (part + 1), register.bits))
+                    here = f"{register.name}_{index}_{part}"
+                    if register.access in readable:
+                        value = readable[register.access][register.name]
+                        value = value[index] if register.count > 1 else value
+                        if register.fields:
+                            value = value.as_value()
+                        with m.If(read & (self.araddr[2:] == word)):
+                            m.d.sync += self.rdata.eq(value[at])
+                    if register.access == "ro":
+                        continue
+                    chosen = Signal(name=f"write_{here}")
+                    m.d.comb += chosen.eq(write & (self.awaddr[2:] == word))
+                    if register.access == "rw":
+                        bits = value[at]
+                        with m.If(chosen):
+                            m.d.sync += bits.eq((bits & ~mask) | (self.wdata & mask))
+                    elif register.access == "w1c":
+                        m.d.comb += cleared.eq(Mux(chosen, self.wdata & mask, 0))
+                    else:
+                        command = self.wo[register.name].as_value()
+                        m.d.comb += command.eq(Mux(chosen, self.wdata & mask, 0))
+        return m

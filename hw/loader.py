@@ -1,0 +1,240 @@
+"""Takes a program from the stream into the memories, checking all that can be checked."""
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.crc import catalog
+from amaranth.lib.wiring import In, Out
+
+from implicore.machine import AcceleratorConfig
+from implicore.registers import Error
+from implicore.stream import HEADER, MAGIC, VERSION, format_code
+
+from .core import store_layout
+from .sequencer import shape_layout
+
+WORD = data.StructLayout({"data": 32, "last": 1})
+"""A word of the program stream; ``last`` is AXI4-Stream's ``tlast``."""
+
+ITEM = 16
+CONSTANT_ITEMS = 4
+
+
+class ProgramLoader(wiring.Component):
+    """Parses ``implicore.stream``: header, memories' contents, CRC-32.
+
+    Whatever is wrong with a program, its stream is swallowed to its end, so that the next one
+    begins with its header; only then the cause is given.
+
+    Latency: ``done`` at most four cycles after the last word. Throughput: a word in two cycles.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Attributes
+    ----------
+    enable : In(1)
+        Words are accepted.
+    words : In(stream of WORD)
+    loading : Out(1)
+        Between the first and the last word of a program.
+    done : Out(1)
+        A program has ended in this cycle,
+    error : Out(Error)
+        and this is wrong with it.
+    shape : Out(shape_layout(config))
+        Survives a reset, as the memories do.
+    store : Out(store_layout(config))
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self.config = config
+        super().__init__(
+            {
+                "enable": In(1),
+                "words": In(stream.Signature(WORD)),
+                "loading": Out(1),
+                "done": Out(1),
+                "error": Out(Error),
+                "shape": Out(shape_layout(config)),
+                "store": Out(store_layout(config)),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Amaranth's hook."""
+        m = Module()
+        config, shape, store = self.config, self.shape, self.store
+        error = Signal(Error)
+        m.d.comb += self.error.eq(error)
+
+        # Words to items, the lower half first.
+        word = Signal(WORD, reset_less=True)
+        halves = Signal(2)  # one-hot: which half is at hand
+        item = Signal(ITEM)
+        there = halves.any()
+        stream_ends = halves[1] & word.last
+        verdict = Signal()
+        m.d.comb += [
+            item.eq(Mux(halves[0], word.data[:ITEM], word.data[ITEM:])),
+            self.words.ready.eq(self.enable & ~halves[0] & ~stream_ends & ~verdict),
+        ]
+        m.d.sync += halves.eq(halves << 1)
+        with m.If(self.words.valid & self.words.ready):
+            m.d.sync += [word.eq(self.words.payload), halves.eq(1)]
+        m.submodules.crc = crc = catalog.CRC32_ISO_HDLC(ITEM).create()
+        m.d.comb += [crc.valid.eq(there), crc.data.eq(item)]
+
+        # Where the item goes.
+        number = Signal(range(len(HEADER)))
+        column = Signal(config.columns, init=1)
+        element_address = Signal.like(store.element_address)
+        constant_address = Signal.like(store.constant_address)
+        weight_address = Signal.like(store.weight_address)
+        last_element = Signal(len(element_address) + 1)
+        last_constant = Signal.like(constant_address, reset_less=True)
+        last_weight = Signal.like(weight_address, reset_less=True)
+        earlier_items = Signal(ITEM * (CONSTANT_ITEMS - 1), reset_less=True)
+        lower = earlier_items[-ITEM:]
+        last_shape = Signal.like(shape, reset_less=True)
+        m.d.comb += [
+            shape.eq(last_shape),
+            last_element.eq(3 * last_shape.last_frequency + 2),
+            store.element_address.eq(element_address),
+            store.element.eq(item),
+            store.constant_address.eq(constant_address),
+            # `implicore.stream.constant_items`
+            store.constant.offset.eq(earlier_items[:24]),
+            store.constant.fine.eq(earlier_items[24:27]),
+            store.constant.coarse.eq(earlier_items[27:30]),
+            store.constant.multiplier.eq(earlier_items[32:]),
+            store.constant.tail_weight.eq(item),
+            store.weight_address.eq(weight_address),
+            store.weight.eq(item),
+        ]
+        with m.If(there):
+            m.d.sync += [
+                earlier_items.eq(Cat(earlier_items[ITEM:], item)),
+                number.eq(number + 1),
+            ]
+
+        def fail(cause: Error):
+            with m.If(error == Error.NONE):  # the first cause is the one to tell
+                m.d.sync += error.eq(cause)
+
+        def cut_short():
+            """What ends here was not meant to: the last statement of a state."""
+            with m.If(stream_ends):
+                fail(Error.CUT_SHORT)
+                m.next = "VERDICT"
+
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += crc.start.eq(1)
+                m.d.sync += [
+                    number.eq(0),
+                    column.eq(1),
+                    element_address.eq(0),
+                    constant_address.eq(0),
+                    weight_address.eq(0),
+                ]
+                with m.If(self.words.valid & self.words.ready):
+                    m.d.sync += [self.loading.eq(1), error.eq(Error.NONE)]
+                    m.next = "HEADER"
+            with m.State("HEADER"):
+                with m.If(there):
+                    with m.Switch(number):
+                        for position, name in enumerate(HEADER):
+                            with m.Case(position):
+                                self._judge(m, name, item, lower, fail)
+                    with m.If(number == HEADER.index("frequencies")):
+                        m.d.sync += last_shape.last_frequency.eq(item - 1)
+                    with m.If(number == HEADER.index("width")):
+                        m.d.sync += last_shape.last_neuron.eq(item - 1)
+                    with m.If(number == HEADER.index("depth")):
+                        m.d.sync += last_shape.last_layer.eq(item - 1)
+                    for part in range(-(-config.depth // ITEM)):
+                        with m.If(number == HEADER.index(f"skips_{part}")):
+                            bits = last_shape.skips[ITEM * part : ITEM * (part + 1)]
+                            m.d.sync += bits.eq(item)
+                    with m.If(number == HEADER.index("weights_high")):
+                        m.d.sync += last_weight.eq(Cat(lower, item) - 1)
+                    with m.If(number == HEADER.index("neurons_high")):
+                        m.d.sync += last_constant.eq(Cat(lower, item) - 1)
+                    with m.If(number == len(HEADER) - 1):
+                        m.next = "ELEMENTS"
+                cut_short()
+            with m.State("ELEMENTS"):
+                with m.If(error != Error.NONE):
+                    m.next = "SWALLOW"
+                with m.Elif(there):
+                    m.d.comb += store.element_enable.eq(1)
+                    m.d.sync += element_address.eq(element_address + 1)
+                    with m.If(element_address == last_element):
+                        m.d.sync += number.eq(0)
+                        m.next = "CONSTANTS"
+                cut_short()
+            with m.State("CONSTANTS"):
+                with m.If(there & (number[:2] == CONSTANT_ITEMS - 1)):
+                    m.d.comb += store.constant_enable.eq(1)
+                    m.d.sync += constant_address.eq(constant_address + 1)
+                    with m.If(constant_address == last_constant):
+                        m.next = "WEIGHTS"
+                cut_short()
+            with m.State("WEIGHTS"):
+                with m.If(there):
+                    m.d.comb += store.weight_enables.eq(column)
+                    m.d.sync += column.eq(column.rotate_left(1))
+                    with m.If(column[-1]):
+                        m.d.sync += weight_address.eq(weight_address + 1)
+                        with m.If(weight_address == last_weight):
+                            m.next = "CHECKSUM"
+                            with m.If(halves[0]):
+                                m.next = "PADDING"
+                cut_short()
+            with m.State("PADDING"):
+                with m.If(there):
+                    m.next = "CHECKSUM"
+                cut_short()
+            with m.State("CHECKSUM"), m.If(halves[1]):
+                m.next = "COMPARE"
+                with m.If(~word.last):
+                    fail(Error.TOO_LONG)
+                    m.next = "SWALLOW"
+            with m.State("SWALLOW"), m.If(stream_ends):
+                m.next = "VERDICT"
+            with m.State("COMPARE"):
+                m.d.comb += verdict.eq(1)
+                with m.If(~crc.match_detected):
+                    fail(Error.WRONG_CRC)
+                m.next = "VERDICT"
+            with m.State("VERDICT"):
+                m.d.comb += [verdict.eq(1), self.done.eq(1)]
+                m.d.sync += self.loading.eq(0)
+                m.next = "IDLE"
+        return m
+
+    def _judge(self, m: Module, name: str, item, lower, fail):
+        """Note what is wrong with an item of the header."""
+        config = self.config
+        equal = {
+            "magic": (MAGIC, Error.NOT_A_PROGRAM),
+            "version": (VERSION, Error.WRONG_VERSION),
+            "columns": (config.columns, Error.WRONG_COLUMNS),
+            "formats": (format_code(config.formats), Error.WRONG_FORMATS),
+        }
+        at_most = {
+            "frequencies": (item, config.frequencies, Error.TOO_MANY_FREQUENCIES),
+            "width": (item, config.width, Error.TOO_WIDE),
+            "depth": (item, config.depth, Error.TOO_DEEP),
+            "weights_high": (Cat(lower, item), config.weight_depth, Error.TOO_MANY_WEIGHTS),
+            "neurons_high": (Cat(lower, item), config.constant_depth, Error.TOO_MANY_NEURONS),
+        }
+        if name in equal:
+            value, cause = equal[name]
+            with m.If(item != value):
+                fail(cause)
+        elif name in at_most:
+            value, limit, cause = at_most[name]
+            with m.If((value == 0) | (value > limit)):
+                fail(cause)

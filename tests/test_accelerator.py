@@ -1,0 +1,329 @@
+"""The accelerator through its ports alone, as software and other hardware see it."""
+
+import itertools
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+
+from implicore.config import Formats, NetworkShape
+from implicore.cycles import predict
+from implicore.fixed import COORDINATE
+from implicore.hw.accelerator import Accelerator
+from implicore.job import GridJob
+from implicore.machine import AcceleratorConfig
+from implicore.model.golden import Renderer
+from implicore.random_program import random_program
+from implicore.registers import IDENTITY, REGISTERS, Error, addresses
+from implicore.stream import HEADER, program_stream
+
+FORMATS = Formats.parse("w8a8m3")
+SHAPE = NetworkShape(frequencies=3, width=5, depth=3, skips=(2,))
+OTHER = NetworkShape(frequencies=2, width=4, depth=2)
+CONFIG = AcceleratorConfig.sized(3, 2, FORMATS, [SHAPE, OTHER])
+WORDS = {register.name: register.words for register in REGISTERS}
+COMMAND = {"start_grid": 1, "start_points": 2, "abort": 4}
+
+
+class Host:
+    """What software does: registers, streams; every transfer may be held up at random."""
+
+    def __init__(self, ctx, dut, stall=0.0, seed=0):
+        self.ctx, self.dut, self.stall = ctx, dut, stall
+        self.rng = np.random.default_rng(seed)
+
+    async def write(self, address, value, strobe=15):
+        ctx, dut = self.ctx, self.dut
+        ctx.set(dut.s_axi_awaddr, address)
+        ctx.set(dut.s_axi_wdata, value & 0xFFFFFFFF)
+        ctx.set(dut.s_axi_wstrb, strobe)
+        ctx.set(dut.s_axi_awvalid, 1)
+        ctx.set(dut.s_axi_wvalid, 1)
+        while not (ctx.get(dut.s_axi_awready) and ctx.get(dut.s_axi_wready)):
+            await ctx.tick()
+        await ctx.tick()
+        ctx.set(dut.s_axi_awvalid, 0)
+        ctx.set(dut.s_axi_wvalid, 0)
+        ctx.set(dut.s_axi_bready, 1)
+        while not ctx.get(dut.s_axi_bvalid):
+            await ctx.tick()
+        await ctx.tick()
+        ctx.set(dut.s_axi_bready, 0)
+
+    async def read_word(self, address):
+        ctx, dut = self.ctx, self.dut
+        ctx.set(dut.s_axi_araddr, address)
+        ctx.set(dut.s_axi_arvalid, 1)
+        while not ctx.get(dut.s_axi_arready):
+            await ctx.tick()
+        await ctx.tick()
+        ctx.set(dut.s_axi_arvalid, 0)
+        ctx.set(dut.s_axi_rready, 1)
+        while not ctx.get(dut.s_axi_rvalid):
+            await ctx.tick()
+        value = ctx.get(dut.s_axi_rdata)
+        await ctx.tick()
+        ctx.set(dut.s_axi_rready, 0)
+        return value
+
+    async def read(self, name):
+        address = addresses()[name]
+        words = [await self.read_word(address + 4 * part) for part in range(WORDS[name])]
+        return sum(word << 32 * part for part, word in enumerate(words))
+
+    async def command(self, name):
+        await self.write(addresses()["control"], COMMAND[name])
+
+    async def send(self, words, last=True):
+        ctx, dut = self.ctx, self.dut
+        for number, word in enumerate(words):
+            while self.rng.random() < self.stall:
+                await ctx.tick()
+            ctx.set(dut.s_axis_program_tdata, int(word))
+            ctx.set(dut.s_axis_program_tlast, last and number == len(words) - 1)
+            ctx.set(dut.s_axis_program_tvalid, 1)
+            while not ctx.get(dut.s_axis_program_tready):
+                await ctx.tick()
+            await ctx.tick()
+            ctx.set(dut.s_axis_program_tvalid, 0)
+
+    async def load(self, words):
+        """Send a program; the error register afterwards."""
+        await self.send(words)
+        for _ in range(6):
+            await self.ctx.tick()
+        return Error(await self.read("error"))
+
+    async def set_grid(self, job: GridJob):
+        numbers = [n - 1 for n in job.shape]
+        for index, value in enumerate(numbers):
+            await self.write(addresses()["grid_ends"] + 4 * index, value)
+        vectors = [("grid_origin", job.origin), ("grid_steps", itertools.chain(*job.steps))]
+        for name, values in vectors:
+            for index, value in enumerate(values):
+                await self.write(addresses()[name] + 8 * index, value)
+                await self.write(addresses()[name] + 8 * index + 4, value >> 32)
+
+    async def take(self, number=None, points=(), limit=20_000):
+        """Voxels up to ``tlast`` or so many; points are given meanwhile."""
+        ctx, dut = self.ctx, self.dut
+        taken, given, offered = [], 0, None
+        for _ in range(limit):
+            there = given < len(points) and (
+                ctx.get(dut.s_axis_points_tvalid) or self.rng.random() >= self.stall
+            )
+            ctx.set(dut.s_axis_points_tvalid, there)
+            if there:
+                x, y, z = (int(v) & 0xFFFF for v in points[given])
+                ctx.set(dut.s_axis_points_tdata, x | y << 16 | z << 32)
+                ctx.set(dut.s_axis_points_tlast, given == len(points) - 1)
+            ready = self.rng.random() >= self.stall
+            ctx.set(dut.m_axis_voxels_tready, ready)
+            given_now = there and ctx.get(dut.s_axis_points_tready)
+            valid = ctx.get(dut.m_axis_voxels_tvalid)
+            payload = ctx.get(dut.m_axis_voxels_tdata), ctx.get(dut.m_axis_voxels_tlast)
+            if offered is not None:
+                assert valid and payload == offered
+            offered = payload if valid and not ready else None
+            await ctx.tick()
+            if given_now:
+                given += 1
+                ctx.set(dut.s_axis_points_tvalid, 0)
+            if valid and ready:
+                taken.append(payload[0])
+                if payload[1] or len(taken) == number:
+                    break
+        ctx.set(dut.m_axis_voxels_tready, 0)
+        return taken
+
+
+def run(scenario, config=CONFIG, **options):
+    """Run ``await scenario(host)`` on a fresh accelerator."""
+    accelerator = Accelerator(config)
+    finished = []
+
+    async def bench(ctx):
+        await ctx.tick()
+        await scenario(Host(ctx, accelerator, **options))
+        finished.append(True)
+
+    simulator = Simulator(accelerator)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert finished
+
+
+PROGRAM = random_program(SHAPE, FORMATS, seed=1)
+GOOD = program_stream(PROGRAM, CONFIG)
+POINTS = np.random.default_rng(2).integers(COORDINATE.low, COORDINATE.high + 1, (8, 3))
+EXPECTED = Renderer(PROGRAM).voxels(POINTS).tolist()
+
+
+def test_identity_and_registers():
+    async def scenario(host):
+        assert await host.read("identity") == IDENTITY
+        assert await host.read("configuration") == CONFIG.digest
+        assert await host.read("array") == 3 | 2 << 16
+        assert await host.read("status") == 0
+        origin = addresses()["grid_origin"]
+        await host.write(origin, 0x12345678)
+        await host.write(origin + 4, 0xFFFFFFAB)
+        await host.write(origin, 0xAABBCCDD, strobe=0b0100)
+        assert await host.read_word(origin) == 0x12BB5678
+        assert await host.read_word(origin + 4) == 0xAB
+        assert await host.read_word(252) == 0
+        await host.write(addresses()["identity"], 5)
+        assert await host.read("identity") == IDENTITY
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("stall", [0, 0.6])
+def test_points_grids_and_counters(stall):
+    grid = PROGRAM.grid.plane("axial", float(PROGRAM.grid.matrix[2, 3]) + 1, 0.4)
+    job = GridJob.of(grid, PROGRAM.frame)
+    volume = Renderer(PROGRAM).render(grid).ravel(order="F").tolist()
+    assert job.voxels > 6
+
+    async def scenario(host):
+        await host.write(addresses()["interrupt_enable"], 1)
+        assert await host.load(GOOD) == Error.NONE
+        assert await host.read("status") == 1
+        for _ in range(2):
+            await host.command("start_points")
+            assert await host.take(points=POINTS) == EXPECTED
+            if not stall:
+                prediction = predict(SHAPE, CONFIG, len(POINTS))
+                assert await host.read("cycles") == prediction.cycles
+                assert await host.read("busy") == prediction.steps
+                assert await host.read("spent") == prediction.steps * 6
+                assert await host.read("input_stall") == await host.read("output_stall") == 0
+            else:
+                assert await host.read("output_stall") > 0
+            assert await host.read("useful") == len(POINTS) * SHAPE.weights
+        await host.set_grid(job)
+        assert host.ctx.get(host.dut.interrupt) == 1
+        assert await host.read("interrupt") == 0b011
+        await host.write(addresses()["interrupt"], 1)
+        assert host.ctx.get(host.dut.interrupt) == 0
+        await host.command("start_grid")
+        assert await host.take() == volume
+        if not stall:
+            assert await host.read("cycles") == predict(SHAPE, CONFIG, job.voxels).cycles
+        assert await host.read("status") == 1
+        assert host.ctx.get(host.dut.interrupt) == 1
+
+    run(scenario, stall=stall)
+
+
+def changed(item, value):
+    """The good program with one item of the header changed, and the checksum left as it was."""
+    items = GOOD.view("<u2").copy()
+    items[HEADER.index(item)] = value
+    return items.view("<u4")
+
+
+BROKEN = {
+    "not a program": (changed("magic", 7), Error.NOT_A_PROGRAM),
+    "version": (changed("version", 2), Error.WRONG_VERSION),
+    "columns": (changed("columns", 3), Error.WRONG_COLUMNS),
+    "formats": (changed("formats", 0), Error.WRONG_FORMATS),
+    "no frequency": (changed("frequencies", 0), Error.TOO_MANY_FREQUENCIES),
+    "frequencies": (changed("frequencies", 4), Error.TOO_MANY_FREQUENCIES),
+    "width": (changed("width", 6), Error.TOO_WIDE),
+    "depth": (changed("depth", 4), Error.TOO_DEEP),
+    "weights": (changed("weights_high", 1), Error.TOO_MANY_WEIGHTS),
+    "neurons": (changed("neurons_low", CONFIG.constant_depth + 1), Error.TOO_MANY_NEURONS),
+    "one word": (GOOD[:1], Error.CUT_SHORT),
+    "header": (GOOD[:8], Error.CUT_SHORT),
+    "elements": (GOOD[:9], Error.CUT_SHORT),
+    "constants": (GOOD[:20], Error.CUT_SHORT),
+    "weights end": (GOOD[:-2], Error.CUT_SHORT),
+    "checksum": (GOOD[:-1], Error.CUT_SHORT),
+    "a word more": (np.append(GOOD, GOOD[-1]), Error.TOO_LONG),
+    "twice": (np.append(GOOD, GOOD), Error.TOO_LONG),
+    "skips": (changed("skips_0", 4), Error.WRONG_CRC),
+    "a bit": (GOOD ^ (np.arange(len(GOOD)) == 30).astype(np.uint32) * 512, Error.WRONG_CRC),
+    "the checksum": (GOOD ^ (np.arange(len(GOOD)) == len(GOOD) - 1) * 1, Error.WRONG_CRC),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_program_names_its_cause_and_the_next_one_works(name):
+    words, cause = BROKEN[name]
+
+    async def scenario(host):
+        assert await host.load(GOOD) == Error.NONE
+        assert await host.load(words) == cause
+        assert await host.read("status") == 0
+        assert await host.read("interrupt") == 0b110
+        await host.command("start_points")  # delivers no voxel
+        assert await host.read("error") == Error.NO_PROGRAM
+        assert await host.take(points=POINTS, limit=300) == []
+        host.ctx.set(host.dut.s_axis_points_tvalid, 0)
+        assert await host.load(GOOD) == Error.NONE
+        await host.command("start_points")
+        assert await host.take(points=POINTS) == EXPECTED
+
+    run(scenario)
+
+
+def test_programs_of_other_shapes_follow_each_other():
+    other = random_program(OTHER, FORMATS, seed=5)
+
+    async def scenario(host):
+        for program in (PROGRAM, other, PROGRAM):
+            assert await host.load(program_stream(program, CONFIG)) == Error.NONE
+            await host.command("start_points")
+            assert await host.take(points=POINTS) == Renderer(program).voxels(POINTS).tolist()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("after", [0, 5, 20, 60, 100, 150, 200, 250, 300])
+def test_abort_in_the_middle_of_a_job(after):
+    async def scenario(host):
+        ctx, dut = host.ctx, host.dut
+        assert await host.load(GOOD) == Error.NONE
+        await host.command("start_points")
+        await host.take(points=np.concatenate([POINTS, POINTS]), limit=after)
+        ctx.set(dut.s_axis_points_tvalid, 0)
+        await host.command("start_points")
+        assert await host.read("error") == Error.BUSY
+        await host.command("abort")
+        assert await host.read("status") == 1
+        assert not ctx.get(dut.m_axis_voxels_tvalid)
+        await host.command("start_points")  # the program is still there
+        assert await host.take(points=POINTS) == EXPECTED
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("words", [1, 5, 9, 20, 40])
+def test_abort_in_the_middle_of_a_program(words):
+    async def scenario(host):
+        await host.send(GOOD[:words], last=False)
+        await host.command("start_points")
+        assert await host.read("error") == Error.BUSY
+        await host.command("abort")
+        assert await host.read("status") == 0
+        assert await host.load(GOOD) == Error.NONE
+        await host.command("start_points")
+        assert await host.take(points=POINTS) == EXPECTED
+
+    run(scenario)
+
+
+def test_a_program_waits_for_the_end_of_a_job():
+    async def scenario(host):
+        assert await host.load(GOOD) == Error.NONE
+        await host.command("start_points")
+        host.ctx.set(host.dut.s_axis_program_tvalid, 1)
+        host.ctx.set(host.dut.s_axis_program_tdata, int(GOOD[0]))
+        taken = await host.take(number=len(POINTS) - 1, points=POINTS)
+        assert not host.ctx.get(host.dut.s_axis_program_tready)
+        assert taken + await host.take() == EXPECTED
+        assert host.ctx.get(host.dut.s_axis_program_tready)
+
+    run(scenario)
