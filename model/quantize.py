@@ -169,6 +169,8 @@ def quantize(model: Model, formats: Formats, coordinates: np.ndarray) -> tuple[M
             result_noise = np.full(size.outputs, np.inf)
         else:
             result_units = _activation_units(trained[number], formats.activation_max)
+            # A faint activation need not be finer than the sum it comes from.
+            result_units = np.maximum(result_units, sums)
             result_noise = result_units**2 / 12
         weight_noise = sums**2 / 12 * fit.importance.sum(axis=1)
         joined = _join(sums, result_units, weight_noise, result_noise, formats, number + 1)
@@ -253,14 +255,19 @@ def _coded_features(model: Model, formats: Formats, coordinates: np.ndarray) -> 
 
 
 def _saturated(values: np.ndarray, units: np.ndarray, high: int) -> np.ndarray:
-    """Results (neurons, points) as integers in their units, as a requantizer gives them."""
-    return np.clip(np.floor(values / units[:, None] + 0.5), 0, high)
+    """Results (neurons, points) as integers in their units, as a requantizer gives them.
+
+    Exact results are multiples of a power of two: the millionth lifts those that the floating
+    point has left just below a tie.
+    """
+    return np.clip(np.floor(values / units[:, None] + (0.5 + 1e-6)), 0, high)
 
 
 def _weight_units(matrix: np.ndarray, importance: np.ndarray, top: int) -> np.ndarray:
     """Units of the rows of a matrix that cost least, saturation of large weights included."""
     largest = np.abs(matrix).max(axis=1)
-    largest = np.where(largest > 0, largest, top)
+    busy = largest > 0
+    largest = np.where(busy, largest, largest[busy].min() if busy.any() else top)
     best, units = np.full(len(matrix), np.inf), np.empty(len(matrix))
     for clip in CLIPS:
         unit = (clip * largest / top)[:, None]
@@ -296,7 +303,9 @@ def _activation_units(activations: np.ndarray, high: int) -> np.ndarray:
         error = excess + busy * (top / high) ** 2 / 12
         units = np.where(error < best, top / high, units)
         best = np.minimum(error, best)
-    return np.where(greatest > 0, units, 1.0)  # a channel that is always zero needs no unit
+    # A channel that is always zero needs no unit, but a large one would outweigh its neighbours.
+    alive = greatest > 0
+    return np.where(alive, units, units[alive].min() if alive.any() else 1.0)
 
 
 def _join(sums, wanted, weight_noise, result_noise, formats: Formats, number: int):
