@@ -1,0 +1,187 @@
+"""How fast the golden model is: beside float32 inference and what else a user would pick.
+
+One network three ways, in turns in one process with one thread each: torch in float32, ONNX
+Runtime with static 8-bit quantization, and the golden model in each format. The ratio to torch is
+the median over the rounds of the ratios within a round. Run ``python bench/golden.py --help``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+for library in ("OMP", "OPENBLAS", "MKL"):  # read when the libraries are loaded
+    os.environ[f"{library}_NUM_THREADS"] = "1"
+
+import numpy as np
+import torch
+
+from implicore.atomic import write_json
+from implicore.config import NETWORKS, Formats
+from implicore.errors import BadInput
+from implicore.fixed import COORDINATE, FREQUENCY
+from implicore.model.bundled import bundled_mri
+from implicore.model.compiler import compile_model
+from implicore.model.golden import Renderer
+from implicore.model.network import FourierNetwork
+from implicore.model.train import fit
+from implicore.model.volume import crop, load_volume
+
+POINTS = 1 << 16
+TARGETS = {"w8a8": 0.5, "w8a12": 0.3}
+"""Share of torch's rate asked of each format."""
+
+
+def torch_decoder(model):
+    """Coordinates (n, 3) in coordinate units to intensities, by torch in float32."""
+    network = FourierNetwork.from_model(model).eval()
+
+    @torch.inference_mode()
+    def decode(points):
+        x = torch.from_numpy(points.astype(np.float32) * np.float32(COORDINATE.step))
+        for block in x.split(8192):
+            network(block)
+
+    return decode
+
+
+def onnx_decoder(model, calibration):
+    """The same by ONNX Runtime: weights and activations of the layers statically in 8 bits."""
+    try:
+        import onnx
+        import onnxruntime as ort
+        from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+    except ImportError:
+        return None
+    from onnx import TensorProto, helper, numpy_helper
+
+    nodes, tensors = [], []
+
+    def constant(name, array):
+        tensors.append(numpy_helper.from_array(np.ascontiguousarray(array, np.float32), name))
+        return name
+
+    angles = 2 * np.pi * FREQUENCY.step * model.frequencies.T
+    nodes.append(helper.make_node("MatMul", ["x", constant("angles", angles)], ["turns"]))
+    nodes.append(helper.make_node("Cos", ["turns"], ["cos"]))
+    nodes.append(helper.make_node("Sin", ["turns"], ["sin"]))
+    nodes.append(helper.make_node("Concat", ["cos", "sin"], ["features"], axis=1))
+    hidden = "features"
+    for number, size in enumerate(model.shape.layers):
+        if size.features and size.hidden:
+            nodes.append(helper.make_node("Concat", ["features", hidden], [f"in{number}"], axis=1))
+            hidden = f"in{number}"
+        names = [
+            hidden,
+            constant(f"w{number}", model.weights[number].T),
+            constant(f"b{number}", model.biases[number]),
+        ]
+        nodes.append(helper.make_node("Gemm", names, [f"z{number}"], name=f"layer{number}"))
+        hidden = f"z{number}"
+        if size.outputs > 1 or number + 1 < model.shape.depth:
+            nodes.append(helper.make_node("Relu", [hidden], [f"a{number}"]))
+            hidden = f"a{number}"
+    graph = helper.make_graph(
+        nodes,
+        "inr",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3])],
+        [helper.make_tensor_value_info(hidden, TensorProto.FLOAT, ["n", 1])],
+        tensors,
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+    class Reader(CalibrationDataReader):
+        batches = iter([{"x": calibration}])
+
+        def get_next(self):
+            return next(self.batches, None)
+
+    with tempfile.TemporaryDirectory() as folder:
+        plain, quantized = str(Path(folder) / "f.onnx"), str(Path(folder) / "q.onnx")
+        onnx.save(proto, plain)
+        quantize_static(
+            plain,
+            quantized,
+            Reader(),
+            op_types_to_quantize=["Gemm"],
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        session = ort.InferenceSession(quantized, options, providers=["CPUExecutionProvider"])
+
+    def decode(points):
+        x = points.astype(np.float32) * np.float32(COORDINATE.step)
+        for start in range(0, len(x), 8192):
+            session.run(None, {"x": x[start : start + 8192]})
+
+    return decode
+
+
+def main() -> int:
+    """Measure, print a table, and return 1 if a target was missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--preset", action="append", choices=NETWORKS, help="may be repeated")
+    parser.add_argument("--formats", action="append", help="may be repeated")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--seconds", type=float, default=15, help="to train each network")
+    parser.add_argument("--json", help="file for the figures")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    volume = crop(load_volume(bundled_mri()), "17:81,26:90,15:79")
+    points = np.random.default_rng(0).integers(-16384, 16384, (POINTS, 3)).astype(np.int16)
+    rows, missed = [], False
+    print("network    decoder                k voxels/s   of torch   asked")
+    for preset in options.preset or ["demo", "quality"]:
+        model = fit([volume], NETWORKS[preset], seconds=options.seconds, quiet=True)
+        calibration = points[:4096].astype(np.float32) * np.float32(COORDINATE.step)
+        decoders = {
+            "torch float32": torch_decoder(model),
+            "ONNX Runtime int8": onnx_decoder(model, calibration),
+        }
+        if decoders["ONNX Runtime int8"] is None:
+            print("ONNX Runtime is missing: pip install 'implicore[bench]'", file=sys.stderr)
+            del decoders["ONNX Runtime int8"]
+        for name in options.formats or TARGETS:
+            program = compile_model(model, Formats.parse(name), [volume]).program
+            decoders[f"golden {name}"] = Renderer(program).voxels
+        rates = {name: [] for name in decoders}
+        for round_number in range(options.rounds + 1):
+            for name, decode in decoders.items():
+                started = time.perf_counter()
+                decode(points)
+                if round_number:  # the first one warms up
+                    rates[name].append(POINTS / (time.perf_counter() - started))
+        reference = np.array(rates["torch float32"])
+        for name, values in rates.items():
+            ratio = float(np.median(np.array(values) / reference))
+            asked = TARGETS.get(name.removeprefix("golden "))
+            missed |= asked is not None and ratio < asked
+            rows.append(
+                {
+                    "network": preset,
+                    "decoder": name,
+                    "voxels_per_second": float(np.median(values)),
+                    "of_torch": ratio,
+                    "asked": asked,
+                }
+            )
+            rate = np.median(values) / 1e3
+            print(f"{preset:10} {name:22} {rate:10.0f} {ratio:10.2f}   {asked or ''}", flush=True)
+    if options.json:
+        write_json(options.json, {"rows": rows})
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (BadInput, ValueError) as error:
+        print(f"golden.py: {error}", file=sys.stderr)
+        sys.exit(2)
