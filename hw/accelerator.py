@@ -41,7 +41,7 @@ class Accelerator(wiring.Component):
     s_axis_program_* : AXI4-Stream, 32 bits
     s_axis_points_* : AXI4-Stream, 64 bits
     m_axis_voxels_* : AXI4-Stream, 16 bits; voxels narrower than that are zero-extended
-    interrupt : Out(1)
+    irq : Out(1)
         High while an enabled event is pending.
     """
 
@@ -59,7 +59,7 @@ class Accelerator(wiring.Component):
                 f"{name}_tready": (Out if direction is In else In)(1),
                 f"{name}_tlast": direction(1),
             }
-        super().__init__({**ports, "interrupt": Out(1)})
+        super().__init__({**ports, "irq": Out(1)})
 
     def elaborate(self, platform):
         """Amaranth's hook."""
@@ -77,7 +77,7 @@ class Accelerator(wiring.Component):
         for name, port in AXI_LITE.items():
             outer, inner = getattr(self, f"s_axi_{name}"), getattr(control, name)
             m.d.comb += inner.eq(outer) if port.flow is In else outer.eq(inner)
-        m.d.comb += self.interrupt.eq(control.interrupt)
+        m.d.comb += self.irq.eq(control.interrupt)
 
         # Jobs.
         command = control.wo.control

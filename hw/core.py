@@ -23,12 +23,13 @@ from .voxels import VoxelBuffer, voxel_layout
 
 def constant_layout(formats: Formats):
     """What is known of a neuron: its requantizer's constants and its weight in the last layer."""
+    multiplier = {"multiplier": formats.multiplier_bits} if formats.multiplier_bits else {}
     return data.StructLayout(
         {
             "offset": signed(formats.offset_bits),
             "fine": 3,
             "coarse": 3,
-            "multiplier": formats.multiplier_bits,
+            **multiplier,
             "tail_weight": signed(formats.weight_bits),
         }
     )

@@ -82,7 +82,7 @@ class ProgramLoader(wiring.Component):
         m.d.sync += halves.eq(halves << 1)
         with m.If(self.words.valid & self.words.ready):
             m.d.sync += [word.eq(self.words.payload), halves.eq(1)]
-        m.submodules.crc = crc = catalog.CRC32_ISO_HDLC(ITEM).create()
+        m.submodules.checksum = crc = catalog.CRC32_ISO_HDLC(ITEM).create()
         m.d.comb += [crc.valid.eq(there), crc.data.eq(item)]
 
         # Where the item goes.
@@ -107,11 +107,12 @@ class ProgramLoader(wiring.Component):
             store.constant.offset.eq(earlier_items[:24]),
             store.constant.fine.eq(earlier_items[24:27]),
             store.constant.coarse.eq(earlier_items[27:30]),
-            store.constant.multiplier.eq(earlier_items[32:]),
             store.constant.tail_weight.eq(item),
             store.weight_address.eq(weight_address),
             store.weight.eq(item),
         ]
+        if config.formats.multiplier_bits:
+            m.d.comb += store.constant.multiplier.eq(earlier_items[32:])
         with m.If(there):
             m.d.sync += [
                 earlier_items.eq(Cat(earlier_items[ITEM:], item)),

@@ -30,9 +30,10 @@ def leave_layout(formats: Formats, hidden_words: int):
     ``address``; multiply it in the ``tail`` with ``tail_weight``, and let that sum end
     (``tail_last``).
     """
+    multiplier = {"multiplier": formats.multiplier_bits} if formats.multiplier_bits else {}
     return data.StructLayout(
         {
-            "multiplier": formats.multiplier_bits,
+            **multiplier,
             "coarse": 3,
             "fine": 3,
             "offset": signed(formats.offset_bits),

@@ -203,16 +203,16 @@ def test_points_grids_and_counters(stall):
                 assert await host.read("output_stall") > 0
             assert await host.read("useful") == len(POINTS) * SHAPE.weights
         await host.set_grid(job)
-        assert host.ctx.get(host.dut.interrupt) == 1
+        assert host.ctx.get(host.dut.irq) == 1
         assert await host.read("interrupt") == 0b011
         await host.write(addresses()["interrupt"], 1)
-        assert host.ctx.get(host.dut.interrupt) == 0
+        assert host.ctx.get(host.dut.irq) == 0
         await host.command("start_grid")
         assert await host.take() == volume
         if not stall:
             assert await host.read("cycles") == predict(SHAPE, CONFIG, job.voxels).cycles
         assert await host.read("status") == 1
-        assert host.ctx.get(host.dut.interrupt) == 1
+        assert host.ctx.get(host.dut.irq) == 1
 
     run(scenario, stall=stall)
 
