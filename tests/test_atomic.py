@@ -4,7 +4,7 @@ import os
 import numpy as np
 import pytest
 
-from implicore.atomic import atomic_write, write_json
+from implicore.atomic import atomic_write, require_writable, write_json
 from implicore.errors import BadInput
 
 
@@ -128,3 +128,15 @@ def test_write_json_writes_nothing_it_cannot_express(tmp_path):
     with pytest.raises(TypeError):
         write_json(tmp_path / "metrics.json", {"object": object()})
     assert os.listdir(tmp_path) == []
+
+
+def test_what_cannot_be_written_is_known_beforehand(tmp_path):
+    require_writable(tmp_path / "new")
+    require_writable("/dev/null")
+    assert os.listdir(tmp_path) == []
+    with pytest.raises(BadInput, match=r"^/\S+ is a folder, not a file to write\.$"):
+        require_writable(tmp_path)
+    with pytest.raises(
+        BadInput, match=r"^\S+/no/x cannot be written: there is no folder \S+/no\.$"
+    ):
+        require_writable(tmp_path / "no" / "x")

@@ -56,6 +56,18 @@ def atomic_write(path) -> Iterator[Path]:
         raise BadInput(f"{path} cannot be written: {_reason(error)}.") from error
 
 
+def require_writable(path) -> None:
+    """Raise BadInput unless ``atomic_write(path)`` is going to work: for before long work."""
+    path = Path(path)
+    if path.is_dir():
+        raise BadInput(f"{path} is a folder, not a file to write.")
+    folder = Path(os.path.realpath(path)).parent
+    if not folder.is_dir():
+        raise BadInput(f"{path} cannot be written: there is no folder {folder}.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise BadInput(f"{path} cannot be written: permission denied.")
+
+
 def write_json(path, content: dict) -> None:
     """Write a dictionary as JSON, atomically.
 

@@ -11,7 +11,7 @@ import json
 import sys
 from pathlib import Path
 
-from .atomic import write_json
+from .atomic import require_writable, write_json
 from .config import NETWORKS, Formats
 from .errors import BadInput
 from .grid import PLANES, Grid
@@ -23,6 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one verb and return its exit code."""
     options = _parser().parse_args(arguments)
     try:
+        for path in (getattr(options, "output", None), options.json):
+            if path:
+                require_writable(path)
         metrics = options.verb(options)
         if options.json:
             write_json(options.json, metrics)
@@ -410,7 +413,13 @@ def _bar(options, total: int, text: str):
     from tqdm import tqdm
 
     return tqdm(
-        total=total, desc=text, unit="voxel", unit_scale=True, disable=options.quiet, leave=False
+        total=total,
+        desc=text,
+        unit="voxel",
+        unit_scale=True,
+        disable=options.quiet,
+        leave=False,
+        delay=1,  # seconds: short work needs no bar
     )
 
 

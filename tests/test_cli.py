@@ -1,0 +1,220 @@
+"""The command line as a user meets it: the whole path, and one sentence for whatever is wrong."""
+
+import json
+import re
+import subprocess
+import sys
+
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image
+
+from implicore.cli import main
+
+pytest.importorskip("torch")
+
+AFFINE = np.array([[0.9, 0.2, 0, -5], [-0.2, 0.9, 0, 3], [0, 0, 1.5, 1], [0, 0, 0, 1]], np.float32)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A scan, a model and a program, made by the command itself."""
+    folder = tmp_path_factory.mktemp("cli")
+    x, y, z = np.meshgrid(*(np.linspace(-1, 1, n) for n in (14, 12, 10)), indexing="ij")
+    data = (800 * np.sin(3 * x) * np.cos(2 * y - z) + 100).astype(np.int16)
+    nib.save(nib.Nifti1Image(data, AFFINE), folder / "scan.nii.gz")
+    run(
+        *("fit", folder / "scan.nii.gz", "-o", folder / "scan.model", "--steps", 300),
+        *("--width", 24, "--frequencies", 16, "--depth", 4, "--sigma", 0.7),
+        *("--skips", "3", "--json", folder / "fit.json"),
+    )
+    run(
+        *("compile", folder / "scan.model", "-o", folder / "scan.inr"),
+        *("--json", folder / "compile.json"),
+    )
+    return folder
+
+
+def run(*arguments, code: int = 0) -> None:
+    assert main([*map(str, arguments), "--quiet"]) == code
+
+
+def refused(capsys, *arguments) -> str:
+    """Run a command that must fail with one sentence on stderr and exit code 2."""
+    assert main(list(map(str, arguments))) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith(f"implicore {arguments[0]}: "), captured.err
+    assert lines[0].endswith(".")
+    return lines[0].removeprefix(f"implicore {arguments[0]}: ")
+
+
+def test_metrics_have_the_agreed_names(folder):
+    fit, compiled = (json.loads((folder / f"{v}.json").read_text()) for v in ("fit", "compile"))
+    assert {"psnr_db", "ssim", "parameters", "bits_per_voxel", "seconds", "sigma"} <= set(fit)
+    names = {"psnr_float_db", "psnr_db", "loss_db", "bytes", "accumulator_bits"}
+    assert names <= set(compiled)
+    assert fit["psnr_db"] > 25 and fit["sigma"] == 0.7
+    assert compiled["bytes"] == (folder / "scan.inr").stat().st_size
+    assert compiled["loss_db"] == compiled["psnr_float_db"] - compiled["psnr_db"]
+
+
+def test_scale_one_returns_the_sources_geometry_and_type(folder):
+    run(
+        *("render", folder / "scan.inr", "-o", folder / "r.nii.gz"),
+        *("--reference", folder / "scan.nii.gz", "--json", folder / "r.json"),
+    )
+    source, made = nib.load(folder / "scan.nii.gz"), nib.load(folder / "r.nii.gz")
+    assert np.array_equal(source.affine, made.affine) and made.get_data_dtype() == np.int16
+    metrics = json.loads((folder / "r.json").read_text())
+    compiled = json.loads((folder / "compile.json").read_text())
+    assert metrics["voxels"] == 14 * 12 * 10 and metrics["voxels_per_second"] > 0
+    assert metrics["psnr_db"] == pytest.approx(compiled["psnr_db"], abs=0.05)
+    assert 0 < metrics["ssim"] <= 1
+
+
+def test_any_scale_keeps_the_field_of_view(folder):
+    run("render", folder / "scan.inr", "-o", folder / "k.nii", "--scale", 1.7)
+    source, made = nib.load(folder / "scan.nii.gz"), nib.load(folder / "k.nii")
+    assert made.shape == (24, 20, 17)
+    for corner in np.ndindex(2, 2, 2):
+        edges = [
+            image.affine @ [*(np.array(corner) * image.shape - 0.5), 1] for image in (source, made)
+        ]
+        np.testing.assert_allclose(*edges, atol=1e-4)
+
+
+@pytest.mark.parametrize("plane", ["axial:8", "coronal:3.5", "sagittal:-1"])
+def test_planes_become_pictures(folder, plane):
+    run("render", folder / "scan.inr", "-o", folder / "p.png", "--plane", plane, "--scale", 3)
+    picture = np.asarray(Image.open(folder / "p.png"))
+    assert picture.ndim == 2 and min(picture.shape) > 20 and picture.std() > 20
+
+
+def test_a_free_grid(folder):
+    grid = {
+        "shape": [5, 4, 3],
+        "affine": [[1, 0.1, 0, 0], [0, 1, 0.2, 5], [0, 0, 1, 6], [0, 0, 0, 1]],
+    }
+    (folder / "grid.json").write_text(json.dumps(grid))
+    run("render", folder / "scan.inr", "-o", folder / "g.nii", "--grid", folder / "grid.json")
+    made = nib.load(folder / "g.nii")
+    assert made.shape == (5, 4, 3)
+    np.testing.assert_allclose(made.affine, grid["affine"], atol=1e-6)
+
+
+def test_inspect_shows_both_kinds_of_file(folder, capsys):
+    compiled = json.loads((folder / "compile.json").read_text())
+    assert main(["inspect", str(folder / "scan.inr"), "--json", str(folder / "i.json")]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"(?m)^digest +[0-9a-f]{64}$", text) and "w8a12" in text
+    shown = json.loads((folder / "i.json").read_text())
+    assert shown["digest"] == compiled["digest"] and shown["voxels"] == [14, 12, 10]
+    assert shown["low"] < 0 < shown["high"] and shown["dtype"] == "int16"
+    assert main(["inspect", str(folder / "scan.model")]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"(?m)^depth +4$", text) and re.search(r"(?m)^sigma +0\.7$", text)
+
+
+def test_reports_are_for_people_and_quiet_is_quiet(folder, capsys):
+    arguments = ["render", str(folder / "scan.inr"), "-o", str(folder / "q.nii")]
+    assert main(arguments) == 0
+    assert "14 x 12 x 10 voxels" in capsys.readouterr().out
+    assert main([*arguments, "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("fit", "{}/none.nii", "-o", "{}/x"), r"/none\.nii does not exist\.$"),
+        (("fit", "{}/scan.inr", "-o", "{}/x"), r"is neither a NIfTI file"),
+        (("fit", "{}/scan.nii.gz", "-o", "{}/x", "--crop", "0:3"), r"The crop must have the form"),
+        (("fit", "{}/scan.nii.gz", "-o", "{}/x", "--depth", "0"), r"Network depth must be an int"),
+        (("fit", "{}/scan.nii.gz", "-o", "{}/x", "--seconds", "-1"), r"seconds"),
+        (("fit", "{}/scan.nii.gz", "-o", "{}/x", "--sigma", "0"), r"[Ss]igma"),
+        (("fit", "{}/scan.nii.gz", "-o", "{}/no/x", "--steps", "2"), r"cannot be written"),
+        (("compile", "{}/scan.inr", "-o", "{}/x"), r"is not a model file"),
+        (("compile", "{}/none", "-o", "{}/x"), r"cannot be read"),
+        (("compile", "{}/scan.model", "-o", "{}/x", "--finetune", "-2"), r"--finetune must be"),
+        (("compile", "{}/scan.model", "-o", "{}/x", "--image", "{}/no.nii"), r"does not exist"),
+        (("compile", "{}/scan.model", "-o", "{}/x", "--formats", "w8a12c14"), r"accumulator_bits"),
+        (("compile", "{}/scan.model", "-o", "{}/no/x"), r"cannot be written"),
+        (("inspect", "{}/scan.nii.gz"), r"is not a model file of implicore"),
+        (("inspect", "{}/none"), r"cannot be read: No such file"),
+        (("inspect", "{}"), r"cannot be read"),
+        (
+            ("render", "{}/scan.model", "-o", "{}/x.nii"),
+            r"is not a usable program: It does not beg",
+        ),
+        (("render", "{}/scan.inr", "-o", "{}/x.jpg"), r"must end in \.nii, \.nii\.gz or \.png"),
+        (("render", "{}/scan.inr", "-o", "{}/x.png"), r"A picture shows one plane: add --plane"),
+        (("render", "{}/scan.inr", "-o", "{}/x.nii", "--scale", "0"), r"The scale must be a posi"),
+        (("render", "{}/scan.inr", "-o", "{}/x.nii", "--scale", "900"), r"The grid has \d+ voxels"),
+        (
+            ("render", "{}/scan.inr", "-o", "{}/x.png", "--plane", "axial"),
+            r"written like axial:12\.5",
+        ),
+        (
+            ("render", "{}/scan.inr", "-o", "{}/x.png", "--plane", "up:1"),
+            r"must be one of sagittal",
+        ),
+        (("render", "{}/scan.inr", "-o", "{}/x.png", "--plane", "axial:99"), r"outside the image"),
+        (("render", "{}/scan.inr", "-o", "{}/x.nii", "--grid", "{}/none"), r"cannot be read"),
+        (
+            ("render", "{}/scan.inr", "-o", "{}/x.nii", "--grid", "{}/fit.json"),
+            r'must hold {"shape',
+        ),
+        (("render", "{}/scan.inr", "-o", "{}/no/x.nii"), r"cannot be written"),
+        (
+            (
+                "render",
+                "{}/scan.inr",
+                "-o",
+                "{}/x.nii",
+                "--scale",
+                "2",
+                "--reference",
+                "{}/scan.nii.gz",
+            ),
+            r"The reference has",
+        ),
+    ],
+)
+def test_bad_input_is_one_sentence(folder, capsys, arguments, text):
+    message = refused(capsys, *(str(a).format(folder) for a in arguments))
+    assert re.search(text, message), message
+    assert not any((folder / name).exists() for name in ("x", "x.nii", "x.png", "x.jpg"))
+
+
+def test_an_image_that_has_moved_is_asked_for(folder, capsys, tmp_path):
+    moved = tmp_path / "elsewhere.nii.gz"
+    (folder / "scan.nii.gz").rename(moved)
+    try:
+        message = refused(capsys, "compile", folder / "scan.model", "-o", tmp_path / "p.inr")
+        assert "scan.nii.gz does not exist" in message and "--image" in message
+        again = ("compile", folder / "scan.model", "-o", tmp_path / "p.inr", "--image", moved)
+        run(*again)
+        assert (tmp_path / "p.inr").read_bytes() == (folder / "scan.inr").read_bytes()
+    finally:
+        moved.rename(folder / "scan.nii.gz")
+
+
+def test_bad_options_exit_with_two(folder):
+    for arguments in (["fit"], ["render"], [], ["compile", "m", "-o", "x", "--formats", "w8"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        assert stopped.value.code == 2
+
+
+def test_the_module_runs_as_a_command(folder):
+    done = subprocess.run(
+        [sys.executable, "-m", "implicore", "inspect", folder / "none"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"implicore inspect: \S+none cannot be read: .*\.\n", done.stderr)
