@@ -27,7 +27,9 @@ FACTOR = 4
 """Voxels of the crop in the thickness of a slice."""
 
 TARGETS = {0.0: 1.5, 0.03: 2.5}
-"""Decibels above the cubic upsamplings asked for, by the noise in parts of full scale."""
+"""Decibels above the cubic upsamplings asked for, by the noise in parts of full scale.
+
+They are asked of the slice profile, which is what these scans are; points are there to compare."""
 
 
 def thick_scan(volume: Volume, axis: int, noise: float, rng: np.random.Generator) -> Volume:
@@ -95,7 +97,7 @@ def main() -> int:
                 "cubic_psnr_db": cubic,
                 "psnr_db": network,
                 "gain_db": network - cubic,
-                "target_db": TARGETS.get(noise),
+                "target_db": TARGETS.get(noise) if profile == "slice" else None,
             }
             rows.append(row)
             target = "" if row["target_db"] is None else f"{row['target_db']:.1f}"
@@ -106,10 +108,7 @@ def main() -> int:
             )
     if options.json:
         write_json(options.json, {"runs": rows})
-    best = {}
-    for row in rows:
-        best[row["noise"]] = max(best.get(row["noise"], -np.inf), row["gain_db"])
-    return int(any(best[noise] < TARGETS.get(noise, -np.inf) for noise in best))
+    return int(any(row["target_db"] and row["gain_db"] < row["target_db"] for row in rows))
 
 
 if __name__ == "__main__":
