@@ -8,17 +8,14 @@ the median over the rounds of the ratios within a round. Run ``python bench/gold
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-for library in ("OMP", "OPENBLAS", "MKL"):  # read when the libraries are loaded
-    os.environ[f"{library}_NUM_THREADS"] = "1"
-
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 from implicore.atomic import write_json
 from implicore.config import NETWORKS, Formats
@@ -181,7 +178,8 @@ def main() -> int:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main())
+        with threadpool_limits(1):
+            sys.exit(main())
     except (BadInput, ValueError) as error:
         print(f"golden.py: {error}", file=sys.stderr)
         sys.exit(2)

@@ -20,27 +20,10 @@ from implicore.config import NetworkShape
 from implicore.errors import BadInput
 from implicore.fixed import FREQUENCY
 from implicore.grid import Frame, Grid
+from implicore.program import Intensity
 
 VERSION = 1
 _KEY = "implicore"
-
-
-@dataclass(frozen=True)
-class Intensity:
-    """What the network's 0 and 1 mean: ``low`` and ``high`` in the unit of the image.
-
-    ``dtype`` is the numpy name of the image's type, such as ``uint8``.
-    """
-
-    low: float
-    high: float
-    dtype: str
-
-    def __post_init__(self):
-        if not (np.isfinite([self.low, self.high]).all() and self.low < self.high):
-            raise BadInput(f"An intensity range must increase, not run {self.low} to {self.high}.")
-        if np.dtype(self.dtype).kind not in "iuf":
-            raise BadInput(f"An intensity type must be a number's, not {self.dtype!r}.")
 
 
 @dataclass(frozen=True, eq=False)

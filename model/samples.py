@@ -9,8 +9,8 @@ import torch
 
 from implicore.errors import BadInput
 from implicore.grid import Frame
+from implicore.program import Intensity
 
-from .checkpoint import Intensity
 from .volume import Volume
 
 PROFILES = ("point", "slice")

@@ -145,13 +145,6 @@ def test_init_wrong_weights():
         make_model(grids=())
 
 
-def test_init_wrong_intensity():
-    with pytest.raises(BadInput, match=r"^An intensity range must increase, not run 3 to 3\.$"):
-        Intensity(3, 3, "uint8")
-    with pytest.raises(BadInput, match=r"^An intensity type must be a number's, not 'str'\.$"):
-        Intensity(0, 3, "str")
-
-
 def test_image_digest_depends_on_everything():
     grid = Grid.from_array((2, 2, 2), np.eye(4))
     moved = Grid.from_array((2, 2, 2), np.diag([1.0, 1, 2, 1]))

@@ -7,8 +7,9 @@ import torch
 from implicore.config import NETWORKS, NetworkShape
 from implicore.fixed import FREQUENCY
 from implicore.grid import Frame, Grid
-from implicore.model.checkpoint import Intensity, Model
+from implicore.model.checkpoint import Model
 from implicore.model.network import FourierNetwork, reconstruct, render_float
+from implicore.program import Intensity
 
 SHAPE = NetworkShape(frequencies=5, width=7, depth=4, skips=(3,))
 

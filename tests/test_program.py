@@ -145,6 +145,16 @@ def test_forged_headers_are_refused(change, text):
         Program.from_bytes(data)
 
 
+def test_impossible_intensities_are_refused():
+    text = (
+        r"^The intensity scale must run from a lower to a higher .* number, not from 3 to 3\.$"
+    )
+    with pytest.raises(BadInput, match=text):
+        Intensity(3, 3, "uint8")
+    with pytest.raises(BadInput, match=r"^The voxel type must be one of uint8, .*, not 'str'\.$"):
+        Intensity(0, 3, "str")
+
+
 def test_a_plane_that_unpacks_to_gigabytes_is_refused():
     program = random_program(SHAPE, Formats(8, 12))
     data = program.to_bytes()[:-CHECK_BYTES]

@@ -26,7 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
         for path in (getattr(options, "output", None), options.json):
             if path:
                 require_writable(path)
-        metrics = options.verb(options)
+        with _one_blas_thread():
+            metrics = options.verb(options)
         if options.json:
             write_json(options.json, metrics)
     except BadInput as error:
@@ -184,6 +185,17 @@ def _skips(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(f"'none' or layers such as 6,11, not {text!r}") from None
+
+
+def _one_blas_thread():
+    """A context in which numpy multiplies on one thread.
+
+    The products here are small: a second thread gains little on an idle machine and loses several
+    times as much on a busy one.
+    """
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1, user_api="blas")
 
 
 # ------------------------------------------------------------------------------------- the verbs
