@@ -81,12 +81,16 @@ class Accelerator(wiring.Component):
 
         # Jobs.
         command = control.wo.control
-        running, wanting, from_grid = Signal(), Signal(), Signal()
+        running = Signal()
+        wanting = Signal()  # points, until the last one has been taken
+        from_grid = Signal()
         loaded = Signal()
         asked = command.start_grid | command.start_points
         busy = running | loader.loading | (self.s_axis_program_tvalid & loader.words.ready)
         start = Signal()
-        point_taken, voxel_taken, job_ends = Signal(), Signal(), Signal()
+        point_taken = Signal()
+        voxel_taken = Signal()
+        job_ends = Signal()
         m.d.comb += [
             abort.eq(command.abort),
             start.eq(asked & loaded & ~busy & ~abort),

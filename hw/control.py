@@ -85,7 +85,8 @@ class ControlRegisters(wiring.Component):
         """Amaranth's hook."""
         m = Module()
         # A write is taken when address and data are both there and the last answer is gone.
-        write, read = Signal(), Signal()
+        write = Signal()
+        read = Signal()
         m.d.comb += [
             write.eq(self.awvalid & self.wvalid & (~self.bvalid | self.bready)),
             self.awready.eq(write),

@@ -229,8 +229,6 @@ class Core(wiring.Component):
         # Useful work: one row's steps, counted while a tile is made, belong to each of its voxels.
         m.d.comb += self.step.eq(sequencer.weight_enable)
         counted = Signal.like(self.useful)
-        useful = Signal.like(self.useful)
-        m.d.comb += self.useful.eq(useful)
         counted_now = Signal.like(self.useful)
         tail_columns = sequencer.columns_used & sequencer.tail_columns.replicate(
             len(sequencer.columns_used)
@@ -239,7 +237,7 @@ class Core(wiring.Component):
         with m.If(self.step):
             m.d.sync += counted.eq(counted_now)
         with m.If(sequencer.finish):
-            m.d.sync += [counted.eq(0), useful.eq(counted_now)]
+            m.d.sync += [counted.eq(0), self.useful.eq(counted_now)]
         with m.If(self.start):
             m.d.sync += counted.eq(0)
         return m

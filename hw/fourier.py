@@ -80,7 +80,7 @@ class FourierLane(wiring.Component):
             m.d.sync += turning.eq(self.point)
 
         half = COORDINATE.bits // 2
-        element = Signal.like(self.element, reset_less=True)
+        operand = Signal.like(self.element, reset_less=True)
         coordinate = Signal(signed(COORDINATE.bits), reset_less=True)
         # Phases are taken modulo one turn, so PHASE_FRACTION bits of everything are enough.
         low = Signal(PHASE_FRACTION, reset_less=True)
@@ -89,10 +89,10 @@ class FourierLane(wiring.Component):
         total = Signal(PHASE_FRACTION, reset_less=True)
         first = delayed(m, self.first, 3, name="first")
         m.d.sync += [
-            element.eq(self.element),
+            operand.eq(self.element),
             coordinate.eq(turning[0]),
-            low.eq(element * coordinate[:half]),
-            high.eq(element * coordinate[half:].as_signed()),
+            low.eq(operand * coordinate[:half]),
+            high.eq(operand * coordinate[half:].as_signed()),
             product.eq(low + (high << half)),
             total.eq(Mux(first, 0, total) + product),
         ]
@@ -183,9 +183,11 @@ class FourierMapper(wiring.Component):
         points = self.points
         running = Signal()
         # The half being filled, what each half holds, and the half that is read.
-        half, occupied = Signal(), Signal(2)
+        filling = Signal()
+        occupied = Signal(2)
         tiles = Signal(data.ArrayLayout(tile_layout(self.rows), 2), reset_less=True)
-        oldest, readable = Signal(), Signal(2)
+        oldest = Signal()
+        readable = Signal(2)
         m.d.comb += [
             self.filled.eq(readable.bit_select(oldest, 1)),
             self.half.eq(oldest),
@@ -198,12 +200,12 @@ class FourierMapper(wiring.Component):
         tile_full = Signal()
         loaded = points.valid & points.ready
         with m.If(~running):
-            m.d.comb += points.ready.eq((row != 0) | ~occupied.bit_select(half, 1))
+            m.d.comb += points.ready.eq((row != 0) | ~occupied.bit_select(filling, 1))
         with m.If(loaded):
             m.d.sync += [
-                occupied.bit_select(half, 1).eq(1),
-                tiles[half].rows.eq(row),
-                tiles[half].last.eq(points.payload.last),
+                occupied.bit_select(filling, 1).eq(1),
+                tiles[filling].rows.eq(row),
+                tiles[filling].last.eq(points.payload.last),
                 row.eq(row + 1),
                 lane.eq(lane << 1),
             ]
@@ -215,22 +217,24 @@ class FourierMapper(wiring.Component):
         # Running through B.
         axis = Signal(3, init=1)
         frequency = Signal(address_bits(self.frequencies))
-        element_address = Signal.like(self.element_address)
-        slot_ends, tile_ends = Signal(), Signal()
+        slot_ends = Signal()
+        tile_ends = Signal()
         m.d.comb += [
             self.element_enable.eq(running),
-            self.element_address.eq(element_address),
             slot_ends.eq(running & axis[2] & (frequency == self.last_frequency)),
             tile_ends.eq(slot_ends & tile_full),
         ]
         with m.If(running):
-            m.d.sync += [axis.eq(axis.rotate_left(1)), element_address.eq(element_address + 1)]
+            m.d.sync += [
+                axis.eq(axis.rotate_left(1)),
+                self.element_address.eq(self.element_address + 1),
+            ]
             with m.If(axis[2]):
                 m.d.sync += frequency.eq(frequency + 1)
         with m.If(slot_ends):
-            m.d.sync += [running.eq(0), element_address.eq(0), frequency.eq(0)]
+            m.d.sync += [running.eq(0), self.element_address.eq(0), frequency.eq(0)]
         with m.If(tile_ends):
-            m.d.sync += [half.eq(~half), row.eq(0), tile_full.eq(0)]
+            m.d.sync += [filling.eq(~filling), row.eq(0), tile_full.eq(0)]
 
         # The lanes, and what follows an element through them.
         turn = delayed(m, running, 1, name="turn", reset=True)

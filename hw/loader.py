@@ -65,8 +65,7 @@ class ProgramLoader(wiring.Component):
         """Amaranth's hook."""
         m = Module()
         config, shape, store = self.config, self.shape, self.store
-        error = Signal(Error)
-        m.d.comb += self.error.eq(error)
+        error = self.error
 
         # Words to items, the lower half first.
         word = Signal(WORD, reset_less=True)

@@ -51,7 +51,8 @@ class Ram(wiring.Component):
         """Amaranth's hook."""
         m = Module()
         m.submodules.array = array = memory.Memory(shape=self.width, depth=self.depth, init=[])
-        write, read = array.write_port(), array.read_port()
+        write = array.write_port()
+        read = array.read_port()
         m.d.comb += [
             write.en.eq(self.write_enable),
             write.addr.eq(self.write_address),

@@ -106,7 +106,8 @@ class ProcessingElement(wiring.Component):
         else:
             held_weight = Signal.like(weight, reset_less=True)
             held_activation = Signal.like(activation, reset_less=True)
-            moving, product_moving = Signal(reset_less=True), Signal(reset_less=True)
+            moving = Signal(reset_less=True)
+            product_moving = Signal(reset_less=True)
             m.d.sync += [moving.eq(self.activation_in.any()), product_moving.eq(moving)]
             with m.If(self.activation_in.any()):
                 m.d.sync += [

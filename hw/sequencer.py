@@ -116,13 +116,14 @@ class Sequencer(wiring.Component):
         ]
 
         # The step at hand.
-        written = Signal(config.width.bit_length())
+        present = Signal(config.width.bit_length())
         leaver_free = Signal()
         at_segment_end, last_input, more_tiles, final_tile = (
             Signal(name=name)
             for name in ("at_segment_end", "last_input", "more_tiles", "final_tile")
         )
-        missing, issue = Signal(), Signal()
+        missing = Signal()
+        issue = Signal()
         last_feature = Cat(1, shape.last_frequency)
         m.d.comb += [
             at_segment_end.eq(position == Mux(in_features, last_feature, shape.last_neuron)),
@@ -130,7 +131,7 @@ class Sequencer(wiring.Component):
             more_tiles.eq(neurons_left >= config.columns),
             final_tile.eq(~more_tiles & (layer == last_array_layer)),
             missing.eq(
-                Mux(in_features, ~self.filled, first_tile & (position >= written))
+                Mux(in_features, ~self.filled, first_tile & (position >= present))
                 | (last_input & ~leaver_free)
                 | (last_input & final_tile & ~self.output_free)
             ),
@@ -184,11 +185,11 @@ class Sequencer(wiring.Component):
 
         # The leaver: a token a cycle for each neuron of the tile, then perhaps the tail's.
         tile_done = Signal()
-        last_column = Signal(range(config.columns))
+        last_column = Signal(address_bits(config.columns))
         leaving, to_voxel, to_tail, tail_follows = (
             Signal(name=name) for name in ("leaving", "to_voxel", "to_tail", "tail_follows")
         )
-        columns_left = Signal(range(config.columns))
+        columns_left = Signal(address_bits(config.columns))
         waiting = Signal(tail_wait(config.formats))
         window_ends = leaving & (columns_left == 0)
         m.d.comb += [
@@ -220,13 +221,13 @@ class Sequencer(wiring.Component):
             ]
 
         # What has been written of the layer that is leaving. When its first tile is complete, all
-        # of the layer before it has been read, so its count is no longer needed.
+        # of the layer before it has been read, so its number is no longer needed.
         write_half = Signal()
-        m.d.comb += self.write_address.eq(written[:hidden_bits] | (write_half << hidden_bits))
+        m.d.comb += self.write_address.eq(present[:hidden_bits] | (write_half << hidden_bits))
         with m.If(self.written):
-            m.d.sync += written.eq(written + 1)
+            m.d.sync += present.eq(present + 1)
         with m.If(tile_done & first_tile):
-            m.d.sync += [written.eq(0), write_half.eq(layer[0])]
+            m.d.sync += [present.eq(0), write_half.eq(layer[0])]
         with m.If(self.start):
             m.d.sync += [leaving.eq(0), waiting.eq(0)]
         return m

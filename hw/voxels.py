@@ -58,13 +58,17 @@ class VoxelBuffer(wiring.Component):
     def elaborate(self, platform):
         """Amaranth's hook."""
         m = Module()
-        m.submodules.array = array = memory.Memory(shape=self.bits, depth=self.rows, init=[])
-        write, read = array.write_port(), array.read_port(domain="comb")
-        tile = Signal(tile_layout(self.rows))
-        claimed, delivered = Signal(), Signal()
+        m.submodules.array = array = memory.Memory(
+            shape=self.bits, depth=max(2, self.rows), init=[]
+        )  # two at least, or it would have no address
+        write = array.write_port()
+        read = array.read_port(domain="comb")
+        held = Signal(tile_layout(self.rows))
+        claimed = Signal()
+        delivered = Signal()
         come = Signal(range(self.rows + 1))
         gone = Signal(address_bits(self.rows))
-        at_last = gone == tile.rows
+        at_last = gone == held.rows
         transfer = self.voxels.valid & self.voxels.ready
         m.d.comb += [
             self.free.eq(~claimed),
@@ -74,7 +78,7 @@ class VoxelBuffer(wiring.Component):
             read.addr.eq(gone),
             self.voxels.valid.eq(claimed & ~delivered & (gone < come)),
             self.voxels.payload.value.eq(read.data),
-            self.voxels.payload.last.eq(at_last & tile.last),
+            self.voxels.payload.last.eq(at_last & held.last),
         ]
         with m.If(self.put):
             m.d.sync += come.eq(come + 1)
@@ -86,7 +90,7 @@ class VoxelBuffer(wiring.Component):
             m.d.sync += [
                 claimed.eq(1),
                 delivered.eq(0),
-                tile.eq(self.tile),
+                held.eq(self.tile),
                 come.eq(0),
                 gone.eq(0),
             ]

