@@ -1,0 +1,1 @@
+"""Co-simulation: the generated Verilog in three simulators, against the golden model."""

@@ -1,0 +1,276 @@
+"""The cocotb bench of the whole accelerator: carries out a session and checks what comes back.
+
+It stands alone, so that it can be handed over beside the Verilog: cocotb and cocotbext-axi are all
+it needs. The operations are described in ``session.py``; ``session`` and ``expected`` hold 32-bit
+words, little-endian. Files come from the environment:
+
+    IMPLICORE_SESSION    what to do
+    IMPLICORE_EXPECTED   what must come back, word by word, if known
+    IMPLICORE_ANSWERS    where to write what came back, if wanted
+
+The ports are driven and checked by cocotbext-axi. Voxels are also watched by a monitor of the
+bench's own, which compares them in their order with the expected ones.
+"""
+
+import logging
+import os
+import random
+from array import array
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from time import perf_counter
+
+import cocotb
+from cocotb.clock import Clock
+from cocotb.triggers import ClockCycles, Event, First, RisingEdge
+from cocotbext.axi import (
+    AxiLiteBus,
+    AxiLiteMaster,
+    AxiStreamBus,
+    AxiStreamFrame,
+    AxiStreamSink,
+    AxiStreamSource,
+)
+
+WRITING = ("awaddr", "awprot", "awvalid", "wdata", "wstrb", "wvalid", "bready")
+READING = ("araddr", "arprot", "arvalid", "rready")
+INPUTS = [
+    *(f"s_axi_{name}" for name in WRITING + READING),
+    *(f"s_axis_program_{name}" for name in ("tdata", "tvalid", "tlast")),
+    *(f"s_axis_points_{name}" for name in ("tdata", "tvalid", "tlast")),
+    "m_axis_voxels_tready",
+]
+OUTPUTS = {
+    "": [
+        *(f"s_axi_{name}" for name in ["awready", "wready", "bvalid", "arready", "rvalid"]),
+        *("s_axis_program_tready", "s_axis_points_tready", "m_axis_voxels_tvalid", "irq"),
+    ],
+    "s_axi_bvalid": ["s_axi_bresp"],
+    "s_axi_rvalid": ["s_axi_rdata", "s_axi_rresp"],
+    "m_axis_voxels_tvalid": ["m_axis_voxels_tdata", "m_axis_voxels_tlast"],
+}
+"""Outputs that must be known always, and those that must be known while another one is high."""
+
+PATIENCE = 1000
+"""Cycles without a word being taken after which a sender gives up."""
+
+FOUR_STATES = cocotb.SIM_NAME.startswith("Icarus")
+"""Whether the simulator knows unknown values."""
+
+
+class Bench:
+    """Drivers of all ports, and the monitor of the voxels.
+
+    Parameters
+    ----------
+    dut : the accelerator's handle
+    stall : float
+        Probability with which each channel of each port is held up in each cycle.
+    seed : int
+        Of these stalls.
+    """
+
+    def __init__(self, dut, stall, seed):
+        self.dut = dut
+        self.cycles = 0
+        self.voxels = []  # taken and not yet asked for, as pairs of value and tlast
+        self.offered = 0  # cycles with a voxel on offer
+        self.ended = Event()
+        self.points_taken = self.words_taken = 0
+
+        def stream(kind, name):
+            bus = AxiStreamBus.from_prefix(dut, name)
+            return kind(bus, dut.clk, dut.rst)
+
+        self.registers = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi"), dut.clk, dut.rst)
+        self.program = stream(AxiStreamSource, "s_axis_program")
+        self.points = stream(AxiStreamSource, "s_axis_points")
+        self.sink = stream(AxiStreamSink, "m_axis_voxels")
+        write, read = self.registers.write_if, self.registers.read_if
+        channels = [write.aw_channel, write.w_channel, write.b_channel]
+        channels += [read.ar_channel, read.r_channel, self.program, self.points]
+        self.sink.pause = True  # voxels are taken while somebody wants them
+        self.sink_rests = _noise(stall, (seed, "sink"))
+        if stall:
+            for number, channel in enumerate(channels):
+                channel.set_pause_generator(_noise(stall, (seed, number)))
+        for part in (self.program, self.points, self.sink, write, read):
+            part.log.setLevel(logging.WARNING)
+        for name in INPUTS:  # the partners make unknown what they do not use yet
+            getattr(dut, name).value = 0
+        cocotb.start_soon(self._monitor())
+
+    @classmethod
+    async def start(cls, dut, stall, seed):
+        """A bench with the clock running and the accelerator just out of reset."""
+        Clock(dut.clk, 10, "ns").start()
+        dut.rst.value = 1
+        for name in INPUTS:
+            getattr(dut, name).value = 0
+        await ClockCycles(dut.clk, 2)
+        bench = cls(dut, stall, seed)
+        await bench.reset(2)
+        return bench
+
+    async def _monitor(self):
+        """Watch the voxel stream: in order, nothing withdrawn or changed, nothing unknown."""
+        dut = self.dut
+        valid, ready = dut.m_axis_voxels_tvalid, dut.m_axis_voxels_tready
+        data, last = dut.m_axis_voxels_tdata, dut.m_axis_voxels_tlast
+        word_valid, word_ready = dut.s_axis_program_tvalid, dut.s_axis_program_tready
+        waiting = None
+        for self.cycles in count():
+            await RisingEdge(dut.clk)
+            if int(dut.rst.value):
+                waiting = None
+                continue
+            if FOUR_STATES:
+                self._assert_known()
+            self.words_taken += int(word_valid.value) and int(word_ready.value)
+            if not int(valid.value):
+                assert waiting is None, f"a voxel was withdrawn in cycle {self.cycles}"
+                continue
+            self.offered += 1
+            voxel = int(data.value), int(last.value)
+            assert waiting in (None, voxel), f"a voxel changed in cycle {self.cycles}"
+            waiting = voxel
+            if int(ready.value):
+                waiting = None
+                self.voxels.append(voxel)
+                if voxel[1]:
+                    self.ended.set()
+
+    def _assert_known(self):
+        for valid, names in OUTPUTS.items():
+            if not valid or int(getattr(self.dut, valid).value):
+                unknown = [n for n in names if not getattr(self.dut, n).value.is_resolvable]
+                assert not unknown, f"{unknown} unknown in cycle {self.cycles}"
+
+    async def reset(self, cycles):
+        """Hold the reset high."""
+        self.dut.rst.value = 1
+        await ClockCycles(self.dut.clk, cycles)
+        self.dut.rst.value = 0
+        # The partners see the end of the reset in the next cycle.
+        await RisingEdge(self.dut.clk)
+        self.voxels.clear()
+
+    async def write(self, address, value):
+        """Write a register."""
+        answer = await self.registers.write(address, value.to_bytes(4, "little"))
+        assert int(answer.resp) == 0, f"writing to {address:#x} was refused: {answer.resp}"
+
+    async def read(self, address):
+        """Read a register."""
+        answer = await self.registers.read(address, 4)
+        assert int(answer.resp) == 0, f"reading from {address:#x} was refused: {answer.resp}"
+        return int.from_bytes(answer.data, "little")
+
+    async def send(self, words, stop):
+        """Send the first ``stop`` words of a program; how many were taken."""
+        before, patience = self.words_taken, PATIENCE
+        if stop == 0:
+            return 0
+        # The sender is silenced below; a frame that ends early would come with tlast.
+        await self.program.send(AxiStreamFrame(array("I", words).tobytes()))
+        moved = 0
+        while moved < stop and patience:
+            await RisingEdge(self.dut.clk)
+            patience = patience - 1 if self.words_taken - before == moved else PATIENCE
+            moved = self.words_taken - before
+            # The monitor runs beside this loop: look at the wires for a word being taken now.
+        self.program.assert_reset()
+        return moved
+
+    async def decode(self, limit, points):
+        """Send points, take voxels up to ``tlast`` or for ``limit`` cycles."""
+        self.ended.clear()
+        if points:
+            octets = b"".join(point.to_bytes(8, "little") for point in points)
+            await self.points.send(AxiStreamFrame(octets))
+        self.sink.set_pause_generator(self.sink_rests)
+        await First(self.ended.wait(), ClockCycles(self.dut.clk, limit))
+        self.sink.clear_pause_generator()
+        self.sink.pause = True
+        self.points.assert_reset()
+        while not self.sink.empty():
+            self.sink.recv_nowait()
+        taken, self.voxels = self.voxels, []
+        lasts = [index for index, (_, last) in enumerate(taken) if last]
+        assert lasts in ([], [len(taken) - 1]), f"tlast came with voxels {lasts} of {len(taken)}"
+        return bool(lasts), [voxel for voxel, _ in taken]
+
+    async def idle(self, cycles):
+        """Wait; the cycles in which a voxel was offered."""
+        before = self.offered
+        await ClockCycles(self.dut.clk, cycles)
+        return self.offered - before
+
+
+def _noise(probability, seed):
+    generator = random.Random(repr(seed))
+    while True:
+        yield generator.random() < probability
+
+
+def _words(path):
+    words = array("I")
+    words.frombytes(Path(path).read_bytes())
+    return words
+
+
+@cocotb.test()
+async def session(dut):
+    """Do what the session says; every word that comes back must be the expected one."""
+    words = _words(os.environ["IMPLICORE_SESSION"])
+    expected = os.environ.get("IMPLICORE_EXPECTED")
+    expected = _words(expected) if expected else None
+    stall, seed = words[0] / 2**32, words[1]
+    dut._log.info("stalls with probability %s, seed %s", stall, seed)
+    begun = perf_counter()
+    bench = await Bench.start(dut, stall, seed)
+    answers = []
+
+    def answer(what, *values):
+        for value in values:
+            if expected is not None:
+                place = len(answers)
+                assert place < len(expected) and value == expected[place], (
+                    f"{what}: answer {place} is {value}, not {expected[place : place + 1]}"
+                )
+            answers.append(value)
+
+    try:
+        position = 2
+        while position < len(words):
+            operation, *rest = words[position : position + 4]
+            position += (2, 3, 2, 3, 4, 2, 2)[operation]
+            if operation == 0:
+                await bench.reset(rest[0])
+            elif operation == 1:
+                await bench.write(*rest[:2])
+            elif operation == 2:
+                answer(f"register {rest[0]:#x}", await bench.read(rest[0]))
+            elif operation == 3:
+                program = words[position : position + rest[0]]
+                position += rest[0]
+                answer("words of the program taken", await bench.send(program, rest[1]))
+            elif operation == 4:
+                flat = words[position : position + 2 * rest[2]]
+                position += len(flat)
+                points = [low | high << 32 for low, high in zip(flat[::2], flat[1::2], strict=True)]
+                ended, voxels = await bench.decode(rest[0] | rest[1] << 32, points)
+                answer("last voxel came", ended)
+                answer("number of voxels", len(voxels))
+                answer("voxel", *voxels)
+            elif operation == 5:
+                answer("voxels offered to nobody", await bench.idle(rest[0]))
+        if expected is not None:
+            assert len(answers) == len(expected), f"{len(answers)} answers, not {len(expected)}"
+    finally:
+        microseconds = round(1e6 * (perf_counter() - begun))
+        for number in (bench.cycles, microseconds):
+            answers += [number & 0xFFFFFFFF, number >> 32]
+        with suppress(KeyError):
+            Path(os.environ["IMPLICORE_ANSWERS"]).write_bytes(array("I", answers).tobytes())

@@ -1,0 +1,159 @@
+"""Benches in Python by cocotb, under Icarus or Verilator."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from implicore.errors import BadInput
+from implicore.machine import AcceleratorConfig
+
+from . import session
+from .simulators import LOG_LINES, Tool, ToolFailed, cached, find_icarus, find_verilator, verilog
+
+BENCH = "implicore.sim.accelerator_bench"
+VERILATOR_OPTIONS = ["-Wno-fatal", "-Wno-lint", "--noassert"]
+
+
+@dataclass(frozen=True)
+class CocotbSimulator:
+    """A design that is ready to be run under cocotb.
+
+    Attributes
+    ----------
+    name : str
+        ``icarus`` or ``verilator``.
+    toplevel : str
+    folder : Path
+        Where the build lies.
+    """
+
+    name: Literal["icarus", "verilator"]
+    toplevel: str
+    folder: Path
+
+    def run(
+        self,
+        operations: Sequence,
+        *,
+        stall: float = 0.0,
+        seed: int = 0,
+        expected: np.ndarray | None = None,
+    ) -> session.Answers:
+        """Carry out a session, see ``fast.FastSimulator.run``; ToolFailed if the bench fails.
+
+        With ``expected`` the bench itself compares its answers, word by word.
+        """
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            files = {"session": session.encode(operations, stall, seed), "expected": expected}
+            environment = {"IMPLICORE_ANSWERS": str(folder / "answers")}
+            for file, words in files.items():
+                if words is not None:
+                    words.astype("<u4").tofile(folder / file)
+                    environment[f"IMPLICORE_{file.upper()}"] = str(folder / file)
+            self.bench(BENCH, seed=seed, environment=environment)
+            return session.decode(np.fromfile(folder / "answers", "<u4"), operations)
+
+    def bench(self, module: str, *, seed: int = 0, environment: dict | None = None) -> int:
+        """Run the cocotb tests of a module, and return their number; ToolFailed if one fails."""
+        from cocotb_tools.runner import get_results
+
+        runner, tool = _runner(self.name)
+        with tempfile.TemporaryDirectory() as name, tool.at_hand():
+            folder = Path(name)
+            results, log = folder / "results.xml", folder / "log"
+            failed, tests = 1, 0
+            try:
+                runner.test(
+                    test_module=module,
+                    hdl_toplevel=self.toplevel,
+                    hdl_toplevel_lang="verilog",
+                    build_dir=self.folder,
+                    test_dir=folder,
+                    results_xml=str(results),
+                    seed=seed,
+                    extra_env={"COCOTB_ANSI_OUTPUT": "0", **(environment or {})},
+                    log_file=log,
+                )
+                tests, failed = get_results(results)
+            except (SystemExit, RuntimeError):
+                pass  # the log tells more
+            if failed or not tests:
+                lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
+                errors = [line.strip() for line in lines if "Error" in line]
+                raise ToolFailed(
+                    "\n".join(
+                        [f"{module} failed under {self.name}, seed {seed}:"]
+                        + (errors[:LOG_LINES] or lines[-LOG_LINES:])
+                    )
+                )
+            return tests
+
+
+def build(
+    config: AcceleratorConfig,
+    simulator: Literal["icarus", "verilator"],
+    *,
+    sources: Sequence[Path] | None = None,
+    toplevel: str = "implicore",
+) -> CocotbSimulator:
+    """The simulator of a configuration, or of other Verilog, from the cache if it was built before.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    simulator : str
+    sources : sequence of Path, optional
+        Verilog files to take instead of the generated ones.
+    toplevel : str
+        The module to simulate.
+    """
+    sources = list(sources or verilog(config))
+    runner, tool = _runner(simulator)
+    import cocotb
+
+    options = VERILATOR_OPTIONS if simulator == "verilator" else []
+
+    def make(folder: Path) -> None:
+        log = folder / "build.log"
+        with tool.at_hand():
+            try:
+                runner.build(
+                    sources=sources,
+                    hdl_toplevel=toplevel,
+                    build_args=options,
+                    build_dir=folder,
+                    timescale=("1ns", "1ps"),
+                    always=True,
+                    log_file=log,
+                )
+            except (RuntimeError, SystemExit) as error:
+                lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+                raise ToolFailed("\n".join([f"{simulator} failed: {error}", *lines])) from None
+        for path in folder.iterdir():
+            if path.name not in (toplevel, "sim.vvp", "build.log") and path.is_file():
+                path.unlink()
+
+    inputs = [tool.version, cocotb.__version__, options, toplevel, sources]
+    return CocotbSimulator(simulator, toplevel, cached(simulator, inputs, make))
+
+
+def _runner(simulator: str) -> tuple[object, Tool]:
+    """Cocotb's runner, and the tool that it is going to need."""
+    tool = find_icarus() if simulator == "icarus" else find_verilator()
+    try:
+        from cocotb_tools.runner import get_runner
+    except ImportError:
+        raise BadInput("cocotb is not installed: pip install 'implicore[sim]'.") from None
+    # Only cocotb's own messages: its runner would repeat each command on stderr.
+    os.environ.setdefault("COCOTB_LOG_LEVEL", "INFO")
+    runner = get_runner(simulator)
+    runner.log.setLevel("ERROR")
+    return runner, tool

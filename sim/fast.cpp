@@ -1,0 +1,238 @@
+// Carries out a session (session.py) on a verilated accelerator, through its ports alone.
+// usage: simulate SESSION ANSWERS [WAVES.vcd]
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include "Vimplicore.h"
+#include "verilated.h"
+#if VM_TRACE
+#include "verilated_vcd_c.h"
+#endif
+
+static VerilatedContext context;
+static Vimplicore top{&context};
+static uint64_t cycles = 0;
+
+static uint32_t stall = 0;
+static uint64_t noise = 0;
+
+// Whether a stream rests in this cycle.
+static bool rests() {
+    if (!stall) return false;
+    noise ^= noise << 13, noise ^= noise >> 7, noise ^= noise << 17;  // Marsaglia's xorshift64
+    return uint32_t(noise >> 16) < stall;
+}
+
+[[noreturn]] static void fail(const char* what) {
+    std::fprintf(stderr, "%s in cycle %llu\n", what, (unsigned long long)cycles);
+    std::exit(1);
+}
+
+#if VM_TRACE
+static VerilatedVcdC trace;
+static uint64_t trace_end = 0;
+#endif
+
+static void dump(int half) {
+#if VM_TRACE
+    if (cycles < trace_end) trace.dump(2 * cycles + half);
+#endif
+}
+
+// A cycle: set inputs, settle(), look at outputs, edge().
+static void settle() {
+    top.clk = 0;
+    top.eval();
+    dump(0);
+}
+
+static void edge() {
+    top.clk = 1;
+    top.eval();
+    dump(1);
+    ++cycles;
+}
+
+static void cycle() { settle(), edge(); }
+
+static const int PATIENCE = 1000;  // cycles for an answer on the register port
+
+static void write_register(uint32_t address, uint32_t value) {
+    top.s_axi_awaddr = address;
+    top.s_axi_wdata = value;
+    top.s_axi_wstrb = 15;
+    top.s_axi_awvalid = top.s_axi_wvalid = 1;
+    for (int waited = 0; top.s_axi_awvalid || top.s_axi_wvalid; ++waited) {
+        settle();
+        bool address_taken = top.s_axi_awready, data_taken = top.s_axi_wready;
+        edge();
+        if (address_taken) top.s_axi_awvalid = 0;
+        if (data_taken) top.s_axi_wvalid = 0;
+        if (waited == PATIENCE) fail("a register write is not accepted");
+    }
+    while (rests()) cycle();
+    top.s_axi_bready = 1;
+    for (int waited = 0;; ++waited) {
+        settle();
+        bool done = top.s_axi_bvalid;
+        edge();
+        if (done) break;
+        if (waited == PATIENCE) fail("a register write is not answered");
+    }
+    top.s_axi_bready = 0;
+}
+
+static uint32_t read_register(uint32_t address) {
+    top.s_axi_araddr = address;
+    top.s_axi_arvalid = 1;
+    for (int waited = 0; top.s_axi_arvalid; ++waited) {
+        settle();
+        bool taken = top.s_axi_arready;
+        edge();
+        if (taken) top.s_axi_arvalid = 0;
+        if (waited == PATIENCE) fail("a register read is not accepted");
+    }
+    while (rests()) cycle();
+    top.s_axi_rready = 1;
+    for (int waited = 0;; ++waited) {
+        settle();
+        bool done = top.s_axi_rvalid;
+        uint32_t value = top.s_axi_rdata;
+        edge();
+        if (waited == PATIENCE) fail("a register read is not answered");
+        if (!done) continue;
+        top.s_axi_rready = 0;
+        return value;
+    }
+}
+
+// Send the first `stop` words of a program; give up when nothing moves.
+static uint32_t send(const uint32_t* words, uint32_t count, uint32_t stop) {
+    uint32_t taken = 0;
+    for (int waited = 0; taken < stop && waited < PATIENCE; ++waited) {
+        top.s_axis_program_tvalid = top.s_axis_program_tvalid || !rests();
+        top.s_axis_program_tdata = words[taken];
+        top.s_axis_program_tlast = taken + 1 == count;
+        settle();
+        bool moves = top.s_axis_program_tvalid && top.s_axis_program_tready;
+        edge();
+        if (!moves) continue;
+        top.s_axis_program_tvalid = 0;
+        ++taken, waited = 0;
+    }
+    top.s_axis_program_tvalid = 0;
+    return taken;
+}
+
+// Send points and take voxels up to the last one or for `limit` cycles; true if it came.
+static bool decode(uint64_t limit, const uint32_t* points, uint32_t count,
+                   std::vector<uint32_t>& voxels) {
+    uint32_t given = 0;
+    bool ended = false, offered = false, offered_last = false;
+    uint32_t offered_data = 0;
+    for (uint64_t end = cycles + limit; !ended && cycles < end;) {
+        if (given < count) {
+            top.s_axis_points_tvalid = top.s_axis_points_tvalid || !rests();
+            top.s_axis_points_tdata = points[2 * given] | uint64_t(points[2 * given + 1]) << 32;
+            top.s_axis_points_tlast = given + 1 == count;
+        }
+        top.m_axis_voxels_tready = !rests();
+        settle();
+        bool point_moves = top.s_axis_points_tvalid && top.s_axis_points_tready;
+        bool valid = top.m_axis_voxels_tvalid, last = top.m_axis_voxels_tlast;
+        uint32_t data = top.m_axis_voxels_tdata;
+        bool moves = valid && top.m_axis_voxels_tready;
+        if (offered && !(valid && data == offered_data && last == offered_last))
+            fail("an offered voxel was changed or withdrawn");
+        offered = valid && !moves, offered_data = data, offered_last = last;
+        edge();
+        if (point_moves) ++given, top.s_axis_points_tvalid = 0;
+        if (moves) voxels.push_back(data), ended = last;
+    }
+    top.s_axis_points_tvalid = top.m_axis_voxels_tready = 0;
+    return ended;
+}
+
+int main(int argc, char** argv) {
+    if (argc < 3) return std::fputs("usage: simulate SESSION ANSWERS [WAVES.vcd]\n", stderr), 2;
+    std::vector<uint32_t> session, answers, voxels;
+    FILE* file = std::fopen(argv[1], "rb");
+    if (!file) return std::fprintf(stderr, "cannot read %s\n", argv[1]), 2;
+    for (uint32_t word; std::fread(&word, 4, 1, file) == 1;) session.push_back(word);
+    std::fclose(file);
+    const uint32_t* next = session.data();
+    const uint32_t* end = next + session.size();
+    stall = *next++;
+    noise = *next++ + 0x9E3779B97F4A7C15u;  // xorshift64 must not start at 0
+#if VM_TRACE
+    context.traceEverOn(true);
+    top.trace(&trace, 99);
+    if (argc > 3) trace.open(argv[3]);
+#endif
+
+    auto begin = std::chrono::steady_clock::now();
+    top.rst = 1;
+    cycle();
+    top.rst = 0;
+    while (next < end) {
+        switch (*next++) {
+        case 0:
+            top.rst = 1;
+            for (uint32_t count = *next++; count--;) cycle();
+            top.rst = 0;
+            break;
+        case 1:
+            write_register(next[0], next[1]);
+            next += 2;
+            break;
+        case 2:
+            answers.push_back(read_register(*next++));
+            break;
+        case 3:
+            answers.push_back(send(next + 2, next[0], next[1]));
+            next += 2 + next[0];
+            break;
+        case 4: {
+            voxels.clear();
+            uint64_t limit = next[0] | uint64_t(next[1]) << 32;
+            answers.push_back(decode(limit, next + 3, next[2], voxels));
+            answers.push_back(voxels.size());
+            answers.insert(answers.end(), voxels.begin(), voxels.end());
+            next += 3 + 2 * next[2];
+            break;
+        }
+        case 5: {
+            uint32_t seen = 0;
+            for (uint32_t count = *next++; count--;) {
+                settle();
+                seen += top.m_axis_voxels_tvalid;
+                edge();
+            }
+            answers.push_back(seen);
+            break;
+        }
+        case 6:
+#if VM_TRACE
+            trace_end = cycles + *next;
+#endif
+            ++next;
+            break;
+        default:
+            return std::fputs("not a session\n", stderr), 2;
+        }
+    }
+    std::chrono::duration<double, std::micro> spent = std::chrono::steady_clock::now() - begin;
+    for (uint64_t number : {cycles, uint64_t(spent.count())})
+        answers.push_back(uint32_t(number)), answers.push_back(uint32_t(number >> 32));
+#if VM_TRACE
+    trace.close();
+#endif
+    top.final();
+    file = std::fopen(argv[2], "wb");
+    if (!file) return std::fprintf(stderr, "cannot write %s\n", argv[2]), 2;
+    std::fwrite(answers.data(), 4, answers.size(), file);
+    return std::fclose(file) ? 2 : 0;
+}

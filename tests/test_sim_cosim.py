@@ -1,0 +1,185 @@
+"""The whole accelerator in every simulator, from one description of what is to happen."""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from implicore.config import Formats, NetworkShape
+from implicore.job import GridJob
+from implicore.machine import AcceleratorConfig
+from implicore.random_program import random_program
+from implicore.registers import Error
+from implicore.sim import cosim, fast, simulators
+from implicore.sim.script import Script
+from implicore.stream import program_stream
+
+SHAPE = NetworkShape(3, 5, 3, (2,))
+CONFIG = AcceleratorConfig.sized(3, 2, Formats.parse("w8a8m3"), [SHAPE])
+PROGRAM = random_program(SHAPE, CONFIG.formats, seed=1)
+OTHER = random_program(NetworkShape(2, 4, 1), CONFIG.formats, seed=2)
+POINTS = np.random.default_rng(3).integers(-(1 << 15), 1 << 15, (8, 3))
+JOB = GridJob.of(PROGRAM.grid.scaled(0.4), PROGRAM.frame)
+
+
+def build(simulator, **options):
+    if simulator == "fast":
+        return fast.build(CONFIG, optimize=False, **options)
+    return cosim.build(CONFIG, simulator, **options)
+
+
+SIMULATORS = ["icarus", "verilator", "fast"]
+
+
+@pytest.fixture(scope="module", params=SIMULATORS)
+def simulator(request):
+    return build(request.param)
+
+
+def everything(stall=0.0) -> Script:
+    script = Script(CONFIG, stall)
+    good = program_stream(PROGRAM, CONFIG)
+    script.refused("start_points", Error.NO_PROGRAM)
+    script.load(PROGRAM)
+    script.points(POINTS)
+    script.load_damaged(good[:-3], Error.CUT_SHORT)
+    script.load_part(good, 30)
+    script.refused("start_grid", Error.NO_PROGRAM)
+    script.load(OTHER)
+    script.points(POINTS[:1])
+    script.load(PROGRAM)
+    script.grid(JOB)
+    script.interrupted(POINTS, 100, reset=False)
+    script.points(POINTS)
+    script.interrupted(POINTS, 60, reset=True)
+    script.load(OTHER)
+    script.grid(JOB)
+    return script
+
+
+@pytest.mark.parametrize(("stall", "seed"), [(0.0, 0), (0.4, 5)])
+def test_everything_a_host_may_do(simulator, stall, seed):
+    print("seed", seed)
+    script = everything(stall)
+    answers = simulator.run(script.operations, stall=stall, seed=seed)
+    assert script.mismatches(answers) == []
+    assert answers.cycles > 2000 and answers.seconds > 0
+
+
+def test_the_same_seed_stalls_in_the_same_cycles(simulator):
+    script = Script(CONFIG, 0.5)
+    script.load(OTHER)
+    script.points(POINTS)
+    cycles = [
+        simulator.run(script.operations, stall=0.5, seed=seed).cycles for seed in (1, 1, 2, 3)
+    ]
+    assert cycles[0] == cycles[1] and len(set(cycles)) > 1
+
+
+def test_the_bench_itself_compares(simulator):
+    if isinstance(simulator, fast.FastSimulator):
+        pytest.skip("the compiled simulator leaves that to its caller")
+    script = Script(CONFIG)
+    script.load(PROGRAM)
+    script.points(POINTS)
+    expected = script.expected_words()
+    simulator.run(script.operations, expected=expected)
+    voxel = 5
+    expected[voxel + 3] ^= 1
+    with pytest.raises(simulators.ToolFailed, match=r"seed 9:\n.*voxel: answer 8 is \d+, not"):
+        simulator.run(script.operations, expected=expected, seed=9)
+    with pytest.raises(simulators.ToolFailed, match=r"voxel: answer 6 is"):
+        simulator.run(script.operations, expected=expected[:6])
+
+
+def broken(tmp_path, old, new):
+    sources = []
+    for path in simulators.verilog(CONFIG):
+        text = path.read_text()
+        sources.append(tmp_path / path.name)
+        sources[-1].write_text(text.replace(old, new, 1))
+    assert any(old in path.read_text() for path in simulators.verilog(CONFIG))
+    return sources
+
+
+@pytest.mark.parametrize("name", ["icarus", "fast"])
+def test_a_broken_machine_is_noticed(name, tmp_path):
+    sources = broken(tmp_path, "words[write_address] <= write_data", "words[0] <= write_data")
+    script = Script(CONFIG)
+    script.load(PROGRAM)
+    script.points(POINTS)
+    try:
+        found = script.mismatches(build(name, sources=sources).run(script.operations))
+    except simulators.ToolFailed as error:
+        found = str(error)
+    assert found
+
+
+@pytest.mark.parametrize("name", ["icarus", "fast"])
+def test_a_voxel_withdrawn_is_noticed(name, tmp_path):
+    """A machine that drops tvalid whenever it has been kept waiting."""
+    out = "assign m_axis_voxels_tvalid = core_voxels__valid;"
+    text = simulators.verilog(CONFIG)[0].read_text()
+    if out not in text:  # the port is wired straight to the core
+        import re
+
+        port = re.search(r"\.voxels__valid\(m_axis_voxels_tvalid\)", text)
+        assert port
+        old, new = port.group(), ".voxels__valid(offered)"
+    else:
+        old, new = out, "assign offered = core_voxels__valid;"
+    sources = broken(tmp_path, old, new)
+    text = sources[0].read_text()
+    head = "  wire m_axis_voxels_tvalid;\n"
+    assert head in text
+    nervous = (
+        head + "  wire offered; reg waited = 0; assign m_axis_voxels_tvalid = offered & ~waited;\n"
+        "  always @(posedge clk) waited <= offered & ~waited & ~m_axis_voxels_tready;\n"
+    )
+    sources[0].write_text(text.replace(head, nervous, 1))
+    script = Script(CONFIG, 0.6)
+    script.load(PROGRAM)
+    script.points(POINTS)
+    with pytest.raises(simulators.ToolFailed, match="withdrawn"):
+        build(name, sources=sources).run(script.operations, stall=0.6, seed=1)
+
+
+def test_a_second_build_is_found(simulator, monkeypatch):
+    def never(*arguments, **options):
+        raise AssertionError("built again")
+
+    monkeypatch.setattr(fast, "run", never)
+    monkeypatch.setattr("cocotb_tools.runner.Runner.build", never)
+    assert build(getattr(simulator, "name", "fast")) == simulator
+
+
+@pytest.mark.parametrize("name", ["icarus", "fast"])
+def test_verilog_that_does_not_compile(name, tmp_path):
+    sources = broken(tmp_path, "endmodule", "endmodul")
+    with pytest.raises(
+        simulators.ToolFailed, match=r"(?s)^(icarus|verilator) failed.*syntax error"
+    ):
+        build(name, sources=sources)
+
+
+def test_an_unknown_output_is_noticed(tmp_path):
+    """A memory that is never written: two-state simulators would read zeros."""
+    sources = broken(tmp_path, "if (write_enable)", "if (1'b0)")
+    script = Script(CONFIG)
+    script.load(PROGRAM)
+    script.points(POINTS)
+    with pytest.raises(simulators.ToolFailed, match=r"m_axis_voxels_tdata.* unknown in cycle"):
+        build("icarus", sources=sources).run(script.operations)
+
+
+def test_gated_multipliers_too():
+    config = replace(CONFIG, gate_zeros=True)
+    script = Script(config)
+    script.load(PROGRAM)
+    script.points(POINTS)
+    assert script.mismatches(cosim.build(config, "icarus").run(script.operations)) == []
+
+
+def test_nothing_but_the_session_is_seen_by_the_bench():
+    assert "IMPLICORE_SESSION" not in os.environ

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+
+from implicore.config import Formats, NetworkShape
+from implicore.job import GridJob
+from implicore.machine import AcceleratorConfig
+from implicore.random_program import random_program
+from implicore.registers import Error
+from implicore.sim import session
+from implicore.sim.script import Script
+
+SHAPE = NetworkShape(2, 3, 2)
+CONFIG = AcceleratorConfig.sized(2, 2, Formats(6, 6), [SHAPE])
+PROGRAM = random_program(SHAPE, CONFIG.formats, seed=1)
+POINTS = np.random.default_rng(1).integers(-100, 100, (7, 3))
+
+
+def script() -> Script:
+    script = Script(CONFIG)
+    script.refused("start_grid", Error.NO_PROGRAM)
+    script.load(PROGRAM)
+    script.points(POINTS)
+    script.grid(GridJob.of(PROGRAM.grid, PROGRAM.frame))
+    return script
+
+
+def perfect(script: Script) -> session.Answers:
+    return session.Answers(list(script.expected), 0, 0.0)
+
+
+def test_the_right_answers_pass():
+    assert script().mismatches(perfect(script())) == []
+
+
+def test_what_differs_is_named():
+    tested = script()
+    at = next(n for n, e in enumerate(tested.expected) if isinstance(e, session.Decoded))
+    voxels = tested.expected[at].voxels
+    changed = voxels.copy()
+    changed[3] ^= 1
+
+    def answer(value, at=at):
+        answers = perfect(tested)
+        answers.values[at] = value
+        return tested.mismatches(answers)
+
+    assert answer(session.Decoded(changed, True)) == [
+        f"operation {at} (Decode): 1 of 7 voxels differ, the first is number 3: "
+        f"{changed[3]} instead of {voxels[3]}"
+    ]
+    assert answer(session.Decoded(voxels[:5], False)) == [
+        f"operation {at} (Decode): 5 voxels instead of 7"
+    ]
+    assert answer(session.Decoded(voxels, False)) == [
+        f"operation {at} (Decode): the last voxel came without tlast"
+    ]
+    cycles = tested.expected[at + 1]
+    assert answer(cycles + 1, at + 1) == [
+        f"operation {at + 1} (Read): cycles {cycles + 1} instead of {cycles}"
+    ]
+
+
+def test_an_interrupted_job_may_deliver_any_part():
+    tested = Script(CONFIG)
+    tested.load(PROGRAM)
+    tested.interrupted(POINTS, 30, reset=True)
+    assert not tested.loaded
+    at = next(n for n, o in enumerate(tested.operations) if isinstance(o, session.Decode))
+    voxels = tested.expected[at].voxels
+    for part, right in ((voxels[:2], True), (voxels[1:3], False)):
+        answers = perfect(tested)
+        answers.values[at] = session.Decoded(part, False)
+        assert (tested.mismatches(answers) == []) == right
+    with pytest.raises(ValueError, match="^No answer to Decode"):
+        tested.expected_words()
+
+
+def test_expected_words_are_what_a_simulator_answers():
+    tested = script()
+    words = np.append(tested.expected_words(), [0, 0, 0, 0]).astype(np.uint32)
+    assert tested.mismatches(session.decode(words, tested.operations)) == []
+
+
+def test_with_stalls_nothing_is_predicted():
+    stalled = Script(CONFIG, stall=0.1)
+    stalled.load(PROGRAM)
+    stalled.points(POINTS)
+    names = [
+        operation.name
+        for operation, expected in zip(stalled.operations, stalled.expected, strict=True)
+        if isinstance(operation, session.Read) and expected is None
+    ]
+    assert names == ["cycles", "input_stall", "output_stall"]
