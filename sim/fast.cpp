@@ -13,6 +13,9 @@
 #endif
 
 static VerilatedContext context;
+#if VM_TRACE
+static const bool traced = (context.traceEverOn(true), true);  // before there is a model
+#endif
 static Vimplicore top{&context};
 static uint64_t cycles = 0;
 
@@ -32,7 +35,8 @@ static bool rests() {
 }
 
 #if VM_TRACE
-static VerilatedVcdC trace;
+// Never deleted: the model, which outlives everything, still knows it at the end.
+static VerilatedVcdC& trace = *new VerilatedVcdC;
 static uint64_t trace_end = 0;
 #endif
 
@@ -168,7 +172,6 @@ int main(int argc, char** argv) {
     stall = *next++;
     noise = *next++ + 0x9E3779B97F4A7C15u;  // xorshift64 must not start at 0
 #if VM_TRACE
-    context.traceEverOn(true);
     top.trace(&trace, 99);
     if (argc > 3) trace.open(argv[3]);
 #endif

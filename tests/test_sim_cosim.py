@@ -157,9 +157,7 @@ def test_a_second_build_is_found(simulator, monkeypatch):
 @pytest.mark.parametrize("name", ["icarus", "fast"])
 def test_verilog_that_does_not_compile(name, tmp_path):
     sources = broken(tmp_path, "endmodule", "endmodul")
-    with pytest.raises(
-        simulators.ToolFailed, match=r"(?s)^(icarus|verilator) failed.*syntax error"
-    ):
+    with pytest.raises(simulators.ToolFailed, match=r"(?s)^\w+ failed.*syntax error"):
         build(name, sources=sources)
 
 

@@ -1,0 +1,77 @@
+"""The picture that shows whether hardware and golden model agree, and with what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from implicore.atomic import atomic_write
+from implicore.grid import Grid
+from implicore.model.volume import Volume
+from implicore.program import Program
+
+CAPTION = 14
+"""Pixels above each plane."""
+
+
+def save_comparison(
+    path: str | Path,
+    program: Program,
+    grid: Grid,
+    golden: np.ndarray,
+    decoded: np.ndarray,
+    source: Volume | None = None,
+) -> None:
+    """Write a PNG: source, golden model, hardware, what decoding lost, what hardware got wrong.
+
+    Parameters
+    ----------
+    path : path-like
+        Must end in .png.
+    program : Program
+    grid : Grid
+        The plane, of shape (columns, rows, 1); shown as ``model.volume.save_plane_png`` does.
+    golden, decoded : integer arrays, shape (columns, rows)
+        Voxels; -1 for one that never came. Those that differ are red in the last plane.
+    source : Volume, optional
+        Without it there are only the golden model, the hardware, and what it got wrong.
+    """
+    scale = 255 / program.formats.output_max
+    planes = {"golden model": _grey(golden * scale), "hardware": _grey(decoded * scale)}
+    if source is not None:
+        low, high = program.intensity.low, program.intensity.high
+        original = (sample(source, grid)[:, :, 0].astype(float) - low) * (255 / (high - low))
+        planes = {"source": _grey(original), **planes}
+        planes["source - golden, x 4"] = _grey(4 * np.abs(original - golden * scale))
+    wrong = golden != decoded
+    planes[f"hardware: {wrong.sum()} wrong"] = np.where(
+        wrong[..., None], np.uint8([255, 0, 0]), _grey(golden * (scale / 4))
+    )
+    columns, rows = golden.shape
+    cell = max(columns, 8 * max(map(len, planes))) + 2
+    image = Image.new("RGB", (cell * len(planes), rows + CAPTION), "black")
+    draw = ImageDraw.Draw(image)
+    for number, (caption, plane) in enumerate(planes.items()):
+        draw.text((cell * number + 2, 1), caption, "white")
+        upright = np.ascontiguousarray(plane.swapaxes(0, 1)[::-1])
+        image.paste(Image.fromarray(upright), (cell * number, CAPTION))
+    with atomic_write(path) as temporary:
+        image.save(temporary, format="PNG")
+
+
+def _grey(values: np.ndarray) -> np.ndarray:
+    octets = np.clip(np.floor(values + 0.5), 0, 255).astype(np.uint8)
+    return np.repeat(octets[..., None], 3, axis=-1)
+
+
+def sample(volume: Volume, grid: Grid) -> np.ndarray:
+    """The nearest voxel of a volume at each voxel of a grid, its least value outside."""
+    index = np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1)
+    inverse = np.linalg.inv(volume.grid.matrix)
+    nearest = np.floor(grid.world(index) @ inverse[:3, :3].T + inverse[:3, 3] + 0.5).astype(int)
+    inside = ((nearest >= 0) & (nearest < volume.grid.shape)).all(axis=-1)
+    found = np.full(grid.shape, volume.data.min())
+    found[inside] = volume.data[tuple(nearest[inside].T)]
+    return found

@@ -1,0 +1,158 @@
+"""A program on simulated hardware, voxel for voxel against the golden model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import perf_counter
+from typing import Literal
+
+import numpy as np
+
+from implicore.atomic import require_writable
+from implicore.errors import BadInput
+from implicore.grid import Grid
+from implicore.job import GridJob
+from implicore.machine import AcceleratorConfig
+from implicore.model.volume import Volume
+from implicore.program import Program
+
+from . import cosim, fast, session
+from .picture import save_comparison
+from .script import Script
+from .waves import record
+
+SIMULATORS = ("icarus", "verilator", "fast")
+
+
+def simulate(
+    program: Program,
+    config: AcceleratorConfig,
+    *,
+    simulator: Literal["icarus", "verilator", "fast"] = "fast",
+    grid: Grid | None = None,
+    points: int | None = None,
+    stall: float = 0.0,
+    seed: int = 0,
+    source: Volume | None = None,
+    picture: str | Path | None = None,
+    waves: str | Path | None = None,
+) -> dict:
+    """Load a program into simulated hardware, decode voxels, compare each with the golden model.
+
+    Parameters
+    ----------
+    program : Program
+    config : AcceleratorConfig
+        Of hardware that the program fits.
+    simulator : str
+        ``icarus`` and ``verilator`` run the cocotb bench with cocotbext-axi's partners at all
+        ports, ``fast`` the compiled simulator.
+    grid : Grid, optional
+        What to decode, as a grid job; the axial plane through the middle of the source unless
+        given.
+    points : int, optional
+        Decode so many voxels of the grid, drawn at random, as a point list instead. Where neither
+        grid nor points are given, a cocotb bench decodes two tiles of points: it is slow.
+    stall : float
+        Probability, below 1, with which each stream is held up in each cycle.
+    seed : int
+        Of points and stalls.
+    source : Volume, optional
+        The image, to be shown beside the decoded ones.
+    picture : path, optional
+        PNG to write of one plane: source, golden model, hardware, and what differs.
+    waves : path, optional
+        VCD file to write, of the first cycles of the job, with a GTKWave save file beside it.
+
+    Returns
+    -------
+    dict
+        ``voxels``; ``mismatches``, voxels that differ from the golden model or did not come;
+        ``cycles`` by the hardware's counter; ``predicted_cycles``, which hold without stalls;
+        ``utilization``; ``cycles_per_second``, all simulated cycles over the simulator's time;
+        the other counters; ``build_seconds`` and ``seconds``; ``complaints``, a sentence each;
+        ``agrees``, whether there are none.
+
+    Raises
+    ------
+    BadInput
+        A program that does not fit, a simulator that is missing, an argument out of range.
+    """
+    if simulator not in SIMULATORS:
+        raise BadInput(f"The simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}.")
+    if not 0 <= stall < 1:
+        raise BadInput(f"The probability of a stall must be from 0 to below 1, not {stall:g}.")
+    if points is not None and points < 1:
+        raise BadInput(f"There must be at least 1 point, not {points}.")
+    for path, ending, what in ((picture, ".png", "A picture is"), (waves, ".vcd", "Waves are")):
+        if path and Path(path).suffix.lower() != ending:
+            raise BadInput(f"{what} written as {ending}, not as {Path(path).name}.")
+        if path:
+            require_writable(path)
+    config.check_fits(program)
+    if grid is None and points is None and simulator != "fast":
+        points = 2 * config.rows
+    grid = grid or middle_plane(program.grid)
+    if picture and (points is not None or grid.shape[2] != 1):
+        raise BadInput("A picture shows one plane: choose a plane, and no points.")
+    job = GridJob.of(grid, program.frame)
+    if job.voxels > 1 << 31:
+        raise BadInput(f"The grid has {job.voxels} voxels, more than a simulation can hold.")
+
+    script = Script(config, stall)
+    script.load(program)
+    begin = len(script.operations)
+    if points is None:
+        script.grid(job)
+    else:
+        chosen = np.random.default_rng(seed).integers(0, job.voxels, points)
+        index = np.stack(np.unravel_index(chosen, job.shape, order="F"), axis=-1)
+        script.points(job.at(index))
+
+    started = perf_counter()
+    if simulator == "fast":
+        machine = fast.build(config)
+    else:
+        machine = cosim.build(config, simulator)
+    built = perf_counter()
+    answers = machine.run(script.operations, stall=stall, seed=seed)
+    ended = perf_counter()
+
+    counters, golden, decoded = {}, None, None
+    for operation, expected, value in zip(
+        script.operations[begin:], script.expected[begin:], answers.values[begin:], strict=True
+    ):
+        if isinstance(operation, session.Read):
+            counters[operation.name] = value
+        elif isinstance(operation, session.Decode):
+            golden, decoded = expected.voxels, value.voxels
+    complaints = script.mismatches(answers)
+    came = np.full(len(golden), -1)
+    came[: len(decoded)] = decoded[: len(golden)]
+    if waves:
+        record(config, script.operations, begin, Path(waves), stall=stall, seed=seed)
+    if picture:
+        planes = [flat.reshape(grid.shape[:2], order="F") for flat in (golden, came)]
+        save_comparison(picture, program, grid, *planes, source)
+    slots = config.rows * config.columns * counters["cycles"]
+    return {
+        "simulator": simulator,
+        "voxels": len(golden),
+        "mismatches": int((came != golden).sum()),
+        "cycles": counters["cycles"],
+        "predicted_cycles": script.prediction(len(golden)).cycles,
+        "utilization": counters["useful"] / slots if slots else 0.0,
+        "cycles_per_second": answers.cycles / answers.seconds,
+        **{name: counters[name] for name in session.COUNTERS if name != "cycles"},
+        "simulated_cycles": answers.cycles,
+        "build_seconds": built - started,
+        "seconds": ended - started,
+        "complaints": complaints,
+        "agrees": not complaints,
+    }
+
+
+def middle_plane(grid: Grid) -> Grid:
+    """The axial plane through the middle of a grid, at its own resolution."""
+    corners = grid.corners(edges=True)
+    return grid.plane("axial", float((corners[:, 2].min() + corners[:, 2].max()) / 2))

@@ -1,0 +1,118 @@
+"""A waveform of the first cycles of a job, and a GTKWave save file that shows what one wants."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from implicore.atomic import atomic_write
+from implicore.machine import AcceleratorConfig
+
+from . import fast, session
+
+WINDOW = 2000
+"""Cycles that are recorded."""
+
+SHOWN = {
+    "job": ["clk", "rst", "running"],
+    "points": [f"s_axis_points_t{name}" for name in ("valid", "ready", "last", "data")],
+    "features": ["core.mapper.filled", "core.mapper.enables", "core.mapper.features"],
+    "sequencer": [
+        *("core.sequencer.step", "core.sequencer.weight_address", "core.sequencer.leave"),
+        *("core.sequencer.write_address", "core.sequencer.voxel", "core.sequencer.fsm_state"),
+    ],
+    "row 0": [
+        *("core.row_0.activation", "core.row_0.last", "core.row_0.sum", "core.row_0.beside"),
+        *("core.row_0.voxel_valid", "core.row_0.voxel"),
+    ],
+    "column 0": ["core.column_0.weight"],
+    "voxels": [f"m_axis_voxels_t{name}" for name in ("valid", "ready", "last", "data")],
+}
+"""Signals of the save file, group by group; those that a configuration lacks are left out."""
+
+HEXADECIMAL, BINARY, COMMENT = "@22", "@28", "@200"
+"""GTKWave's flags of an entry."""
+
+
+def record(
+    config: AcceleratorConfig,
+    operations: Sequence,
+    begin: int,
+    path: Path,
+    *,
+    stall: float = 0.0,
+    seed: int = 0,
+    window: int = WINDOW,
+) -> None:
+    """Record the first cycles of a job, in a run of its own by the compiled simulator.
+
+    It simulates the same Verilog cycle for cycle as the others do.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    operations : sequence
+        A session with one job.
+    begin : int
+        Number of the operation at which the record begins.
+    path : Path
+        The VCD file; the save file takes the ending .gtkw in its place.
+    stall, seed : float, int
+        As in the session's own run.
+    window : int
+        Cycles to record.
+    """
+    job = next(
+        n for n in range(begin, len(operations)) if isinstance(operations[n], session.Decode)
+    )
+    decode = operations[job]
+    first = session.Decode(min(window, decode.limit), decode.points)
+    short = [*operations[:begin], session.Trace(window), *operations[begin:job], first]
+    with tempfile.TemporaryDirectory() as name:
+        draft = Path(name) / "waves.vcd"
+        fast.build(config, optimize=False, waves=True).run(
+            short, stall=stall, seed=seed, waves=draft
+        )
+        content = draft.read_bytes()
+    with atomic_write(path) as temporary:
+        Path(temporary).write_bytes(content)
+    header = content[: content.index(b"$enddefinitions")].decode()
+    with atomic_write(path.with_suffix(".gtkw")) as temporary:
+        Path(temporary).write_text(save_file(header, path.name), encoding="utf-8")
+
+
+def signals(header: str) -> dict[str, tuple[str, int]]:
+    """Of a VCD header: the name below the accelerator, to GTKWave's name and the width."""
+    found, scopes = {}, []
+    for line in header.splitlines():
+        match line.split():
+            case ["$scope", _, name, "$end"]:
+                scopes.append(name)
+            case ["$upscope", "$end"]:
+                scopes.pop()
+            case ["$var", _, width, _, name, *rest, "$end"]:
+                path = [*scopes, name]
+                if "implicore" in path:
+                    below = path[path.index("implicore") + 1 :]
+                    found[".".join(below)] = (".".join(path) + "".join(rest), int(width))
+    return found
+
+
+def save_file(header: str, waveform: str) -> str:
+    """GTKWave's save file for a waveform with this VCD header."""
+    present = signals(header)
+    lines = [f'[dumpfile] "{waveform}"', "[timestart] 0"]
+    for group, names in SHOWN.items():
+        shown = [present[name] for name in names if name in present]
+        # A signal of several fields is shown as its fields.
+        for name in names:
+            if name not in present:
+                fields = re.compile(rf"{re.escape(name)}\.\w+$")
+                shown += [entry for other, entry in present.items() if fields.match(other)]
+        if shown:
+            lines += [COMMENT, f"-{group}"]
+        for name, width in shown:
+            lines += [BINARY if width == 1 else HEXADECIMAL, name]
+    return "\n".join(lines) + "\n"
