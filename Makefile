@@ -12,7 +12,7 @@ SOURCES := src model tests tools $(wildcard hw sim synth bench)
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup system-setup system-test lint format test test-all demo bench clean
+.PHONY: help setup system-setup system-test lint format test test-all demo bench formal clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -57,6 +57,9 @@ demo: setup ## from the bundled MRI to a program and back to voxels, in build/de
 
 bench: system-test setup ## the measurements (minutes)
 	$(PYTHON) bench/fit.py
+
+formal: system-test setup ## proofs about the hardware, and that each can fail (minutes)
+	$(PYTHON) -m implicore.hw.formal -o build/formal
 
 clean: ## remove what was built, but for .venv
 	rm -rf build dist .pytest_cache .ruff_cache *.egg-info

@@ -289,7 +289,7 @@ PROOFS = {
         "sequencer",
         sequencer,
         "bmc",
-        50,
+        40,
         ("first_tile & (position >= present)", "first_tile & (position + 1 >= present)"),
     ),
 }

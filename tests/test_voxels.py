@@ -26,6 +26,7 @@ def test_tiles(rows, stall):
             for value in values:
                 if rng.random() < 0.3:
                     await step(ctx)
+                assert not ctx.get(buffer.free)  # before all rows have come
                 ctx.set(buffer.put, 1)
                 ctx.set(buffer.value, value)
                 await step(ctx)

@@ -3,7 +3,8 @@
 #
 #     tools/system-packages.sh GROUP...
 #
-# Groups: `setup` (what the virtual environment needs), `test` (the scans the tests read).
+# Groups: `setup` (what the virtual environment needs), `test` (the scans, compiler,
+# simulator and solver that the tests use).
 # Installs as root, or through sudo; where neither works, says in one sentence what is
 # missing and exits with 2. Nothing missing: a few milliseconds and no output.
 set -eu
@@ -33,6 +34,10 @@ find_missing() {
         test)
             require mricron-data installed mricron-data
             require invesalius-examples installed invesalius-examples
+            require iverilog iverilog -V
+            require g++ g++ --version
+            require make make --version
+            require z3 z3 --version
             ;;
         *)
             echo "Unknown group of system packages: $group" >&2
