@@ -355,6 +355,7 @@ def tables(name: str, volume: Volume, result: dict) -> str:
         f"### {name}: {shape} voxels, uint8",
         "",
         "PSNR in dB / SSIM at the program's rate, then the bits per voxel for the program's PSNR.",
+        "A dash: less than the codec was measured at; >: more than that, so at least so good.",
         "",
         f"| Network | Formats | Bits per voxel | Program | {' | '.join(heads)} |",
         f"|---|---|---|---|{'---|' * len(heads)}",
@@ -366,7 +367,7 @@ def tables(name: str, volume: Volume, result: dict) -> str:
             refusals += ["", f"{row['network']} {row['formats']}: {row['refusal']}"]
             continue
         cells = [row["network"], row["formats"], f"{ours.bits_per_voxel:.3f}", _quality(ours)]
-        cells += [_quality(at_rate(points, ours.bits_per_voxel)) for points in codecs.values()]
+        cells += [_beside(points, ours.bits_per_voxel) for points in codecs.values()]
         rates = [rate_for(points, ours.psnr_db) for points in codecs.values()]
         cells += ["-" if rate is None else f"{rate:.3f}" for rate in rates]
         lines.append(f"| {' | '.join(cells)} |")
@@ -385,6 +386,13 @@ def tables(name: str, volume: Volume, result: dict) -> str:
                 f"| {codec.name} | {codec.setting} {setting:g} | {rate} | {_quality(reached)} |"
             )
     return "\n".join(lines)
+
+
+def _beside(points: list[Point], bits_per_voxel: float) -> str:
+    """A codec's quality at a rate; at a rate beyond those measured, the least it can be."""
+    best = max(points)
+    beyond = "> " if bits_per_voxel > best.bits_per_voxel else ""
+    return beyond + _quality(best if beyond else at_rate(points, bits_per_voxel))
 
 
 def _quality(reached: Point | None) -> str:
