@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from amaranth import ResetInserter, Signal
 from amaranth.sim import Simulator
 
 from implicore.config import Formats, NetworkShape
@@ -32,6 +33,14 @@ class Host:
         self.ctx, self.dut, self.stall = ctx, dut, stall
         self.rng = np.random.default_rng(seed)
 
+    async def until(self, signal):
+        """Wait for a signal, not for ever."""
+        for _ in range(1000):
+            if self.ctx.get(signal):
+                return
+            await self.ctx.tick()
+        raise AssertionError(f"{signal.name} never came")
+
     async def write(self, address, value, strobe=15):
         ctx, dut = self.ctx, self.dut
         ctx.set(dut.s_axi_awaddr, address)
@@ -39,14 +48,13 @@ class Host:
         ctx.set(dut.s_axi_wstrb, strobe)
         ctx.set(dut.s_axi_awvalid, 1)
         ctx.set(dut.s_axi_wvalid, 1)
-        while not (ctx.get(dut.s_axi_awready) and ctx.get(dut.s_axi_wready)):
-            await ctx.tick()
+        await self.until(dut.s_axi_awready)
+        assert ctx.get(dut.s_axi_wready)
         await ctx.tick()
         ctx.set(dut.s_axi_awvalid, 0)
         ctx.set(dut.s_axi_wvalid, 0)
         ctx.set(dut.s_axi_bready, 1)
-        while not ctx.get(dut.s_axi_bvalid):
-            await ctx.tick()
+        await self.until(dut.s_axi_bvalid)
         await ctx.tick()
         ctx.set(dut.s_axi_bready, 0)
 
@@ -54,13 +62,11 @@ class Host:
         ctx, dut = self.ctx, self.dut
         ctx.set(dut.s_axi_araddr, address)
         ctx.set(dut.s_axi_arvalid, 1)
-        while not ctx.get(dut.s_axi_arready):
-            await ctx.tick()
+        await self.until(dut.s_axi_arready)
         await ctx.tick()
         ctx.set(dut.s_axi_arvalid, 0)
         ctx.set(dut.s_axi_rready, 1)
-        while not ctx.get(dut.s_axi_rvalid):
-            await ctx.tick()
+        await self.until(dut.s_axi_rvalid)
         value = ctx.get(dut.s_axi_rdata)
         await ctx.tick()
         ctx.set(dut.s_axi_rready, 0)
@@ -82,8 +88,7 @@ class Host:
             ctx.set(dut.s_axis_program_tdata, int(word))
             ctx.set(dut.s_axis_program_tlast, last and number == len(words) - 1)
             ctx.set(dut.s_axis_program_tvalid, 1)
-            while not ctx.get(dut.s_axis_program_tready):
-                await ctx.tick()
+            await self.until(dut.s_axis_program_tready)
             await ctx.tick()
             ctx.set(dut.s_axis_program_tvalid, 0)
 
@@ -137,17 +142,20 @@ class Host:
         return taken
 
 
-def run(scenario, config=CONFIG, **options):
-    """Run ``await scenario(host)`` on a fresh accelerator."""
-    accelerator = Accelerator(config)
+def run(scenario, **options):
+    """Run ``await scenario(host)`` on a fresh accelerator; ``host.reset`` resets it."""
+    accelerator = Accelerator(CONFIG)
+    reset = Signal()
     finished = []
 
     async def bench(ctx):
         await ctx.tick()
-        await scenario(Host(ctx, accelerator, **options))
+        host = Host(ctx, accelerator, **options)
+        host.reset = reset
+        await scenario(host)
         finished.append(True)
 
-    simulator = Simulator(accelerator)
+    simulator = Simulator(ResetInserter(reset)(accelerator))
     simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
     simulator.run()
@@ -308,6 +316,30 @@ def test_abort_in_the_middle_of_a_program(words):
         assert await host.read("error") == Error.BUSY
         await host.command("abort")
         assert await host.read("status") == 0
+        assert await host.load(GOOD) == Error.NONE
+        await host.command("start_points")
+        assert await host.take(points=POINTS) == EXPECTED
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("after", [0, 3, 33, 77, 123, 211])
+@pytest.mark.parametrize("during", ["program", "job"])
+def test_reset_in_the_middle_of_anything(during, after):
+    async def scenario(host):
+        ctx, dut = host.ctx, host.dut
+        if during == "program":
+            await host.send(GOOD[: after // 3], last=False)
+        else:
+            assert await host.load(GOOD) == Error.NONE
+            await host.command("start_points")
+            await host.take(points=np.concatenate([POINTS, POINTS]), limit=after)
+        ctx.set(dut.s_axis_points_tvalid, 0)
+        ctx.set(host.reset, 1)
+        await ctx.tick()
+        ctx.set(host.reset, 0)
+        assert await host.read("status") == await host.read("error") == 0
+        assert not ctx.get(dut.m_axis_voxels_tvalid)
         assert await host.load(GOOD) == Error.NONE
         await host.command("start_points")
         assert await host.take(points=POINTS) == EXPECTED

@@ -61,7 +61,9 @@ def test_presets_hold_their_networks_and_differ():
     digests = {config.digest for config in ACCELERATORS.values()}
     assert len(digests) == len(ACCELERATORS)
     for config in ACCELERATORS.values():
-        assert AcceleratorConfig.from_dict(config.to_dict()) == config
+        fields = config.to_dict()
+        assert AcceleratorConfig.from_dict(fields) == config
+        assert AcceleratorConfig.from_dict({**fields, "formats": str(config.formats)}) == config
 
 
 def test_init_wrong():

@@ -170,8 +170,10 @@ class AcceleratorConfig:
 
     @classmethod
     def from_dict(cls, fields: dict) -> AcceleratorConfig:
-        """The configuration that ``to_dict`` described."""
-        return cls(**{**fields, "formats": Formats(**fields["formats"])})
+        """The configuration that ``to_dict`` described; formats may also be a name."""
+        formats = fields["formats"]
+        formats = Formats.parse(formats) if isinstance(formats, str) else Formats(**formats)
+        return cls(**{**fields, "formats": formats})
 
     @property
     def digest(self) -> int:
