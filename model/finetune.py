@@ -23,9 +23,13 @@ from implicore.sincos import SineTable
 from .checkpoint import Model
 from .network import one_thread
 from .quantize import Scales
+from .train import bf16_helps
 
 BATCH = 2048
-RATE = 3e-4
+WEIGHT_RATE = 0.015
+"""Adam's steps, in units of a weight's integer."""
+
+BIAS_RATE = 1e-4
 WARM_UP = 0.05
 
 BAR_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s{postfix}"
@@ -44,50 +48,87 @@ class IntegerNetwork(torch.nn.Module):
 
     def __init__(self, model: Model, formats: Formats, scales: list[Scales]):
         super().__init__()
-        self.formats, self.sizes = formats, model.shape.layers
-        self.frequencies = model.frequencies
+        self.model, self.formats = model, formats
         table = SineTable(formats.table_address_bits, formats.activation_bits)
         self.table = torch.tensor(np.stack([table.cosines, table.sines])).float()
-        self.weights = torch.nn.ParameterList(torch.tensor(w) for w in model.weights)
+        self.to_integers = [torch.tensor(u.inputs / u.sums[:, None]).float() for u in scales]
+        self.midpoints = [torch.tensor(u.midpoints).float() for u in scales]
+        self.ratios = [torch.tensor(u.sums / u.outputs).float() for u in scales]
+        self.per_unit = [torch.tensor(1 / u.outputs).float() for u in scales]
+        # In units of their integers, so that one learning rate suits every format.
+        self.integers = torch.nn.ParameterList(
+            torch.tensor(w) * unit for w, unit in zip(model.weights, self.to_integers, strict=True)
+        )
         self.biases = torch.nn.ParameterList(torch.tensor(b) for b in model.biases)
-        self.units = [
-            tuple(
-                torch.tensor(array).float()
-                for array in (
-                    unit.inputs / unit.sums[:, None],  # weight to integer
-                    unit.midpoints,
-                    unit.sums / unit.outputs,  # sum to result
-                    1 / unit.outputs,
-                )
-            )
-            for unit in scales
-        ]
+        narrow = bf16_helps(torch.device("cpu"))
+        self.gradient_type = torch.bfloat16 if narrow else torch.float32
 
     def features(self, coordinates: np.ndarray) -> torch.Tensor:
         """Integer features, float32 (points, 2 L), of integer coordinates (points, 3)."""
-        phases = phase_address(self.frequencies, coordinates, self.formats.table_address_bits)
+        bits = self.formats.table_address_bits
+        phases = phase_address(self.model.frequencies, coordinates, bits)
         phases = torch.from_numpy(phases.T.astype(np.int64))
         return torch.cat([self.table[0][phases], self.table[1][phases]], dim=1)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Integer features (points, 2 L) to intensities from 0 to 1, (points,)."""
-        formats = self.formats
+        formats, shape = self.formats, self.model.shape
         top = (1 << (formats.weight_bits - 1)) - 1
         hidden = features[:, :0]
-        for number, size in enumerate(self.sizes):
-            to_integer, midpoints, ratio, per_unit = self.units[number]
-            weights = _rounded((self.weights[number] * to_integer).clamp(-top, top))
+        for number, size in enumerate(shape.layers):
+            weights = Rounded.apply(self.integers[number], -top, top)
             inputs = torch.cat([features[:, : size.features], hidden], dim=1)
-            offsets = (weights @ midpoints) * ratio + self.biases[number] * per_unit
-            results = torch.addmm(offsets, inputs, (weights * ratio[:, None]).T)
-            if number + 1 < len(self.sizes):
-                hidden = _rounded(results.clamp(0, formats.activation_max))
-        return _rounded(results[:, 0]) / formats.output_max
+            ratio = self.ratios[number]
+            offsets = (weights @ self.midpoints[number]) * ratio
+            offsets = offsets + self.biases[number] * self.per_unit[number]
+            scaled = weights * ratio[:, None]
+            results = Affine.apply(inputs, scaled, offsets, self.gradient_type)
+            if number + 1 < shape.depth:
+                hidden = Rounded.apply(results, 0, formats.activation_max)
+        return results[:, 0] / formats.output_max
+
+    def to_model(self) -> Model:
+        """The model with this network's weights and biases."""
+        weights = zip(self.integers, self.to_integers, strict=True)
+        return replace(
+            self.model,
+            weights=tuple((integers.detach() / unit).numpy() for integers, unit in weights),
+            biases=tuple(bias.detach().numpy() for bias in self.biases),
+        )
 
 
-def _rounded(values: torch.Tensor) -> torch.Tensor:
-    """Round half up; the gradient passes unchanged."""
-    return values + ((values + 0.5).floor() - values).detach()
+class Rounded(torch.autograd.Function):
+    """Round half up and saturate; the gradient passes unchanged where nothing saturates."""
+
+    @staticmethod
+    def forward(ctx, values: torch.Tensor, low: float, high: float) -> torch.Tensor:
+        """Integers from ``low`` to ``high``."""
+        ctx.save_for_backward((values > low - 0.5) & (values < high + 0.5))
+        return (values + 0.5).floor_().clamp_(low, high)
+
+    @staticmethod
+    def backward(ctx, gradient: torch.Tensor):
+        """The gradient by the values, as if there had been no rounding."""
+        (inside,) = ctx.saved_tensors
+        return gradient * inside, None, None
+
+
+class Affine(torch.autograd.Function):
+    """``inputs @ weights.T + offsets``: exact forwards, in a narrow type backwards."""
+
+    @staticmethod
+    def forward(ctx, inputs, weights, offsets, gradient_type) -> torch.Tensor:
+        """Results (points, outputs) in float32."""
+        ctx.save_for_backward(inputs.to(gradient_type), weights.to(gradient_type))
+        return torch.addmm(offsets, inputs, weights.T)
+
+    @staticmethod
+    def backward(ctx, gradient: torch.Tensor):
+        """Gradients by the inputs, the weights and the offsets."""
+        inputs, weights = ctx.saved_tensors
+        narrow = gradient.to(inputs.dtype)
+        by_inputs = (narrow @ weights).float() if ctx.needs_input_grad[0] else None
+        return by_inputs, (narrow.T @ inputs).float(), gradient.sum(dim=0), None
 
 
 def finetune(
@@ -106,6 +147,8 @@ def finetune(
 
     Parameters
     ----------
+    model : Model
+        With weights rounded by ``quantize``.
     coordinates : int16 array, shape (samples, 3)
         All samples of the images.
     targets : float32 array, shape (samples,)
@@ -124,14 +167,16 @@ def finetune(
     rng = np.random.default_rng(seed)
     with one_thread():
         network = IntegerNetwork(model, formats, scales)
-        optimizer = torch.optim.Adam(network.parameters(), lr=RATE, betas=(0.9, 0.99), fused=True)
+        rates = (WEIGHT_RATE, BIAS_RATE)
+        groups = [{"params": list(p)} for p in (network.integers, network.biases)]
+        optimizer = torch.optim.Adam(groups, lr=0.0, betas=(0.9, 0.99), fused=True)
         step, order = 0, np.empty(0, np.int64)
         while (spent := (clock() - started) / seconds) < 1:
             if len(order) < min(BATCH, len(targets)):
                 order = rng.permutation(len(targets))
             batch, order = order[:BATCH], order[BATCH:]
-            rate = min(1, spent / WARM_UP + 0.01) * (1 + math.cos(math.pi * spent)) / 2
-            optimizer.param_groups[0]["lr"] = RATE * rate
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * min(1, spent / WARM_UP) * (1 + math.cos(math.pi * spent)) / 2
             output = network(network.features(coordinates[batch]))
             loss = torch.nn.functional.mse_loss(output, torch.from_numpy(targets[batch]))
             optimizer.zero_grad()
@@ -140,11 +185,7 @@ def finetune(
             step += 1
             if step % 8 == 0:
                 report(clock() - started, step, float(loss.detach()))
-        return replace(
-            model,
-            weights=tuple(weight.detach().numpy() for weight in network.weights),
-            biases=tuple(bias.detach().numpy() for bias in network.biases),
-        )
+        return network.to_model()
 
 
 def tuned(

@@ -144,27 +144,37 @@ class Program:
         self.digest = self.hash.hexdigest()
         self.sine = sine_table(self.formats["table_address_bits"], self.N)
 
+    def plane(self, size):
+        """The next plane, of so many bytes."""
+        start = self.at + 4
+        check(start <= len(self.streams), "file too short")
+        self.at = start + struct.unpack_from("<I", self.streams, start - 4)[0]
+        check(self.at <= len(self.streams), "file too short")
+        z = zlib.decompressobj()
+        try:
+            plane = z.decompress(self.streams[start : self.at], size + 1)
+        except zlib.error as error:
+            raise ValueError("damaged plane") from error
+        check(len(plane) == size and z.eof and not z.unused_data, "damaged plane")
+        self.hash.update(plane)
+        return plane
+
     def section(self, count, bits, signed):
-        """The integers of one section, plane after plane, checked against their width."""
-        planes = []
-        for _ in range((bits + 7) // 8):
-            start = self.at + 4
-            check(start <= len(self.streams), "file too short")
-            self.at = start + struct.unpack_from("<I", self.streams, start - 4)[0]
-            check(self.at <= len(self.streams), "file too short")
-            z = zlib.decompressobj()
-            try:
-                plane = z.decompress(self.streams[start : self.at], count + 1)
-            except zlib.error as error:
-                raise ValueError("damaged plane") from error
-            check(len(plane) == count and z.eof and not z.unused_data, "damaged plane")
-            self.hash.update(plane)
-            planes.append(plane)
-        values = [
-            int.from_bytes(bytes(v), "little", signed=signed) for v in zip(*planes, strict=True)
-        ]
-        low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
-        check(all(low <= v <= high for v in values), "integer out of range")
+        """The integers of one section, plane after plane from the highest bits."""
+        values, left = [0] * count, bits
+        while left:
+            width = min(left, 8)
+            if left == width and bits > 8:
+                packed = self.plane((width * count + 7) // 8)
+                stream, last = int.from_bytes(packed, "big"), 8 * len(packed) - width
+                parts = [(stream >> (last - width * i)) % 2**width for i in range(count)]
+            else:
+                parts = self.plane(count)
+            values = [value << width | part for value, part in zip(values, parts, strict=True)]
+            left -= width
+        check(all(value < 2**bits for value in values), "integer out of range")
+        if signed:
+            values = [v - 2**bits if v >> (bits - 1) else v for v in values]
         return values
 
     def read_layers(self, L, width, depth):

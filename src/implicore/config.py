@@ -127,9 +127,10 @@ class Formats:
         Features and hidden activations, unsigned, 4 to 16.
     accumulator_bits : int, optional
         Sums of products, signed, at most 44; 8 more than a product unless given.
-    multiplier_bits : int
-        Rescaling multipliers, unsigned, 0 to 15; with 0, the default, every scale is a power of
-        two and costs a shift alone. Units are chosen per channel, so little is lost by that.
+    multiplier_bits : int, optional
+        Rescaling multipliers, unsigned, 0 to 15; with 0 every scale is a power of two and costs a
+        shift alone. Unless given, 0 where weights have 8 bits or more and activations 4 more than
+        they, and so room to spare for units that are up to twice too wide; else 4.
     table_address_bits : int, optional
         Phases that the sine table tells apart, as a power of two, 6 to 14. Unless given 10, or 12
         for activations beyond 12 bits, whose last bits a coarser phase would drown.
@@ -140,7 +141,7 @@ class Formats:
     weight_bits: int
     activation_bits: int
     accumulator_bits: int | None = None
-    multiplier_bits: int = 0
+    multiplier_bits: int | None = None
     table_address_bits: int | None = None
     output_bits: int | None = None
 
@@ -151,6 +152,9 @@ class Formats:
             product = self.weight_bits + self.activation_bits
             object.__setattr__(self, "accumulator_bits", product + 8)
         require_integer("Formats", "accumulator_bits", self.accumulator_bits, 8, 44)
+        if self.multiplier_bits is None:
+            spare = self.activation_bits >= self.weight_bits + 4 >= 12
+            object.__setattr__(self, "multiplier_bits", 0 if spare else 4)
         require_integer("Formats", "multiplier_bits", self.multiplier_bits, 0, 15)
         if self.table_address_bits is None:
             object.__setattr__(self, "table_address_bits", 10 if self.activation_bits <= 12 else 12)

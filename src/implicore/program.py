@@ -182,7 +182,7 @@ class Program:
         return json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
 
     def _planes(self) -> list[bytes]:
-        """The file's byte planes in order: for each section, the low bytes of all, and so on."""
+        """The file's planes in order: for each section, the highest bits of all, and so on."""
         sections = {
             "frequencies": [self.frequencies],
             "weights": [layer.weights for layer in self.layers],
@@ -191,10 +191,12 @@ class Program:
             "offsets": [layer.offsets for layer in self.layers],
         }
         planes = []
-        for name, width, count in _sections(self.shape, self.formats):
-            values = np.concatenate([array.ravel() for array in sections[name]]).astype("<i8")
-            octets = values.view(np.uint8).reshape(count, 8)
-            planes += [octets[:, byte].tobytes() for byte in range(width)]
+        for name, bits, _, _ in _sections(self.shape, self.formats):
+            values = np.concatenate([array.ravel() for array in sections[name]]).astype(np.int64)
+            for low, width in _slices(bits):
+                part = ((values >> low) & ((1 << width) - 1)).astype(np.uint8)
+                packed = low == 0 and bits > 8
+                planes.append(_pack(part, width) if packed else part.tobytes())
         return planes
 
     @cached_property
@@ -279,24 +281,49 @@ MAX_FILE = 1 << 26
 
 
 def _sections(shape: NetworkShape, formats: Formats):
-    """Name, bytes an integer and number of integers of each section of the file, in order."""
+    """Name, bits, signedness and number of integers of each section of the file, in order."""
     neurons = sum(layer.outputs for layer in shape.layers)
-    yield "frequencies", FREQUENCY.bits // 8, 3 * shape.frequencies
-    yield "weights", -(-formats.weight_bits // 8), shape.weights
-    yield "multipliers", -(-formats.multiplier_bits // 8), neurons
-    yield "shifts", 1, neurons
-    yield "offsets", -(-formats.offset_bits // 8), neurons
+    yield "frequencies", FREQUENCY.bits, True, 3 * shape.frequencies
+    yield "weights", formats.weight_bits, True, shape.weights
+    yield "multipliers", formats.multiplier_bits, False, neurons
+    yield "shifts", SHIFT_BITS, False, neurons
+    yield "offsets", formats.offset_bits, True, neurons
+
+
+def _slices(bits: int) -> list[tuple[int, int]]:
+    """Lowest bit and width of each plane of integers of so many bits, the highest plane first.
+
+    The highest 8 bits hold what can be compressed; the last plane has what remains, 1 to 8 bits.
+    """
+    lows = range(bits - 8, 0, -8)
+    return [(low, 8) for low in lows] + ([(0, bits - 8 * len(lows))] if bits else [])
+
+
+def _pack(values: np.ndarray, width: int) -> bytes:
+    """Unsigned integers of ``width`` bits one after the other, the highest bit first."""
+    bits = np.unpackbits(values[:, None], axis=1)[:, 8 - width :]
+    return np.packbits(bits.ravel()).tobytes()
+
+
+def _unpack(octets: np.ndarray, width: int, count: int) -> np.ndarray:
+    """The integers that ``_pack`` was given, as uint8."""
+    bits = np.unpackbits(octets, count=width * count).reshape(count, width)
+    return np.packbits(np.pad(bits, ((0, 0), (8 - width, 0))), axis=1)[:, 0]
 
 
 def _compress(plane: bytes) -> bytes:
-    """The shortest of two zlib streams: byte frequencies alone, or repeated strings as well.
+    """The shortest of three zlib streams: as it is, by byte frequencies, or with strings as well.
 
     Weights have no strings to find, and a pure Huffman code comes within about one percent of
     their entropy; constant planes are where the search for strings pays.
     """
     streams = []
-    for strategy in (zlib.Z_HUFFMAN_ONLY, zlib.Z_DEFAULT_STRATEGY):
-        compressor = zlib.compressobj(9, zlib.DEFLATED, 15, 9, strategy)
+    for level, strategy in (
+        (0, zlib.Z_DEFAULT_STRATEGY),
+        (9, zlib.Z_HUFFMAN_ONLY),
+        (9, zlib.Z_DEFAULT_STRATEGY),
+    ):
+        compressor = zlib.compressobj(level, zlib.DEFLATED, 15, 9, strategy)
         streams.append(compressor.compress(plane) + compressor.flush())
     return min(streams, key=len)
 
@@ -319,12 +346,16 @@ def _read_arrays(data: bytes, shape: NetworkShape, formats: Formats):
 
     sections = {}
     try:
-        for name, width, count in _sections(shape, formats):
+        for name, bits, signed, count in _sections(shape, formats):
             values = np.zeros(count, np.int64)
-            for byte in range(width):
-                values |= plane(count).astype(np.int64) << (8 * byte)
-            if name not in ("multipliers", "shifts"):  # the others are signed
-                values = (values ^ (1 << (8 * width - 1))) - (1 << (8 * width - 1))
+            for low, width in _slices(bits):
+                if low == 0 and bits > 8:
+                    part = _unpack(plane(-(-width * count // 8)), width, count)
+                else:
+                    part = plane(count)
+                values |= part.astype(np.int64) << low
+            if signed:
+                values = (values ^ (1 << (bits - 1))) - (1 << (bits - 1))
             sections[name] = values
     except (struct.error, zlib.error):
         raise BadInput("Its integers cannot be decoded.") from None
