@@ -57,6 +57,7 @@ demo: setup ## from the bundled MRI to a program and back to voxels, in build/de
 
 bench: system-test setup ## the measurements (minutes)
 	$(PYTHON) bench/fit.py
+	$(PYTHON) bench/utilization.py
 
 formal: system-test setup ## proofs about the hardware, and that each can fail (minutes)
 	$(PYTHON) -m implicore.hw.formal -o build/formal

@@ -32,8 +32,15 @@ class SinCosTable(wiring.Component):
     """
 
     def __init__(self, address_bits: int, output_bits: int):
-        self.table = SineTable(address_bits, output_bits)
+        self.address_bits = address_bits
+        self.output_bits = output_bits
+        self._table = SineTable(address_bits, output_bits)
         super().__init__({"phase": In(address_bits), "cosine": In(1), "value": Out(output_bits)})
+
+    @property
+    def table(self) -> SineTable:
+        """What the ROMs hold."""
+        return self._table
 
     @property
     def latency(self) -> int:
