@@ -77,6 +77,7 @@ class Bench:
         self.voxels = []  # taken and not yet asked for, as pairs of value and tlast
         self.offered = 0  # cycles with a voxel on offer
         self.ended = Event()
+        self.breaking_off = False  # a job's voxels were left: it is going to be aborted
         self.points_taken = self.words_taken = 0
 
         def stream(kind, name):
@@ -129,7 +130,9 @@ class Bench:
                 self._assert_known()
             self.words_taken += int(word_valid.value) and int(word_ready.value)
             if not int(valid.value):
-                assert waiting is None, f"a voxel was withdrawn in cycle {self.cycles}"
+                withdrawn = waiting is not None and not self.breaking_off
+                assert not withdrawn, f"a voxel was withdrawn in cycle {self.cycles}"
+                waiting = None
                 continue
             self.offered += 1
             voxel = int(data.value), int(last.value)
@@ -180,12 +183,19 @@ class Bench:
             patience = patience - 1 if self.words_taken - before == moved else PATIENCE
             moved = self.words_taken - before
             # The monitor runs beside this loop: look at the wires for a word being taken now.
-        self.program.assert_reset()
+        self._silence(self.program)
         return moved
+
+    @staticmethod
+    def _silence(source):
+        """Take back what a source offers and what it has not begun with."""
+        source.clear()
+        source.assert_reset()
 
     async def decode(self, limit, points):
         """Send points, take voxels up to ``tlast`` or for ``limit`` cycles."""
         self.ended.clear()
+        self.breaking_off = False
         if points:
             octets = b"".join(point.to_bytes(8, "little") for point in points)
             await self.points.send(AxiStreamFrame(octets))
@@ -193,11 +203,12 @@ class Bench:
         await First(self.ended.wait(), ClockCycles(self.dut.clk, limit))
         self.sink.clear_pause_generator()
         self.sink.pause = True
-        self.points.assert_reset()
+        self._silence(self.points)
         while not self.sink.empty():
             self.sink.recv_nowait()
         taken, self.voxels = self.voxels, []
         lasts = [index for index, (_, last) in enumerate(taken) if last]
+        self.breaking_off = not lasts
         assert lasts in ([], [len(taken) - 1]), f"tlast came with voxels {lasts} of {len(taken)}"
         return bool(lasts), [voxel for voxel, _ in taken]
 

@@ -1,0 +1,99 @@
+"""Random cases run, and those that fail made small."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+
+from . import cosim, fast
+from .cases import Case, Size, random_case
+from .simulators import ToolFailed
+
+ICARUS_ELEMENTS = 16
+"""Processing elements up to which Icarus is quick enough."""
+
+
+def simulator_of(case: Case) -> str:
+    """Icarus with cocotbext-axi's partners for a small array, else the compiled simulator."""
+    small = case.config.rows * case.config.columns <= ICARUS_ELEMENTS
+    return "icarus" if small else "fast"
+
+
+def run(case: Case, simulator: str | None = None, sources=None) -> list[str]:
+    """What is wrong with a case, nothing if it is right.
+
+    Parameters
+    ----------
+    case : Case
+    simulator : str, optional
+        ``icarus``, ``verilator`` or ``fast``; ``simulator_of`` unless given.
+    sources : sequence of Path, optional
+        Verilog files to take instead of the generated ones.
+    """
+    simulator = simulator or simulator_of(case)
+    if simulator == "fast":
+        machine = fast.build(case.config, sources=sources, optimize=False)
+    else:
+        machine = cosim.build(case.config, simulator, sources=sources)
+    script = case.script
+    try:
+        answers = machine.run(script.operations, stall=case.stall, seed=case.seed)
+    except ToolFailed as error:
+        return str(error).splitlines()
+    return script.mismatches(answers)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to draw a case again."""
+
+    seed: int
+    size: Size
+    keep: tuple[int, ...]
+
+    def case(self) -> Case:
+        """The case."""
+        return random_case(self.seed, self.size, list(self.keep))
+
+    def command(self) -> str:
+        """The line that runs it again."""
+        default = Size()
+        limits = ",".join(
+            f"{field.name}={getattr(self.size, field.name)}"
+            for field in fields(Size)
+            if getattr(self.size, field.name) != getattr(default, field.name)
+        )
+        text = f"python bench/campaign.py --count 1 --seed {self.seed}"
+        text += f" --size {limits}" if limits else ""
+        if len(self.keep) < self.size.steps:
+            text += f" --keep {','.join(map(str, self.keep))}"
+        return text
+
+
+def shrink(recipe: Recipe, fails: Callable[[Case], bool], attempts: int = 40) -> Recipe:
+    """A smaller recipe that still fails, after at most so many runs.
+
+    Steps are left out one by one, then limits are halved: whatever is smaller and fails is kept.
+    """
+
+    def smaller(recipe: Recipe):
+        for number in recipe.keep:
+            rest = tuple(other for other in recipe.keep if other != number)
+            if rest:
+                yield replace(recipe, keep=rest)
+        for field in fields(Size):
+            value = getattr(recipe.size, field.name)
+            if field.name != "steps" and value > 1:
+                yield replace(recipe, size=replace(recipe.size, **{field.name: value // 2}))
+
+    progress = True
+    while progress:
+        progress = False
+        for candidate in smaller(recipe):
+            if not attempts:
+                return recipe
+            attempts -= 1
+            if fails(candidate.case()):
+                recipe, progress = candidate, True
+                break
+    return recipe

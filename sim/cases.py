@@ -1,0 +1,222 @@
+"""Random cases: an accelerator, programs and jobs drawn from one seed, small enough to be run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from implicore.config import Formats, NetworkShape
+from implicore.fixed import COORDINATE
+from implicore.job import GridJob
+from implicore.machine import AcceleratorConfig
+from implicore.program import Program
+from implicore.random_program import random_program
+from implicore.registers import Error
+from implicore.stream import HEADER, format_code, program_stream
+
+from .script import Script
+
+WEIGHTS = ("random", "random", "random", "max", "min", "zero")
+STALLS = (0.0, 0.0, 0.05, 0.3, 0.8)
+GROUP = 5
+"""Successive seeds that share an accelerator: building one takes longer than running a case."""
+
+STEPS = ("points", "grid", "load", "damage", "abort", "reset", "part", "early")
+
+
+@dataclass(frozen=True)
+class Size:
+    """Limits of what is drawn; smaller ones are how a failing case is shrunk."""
+
+    side: int = 24
+    frequencies: int = 12
+    width: int = 40
+    depth: int = 15
+    points: int = 60
+    steps: int = 5
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a seed gives.
+
+    Attributes
+    ----------
+    seed : int
+    config : AcceleratorConfig
+    programs : list of Program
+    steps : list of str
+        What happens, in the words of ``STEPS``.
+    stall : float
+    script : Script
+    """
+
+    seed: int
+    config: AcceleratorConfig
+    programs: list[Program]
+    steps: list[str]
+    stall: float
+    script: Script
+
+    def describe(self) -> str:
+        """One line."""
+        config = self.config
+        nets = "; ".join(
+            f"L{s.frequencies} width {s.width} depth {s.depth} skips {list(s.skips)}"
+            for s in (program.shape for program in self.programs)
+        )
+        return (
+            f"{config.rows} x {config.columns} {config.formats} lanes {config.lanes}"
+            f"{' gated' if config.gate_zeros else ''}, {nets}, stall {self.stall}, "
+            f"{' '.join(self.steps)}"
+        )
+
+
+def random_formats(rng) -> Formats:
+    """Any formats; the accumulator holds every sum of the largest network that is drawn."""
+    weight, activation = (int(bits) for bits in rng.integers(4, 17, 2))
+    return Formats(
+        weight,
+        activation,
+        accumulator_bits=min(44, weight + activation + 8),
+        multiplier_bits=int(rng.choice([0, 0, 1, 4, 8, 15])),
+        table_address_bits=int(rng.integers(6, 15)),
+        output_bits=int(rng.integers(8, 17)),
+    )
+
+
+def random_shape(rng, size: Size) -> NetworkShape:
+    """Any network within the limits, odd widths and skips included."""
+    depth = int(rng.choice([1, 2, 3, int(rng.integers(1, size.depth + 1))]))
+    depth = min(depth, size.depth)
+    skips = tuple(n for n in range(2, depth + 1) if rng.random() < 0.2)
+    return NetworkShape(
+        int(rng.integers(1, size.frequencies + 1)),
+        int(rng.integers(1, size.width + 1)),
+        depth,
+        skips,
+    )
+
+
+def random_config(rng, formats: Formats, shapes, size: Size) -> AcceleratorConfig:
+    """An array of any sides that holds the networks, exactly or with room to spare."""
+    rows, columns = (int(rng.integers(1, size.side + 1)) for _ in range(2))
+    config = AcceleratorConfig.sized(
+        rows, columns, formats, shapes, gate_zeros=bool(rng.random() < 0.25)
+    )
+    room = {
+        name: getattr(config, name) + int(rng.integers(0, 5))
+        for name in ("frequencies", "width", "depth", "weight_depth", "constant_depth")
+        if rng.random() < 0.5
+    }
+    return replace(config, **room, lanes=int(rng.integers(1, rows + 1)))
+
+
+def random_points(rng, count: int) -> np.ndarray:
+    """Coordinates anywhere, the extremes often among them."""
+    points = rng.integers(COORDINATE.low, COORDINATE.high + 1, (count, 3))
+    extreme = rng.choice([COORDINATE.low, -1, 0, COORDINATE.high], (count, 3))
+    return np.where(rng.random((count, 3)) < 0.1, extreme, points)
+
+
+def random_grid(rng, most: int) -> GridJob:
+    """A grid of any step vectors, wrapping around included."""
+    shape = [1, 1, 1]
+    for axis in rng.permutation(3):
+        shape[axis] = int(rng.integers(1, max(1, most // int(np.prod(shape))) + 1))
+    reach = 1 << 39
+    ends = [tuple(rng.integers(-reach, reach, 3).tolist()) for _ in range(2)]
+    origin = ends[0]
+    # Within the format at every corner: steps are what is left of the way, shared among axes.
+    steps = []
+    for count in shape:
+        room = [
+            (min(o + reach, reach - o) - 1) // (3 * max(1, count - 1)) if count > 1 else 0
+            for o in origin
+        ]
+        steps.append(tuple(int(rng.integers(-r, r + 1)) if r else 0 for r in room))
+    return GridJob(tuple(shape), origin, tuple(steps))
+
+
+def damaged(rng, program: Program, config: AcceleratorConfig) -> tuple[np.ndarray, Error]:
+    """A stream that must be refused, and why."""
+    words = program_stream(program, config)
+    kind = rng.integers(0, 5)
+    if kind == 0:  # cut short, perhaps within the header
+        return words[: int(rng.integers(1, len(words)))], Error.CUT_SHORT
+    if kind == 1:
+        return np.append(words, words[: int(rng.integers(1, 4))]), Error.TOO_LONG
+    if kind == 2:  # one bit, anywhere behind the header
+        at = int(rng.integers(len(HEADER) // 2, len(words)))
+        return words ^ (np.arange(len(words)) == at) * np.uint32(1 << rng.integers(0, 32)), (
+            Error.WRONG_CRC
+        )
+    items = words.view("<u2").copy()
+    if kind == 3:
+        name, value, error = [
+            ("magic", 0, Error.NOT_A_PROGRAM),
+            ("version", 9, Error.WRONG_VERSION),
+            ("columns", config.columns + 1, Error.WRONG_COLUMNS),
+            ("formats", format_code(config.formats) ^ 1, Error.WRONG_FORMATS),
+        ][rng.integers(0, 4)]
+    else:
+        name, value, error = [
+            ("frequencies", config.frequencies + 1, Error.TOO_MANY_FREQUENCIES),
+            ("width", 0, Error.TOO_WIDE),
+            ("depth", config.depth + 1, Error.TOO_DEEP),
+        ][rng.integers(0, 3)]
+    items[HEADER.index(name)] = value
+    return items.view("<u4"), error
+
+
+def random_case(seed: int, size: Size | None = None, keep: list[int] | None = None) -> Case:
+    """The case of a seed, or with ``keep`` only some of its steps, which is how one is shrunk."""
+    size = size or Size()
+    group = np.random.default_rng([seed // GROUP, 1])
+    formats = random_formats(group)
+    shapes = [random_shape(group, size) for _ in range(2 * GROUP)]
+    config = random_config(group, formats, shapes, size)
+    rng = np.random.default_rng([seed, 2])
+    first = 2 * (seed % GROUP)
+    programs = []
+    for shape in shapes[first : first + 1 + int(rng.random() < 0.5)]:
+        drawn, weights = int(rng.integers(1 << 31)), str(rng.choice(WEIGHTS))
+        programs.append(random_program(shape, formats, seed=drawn, weights=weights))
+    stall = float(rng.choice(STALLS))
+    steps = ["points", *map(str, rng.choice(STEPS, size.steps - 1))]
+    keep = list(range(len(steps))) if keep is None else keep
+    script = Script(config, stall)
+    for number in keep:
+        # Each step has its own numbers, whatever stands before it.
+        _add(script, steps[number], np.random.default_rng([seed, number]), programs, size)
+    return Case(seed, config, programs, [steps[number] for number in keep], stall, script)
+
+
+def _add(script: Script, step: str, rng, programs, size: Size) -> None:
+    program = programs[int(rng.integers(len(programs)))]
+    count = int(rng.integers(1, size.points + 1))
+    if step == "early":
+        if not script.loaded:
+            script.refused(str(rng.choice(["start_grid", "start_points"])), Error.NO_PROGRAM)
+        return
+    if step == "damage":
+        words, error = damaged(rng, program, script.config)
+        script.load_damaged(words, error)
+        return
+    if step == "part":
+        words = program_stream(program, script.config)
+        script.load_part(words, int(rng.integers(1, len(words))))
+        return
+    if step == "load" or not script.loaded:
+        script.load(program)
+    if step == "grid":
+        script.grid(random_grid(rng, count))
+        return
+    points = random_points(rng, count)
+    if step in ("abort", "reset"):
+        cycles = int(rng.integers(0, script.prediction(count).cycles + 1))
+        script.interrupted(points, cycles, reset=step == "reset")
+        if not script.loaded:
+            script.load(program)
+    script.points(points)
