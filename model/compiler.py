@@ -17,7 +17,7 @@ from .golden import Renderer
 from .quantize import FloatNetwork, assemble, quantize, staged_outputs
 from .volume import Volume
 
-CALIBRATION = 4096, 1 << 15
+CALIBRATION = 4096, 1 << 16
 """The fewest and the most voxels from which ranges and weights are fitted."""
 
 FITTING = 5e11

@@ -26,7 +26,7 @@ from .quantize import Scales
 from .train import bf16_helps
 
 BATCH = 2048
-WEIGHT_RATE = 0.015
+WEIGHT_RATE = 0.01
 """Adam's steps, in units of a weight's integer."""
 
 BIAS_RATE = 1e-4
@@ -169,7 +169,7 @@ def finetune(
         network = IntegerNetwork(model, formats, scales)
         rates = (WEIGHT_RATE, BIAS_RATE)
         groups = [{"params": list(p)} for p in (network.integers, network.biases)]
-        optimizer = torch.optim.Adam(groups, lr=0.0, betas=(0.9, 0.99), fused=True)
+        optimizer = torch.optim.Adam(groups, lr=0.0, betas=(0.9, 0.99), eps=1e-15, fused=True)
         step, order = 0, np.empty(0, np.int64)
         while (spent := (clock() - started) / seconds) < 1:
             if len(order) < min(BATCH, len(targets)):

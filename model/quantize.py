@@ -226,14 +226,14 @@ class _Fit:
         rows, hessians, means, targets = [], [], [], []
         for row, goal, slope in zip(matrix, wanted, slopes, strict=True):
             weight = slope**2 / max((slope**2).sum(), 1e-30)
-            weight = (1 - FLOOR) * weight + FLOOR / len(weight)
+            weight = ((1 - FLOOR) * weight + FLOOR / len(weight)).astype(np.float32)
+            root = centred * np.sqrt(weight)
             mean, target = centred @ weight, goal @ weight
-            missing = goal - target - row @ centred
-            root = centred * np.sqrt(weight, dtype=np.float32)
+            missing = (goal - target).astype(np.float32) - row.astype(np.float32) @ centred
             hessian = (root @ root.T).astype(np.float64) - np.outer(mean, mean)
             hessian[np.diag_indices_from(hessian)] += DAMPING * max(np.diag(hessian).mean(), 1e-9)
-            residual = centred @ (weight * missing) - mean * (weight @ missing)
-            rows.append(row + np.linalg.solve(hessian, residual))
+            missing *= weight
+            rows.append(row + np.linalg.solve(hessian, centred @ missing - mean * missing.sum()))
             hessians.append(hessian)
             means.append(mean + middle)
             targets.append(target)
