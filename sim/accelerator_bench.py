@@ -204,6 +204,7 @@ class Bench:
         self.sink.clear_pause_generator()
         self.sink.pause = True
         self._silence(self.points)
+        await RisingEdge(self.dut.clk)  # what moved in the last cycle has been seen by now
         while not self.sink.empty():
             self.sink.recv_nowait()
         taken, self.voxels = self.voxels, []
