@@ -98,7 +98,8 @@ class ProgramLoader(wiring.Component):
         last_shape = Signal.like(shape, reset_less=True)
         m.d.comb += [
             shape.eq(last_shape),
-            last_element.eq(3 * last_shape.last_frequency + 2),
+            # 3 L - 1, without a multiplier
+            last_element.eq(last_shape.last_frequency + (last_shape.last_frequency << 1) + 2),
             store.element_address.eq(element_address),
             store.element.eq(item),
             store.constant_address.eq(constant_address),

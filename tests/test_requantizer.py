@@ -65,7 +65,9 @@ def test_every_sum_at_small_widths(formats):
     assert run(formats, cases) == golden(formats, cases)
 
 
-@pytest.mark.parametrize("formats", ["w8a12", "w8a12m4", "w12a16", "w8a16o8", "w4a4m15o16", "w16a16c44m15"])
+@pytest.mark.parametrize(
+    "formats", ["w8a12", "w8a12m4", "w12a16", "w8a16o8", "w4a4m15o16", "w16a16c44m15"]
+)
 def test_random(formats):
     formats = Formats.parse(formats)
     rng = np.random.default_rng(3)
