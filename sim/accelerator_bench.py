@@ -204,7 +204,8 @@ class Bench:
         self.sink.clear_pause_generator()
         self.sink.pause = True
         self._silence(self.points)
-        await RisingEdge(self.dut.clk)  # what moved in the last cycle has been seen by now
+        # The sink is ready for one more cycle, and the monitor may be the last to see it.
+        await ClockCycles(self.dut.clk, 2)
         while not self.sink.empty():
             self.sink.recv_nowait()
         taken, self.voxels = self.voxels, []
