@@ -31,7 +31,7 @@ system-test:
 $(INSTALLED): pyproject.toml constraints.txt | system-setup
 	@$(PYTHON) -m pip --version >/dev/null 2>&1 || python3 -m venv --clear $(VENV)
 	$(PYTHON) -m pip install -qq -c constraints.txt setuptools
-	$(PYTHON) -m pip install -qq -c constraints.txt --no-build-isolation -e '.[train,test]'
+	$(PYTHON) -m pip install -qq -c constraints.txt --no-build-isolation -e '.[train,test,bench]'
 	@touch $@
 
 lint: setup ## ruff: rules and formatting
@@ -57,6 +57,9 @@ demo: setup ## from the bundled MRI to a program and back to voxels, in build/de
 
 bench: system-test setup ## the measurements (minutes)
 	$(PYTHON) bench/fit.py
+	$(PYTHON) bench/golden.py
+	$(PYTHON) bench/irem.py
+	$(PYTHON) bench/rate_distortion.py
 	$(PYTHON) bench/utilization.py
 
 formal: system-test setup ## proofs about the hardware, and that each can fail (minutes)

@@ -2,7 +2,7 @@
 
 The layers, each seeing only those named beside it:
 
-    implicore (src)   stdlib, numpy, itself
+    implicore (src)   stdlib (tomli stands in for tomllib in Python 3.10), numpy, itself
     model, hw         implicore              never each other
     sim               implicore, model, hw
     synth             implicore, hw, sim
@@ -74,7 +74,7 @@ def offences(layer: str, module: str, source: str) -> list[str]:
         target = layer_of(name)
         where = f"{module}:{line}: {name}"
         if target is None:
-            basic = name.split(".")[0] in sys.stdlib_module_names | {"numpy"}
+            basic = name.split(".")[0] in sys.stdlib_module_names | {"numpy", "tomli"}
             if not basic and (layer == "core" or (layer == "cli" and not inside)):
                 found.append(f"{where} is neither stdlib nor numpy")
         elif name.split(".")[0] in UPPER:

@@ -95,6 +95,7 @@ def test_wheel_holds_the_packages_and_nothing_else(wheel):
     for package in SETUPTOOLS["packages"]:
         folder = ROOT / SETUPTOOLS["package-dir"][package]
         expected |= {f"{package.replace('.', '/')}/{path.name}" for path in folder.glob("*.py")}
+    expected |= {"implicore/sim/fast.cpp"}
     expected |= {"implicore/model/data/mni152_t1.nii.gz", "implicore/model/data/NOTICE-MNI152.txt"}
     information = {name for name in names if name.split("/")[0].endswith(".dist-info")}
     assert names - information == expected

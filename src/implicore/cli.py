@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"implicore {options.name}: stopped", file=sys.stderr)
         return 130
-    return 0
+    return options.exit_code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -157,7 +157,73 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument(
         "--reference", metavar="IMAGE", help="compare the result with this image, voxel by voxel"
     )
+
+    generate = _verb(verbs, _generate, "write an accelerator as Verilog")
+    generate.add_argument(
+        "-o", "--folder", required=True, metavar="DIR", help="folder to write, made if missing"
+    )
+    _configuration(generate)
+    generate.add_argument(
+        "--memories",
+        choices=("inferred", "blackbox"),
+        default="inferred",
+        help="memories as Verilog arrays, or as empty modules to be replaced by SRAM macros "
+        "(default: %(default)s)",
+    )
+
+    simulate = _verb(verbs, _simulate, "run a program on simulated hardware, bit for bit")
+    simulate.add_argument("program", metavar="PROGRAM", help="program file (.inr)")
+    _configuration(simulate)
+    simulate.add_argument(
+        "--simulator",
+        choices=("icarus", "verilator", "fast"),
+        default="fast",
+        help="icarus and verilator run the cocotb bench, fast a compiled simulator of the same "
+        "Verilog (default: %(default)s)",
+    )
+    simulate.add_argument(
+        "--plane",
+        metavar="NAME:MM",
+        help=f"decode one plane ({', '.join(PLANES)}) at a position in mm, as in axial:12.5",
+    )
+    simulate.add_argument("--grid", metavar="FILE.json", help="decode any grid, as in render")
+    simulate.add_argument(
+        "--scale", type=float, default=1.0, metavar="K", help="refinement (default: 1)"
+    )
+    simulate.add_argument(
+        "--points", type=int, metavar="N", help="decode N random voxels as free points instead"
+    )
+    simulate.add_argument(
+        "--stall",
+        type=float,
+        default=0.0,
+        metavar="P",
+        help="probability with which each stream is held up in each cycle (default: 0)",
+    )
+    simulate.add_argument("--seed", type=int, default=0, metavar="N", help="default: %(default)s")
+    simulate.add_argument(
+        "-o", "--output", metavar="PNG", help="picture of source, golden model, hardware"
+    )
+    simulate.add_argument("--source", metavar="IMAGE", help="the image, for the picture")
+    simulate.add_argument("--waves", metavar="FILE.vcd", help="write a waveform of the beginning")
     return parser
+
+
+def _configuration(parser) -> None:
+    parser.add_argument(
+        "--config",
+        default="medium",
+        metavar="PRESET|FILE.toml",
+        help="accelerator: tiny, small, medium, large, paper, or a TOML file "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        metavar="FIELD=VALUE",
+        help="change a field of the configuration, as in rows=16; networks=demo,fast sizes the "
+        "memories for these networks; may be repeated",
+    )
 
 
 def _verb(verbs, function, text: str) -> argparse.ArgumentParser:
@@ -167,7 +233,7 @@ def _verb(verbs, function, text: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", metavar="FILE", help="write the figures to a JSON file")
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no report")
-    parser.set_defaults(verb=function, name=name)
+    parser.set_defaults(verb=function, name=name, exit_code=0)
     return parser
 
 
@@ -204,7 +270,7 @@ def _one_blas_thread():
 def _fit(options) -> dict:
     from dataclasses import replace
 
-    _need_torch("fit")
+    _need("fit", "torch", "train")
     from .model.train import fit
 
     shape = NETWORKS[options.preset]
@@ -270,7 +336,7 @@ def _compile(options) -> dict:
     volumes = [_load_source(source) for source in sources]
     tune = None
     if options.finetune:
-        _need_torch("compile --finetune")
+        _need("compile --finetune", "torch", "train")
         from .model.finetune import tuned
 
         tune = partial(tuned, options.formats, seconds=options.finetune, quiet=options.quiet)
@@ -367,6 +433,78 @@ def _render(options) -> dict:
     return metrics
 
 
+def _generate(options) -> dict:
+    from time import perf_counter
+
+    from .configure import read_config
+
+    config = read_config(options.config, options.set)
+    _need("generate", "amaranth", "hw")
+    from .hw.verilog import generate
+
+    folder = Path(options.folder)
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"{folder} is a file, not a folder.")
+    started = perf_counter()
+    try:
+        metrics = generate(config, folder, memories=options.memories)
+    except OSError as error:
+        raise BadInput(f"{folder} cannot be written: {error.strerror}.") from None
+    metrics["seconds"] = perf_counter() - started
+    _say(
+        options,
+        f"{folder}: {config.rows} x {config.columns} processing elements, {config.formats}, "
+        f"{metrics['modules']} modules, {metrics['bytes']} bytes of Verilog in "
+        f"{metrics['seconds']:.1f} s\n  {', '.join(metrics['files'])}",
+    )
+    return metrics
+
+
+def _simulate(options) -> dict:
+    from .configure import read_config
+    from .program import Program
+
+    program = Program.load(options.program)
+    config = read_config(options.config, options.set)
+    config.check_fits(program)
+    given = options.plane or options.grid or options.scale != 1
+    grid = _chosen_grid(program.grid, options) if given else None
+    _need("simulate", "amaranth", "sim")
+    from .sim.simulate import simulate
+
+    source = None
+    if options.source:
+        from .model.volume import load_volume
+
+        source = load_volume(options.source)
+    metrics = simulate(
+        program,
+        config,
+        simulator=options.simulator,
+        grid=grid,
+        points=options.points,
+        stall=options.stall,
+        seed=options.seed,
+        source=source,
+        picture=options.output,
+        waves=options.waves,
+    )
+    verdict = "all equal to the golden model's"
+    if not metrics["agrees"]:
+        verdict = f"{metrics['mismatches']} differ from the golden model's"
+        options.exit_code = 1
+    _say(
+        options,
+        f"{metrics['voxels']} voxels, {verdict}\n"
+        f"  {metrics['cycles']} cycles (predicted {metrics['predicted_cycles']}), "
+        f"{100 * metrics['utilization']:.2f} % of the multiply slots used\n"
+        f"  {metrics['cycles_per_second'] / 1e3:.0f} k cycles a second by {options.simulator}",
+    )
+    for complaint in metrics["complaints"]:
+        _say(options, f"  {complaint}")
+    return metrics
+
+
 def _chosen_grid(source: Grid, options) -> Grid:
     """The grid that ``--plane``, ``--grid`` and ``--scale`` ask for."""
     if options.plane:
@@ -414,11 +552,11 @@ def _load_source(source: dict):
     return crop(volume, source["crop"]) if source.get("crop") else volume
 
 
-def _need_torch(verb: str) -> None:
+def _need(verb: str, package: str, extra: str) -> None:
     from importlib.util import find_spec
 
-    if find_spec("torch") is None:
-        raise BadInput(f"{verb} needs PyTorch: install it with pip install 'implicore[train]'.")
+    if find_spec(package) is None:
+        raise BadInput(f"{verb} needs {package}: install it with pip install 'implicore[{extra}]'.")
 
 
 def _bar(options, total: int, text: str):
