@@ -1,0 +1,283 @@
+"""Breaks the hardware on purpose, and counts how often the quick tests notice.
+
+    python bench/mutants.py [NUMBER...] [--json FILE]
+
+Each mutant is one changed piece of a source file under ``hw/``, in a copy of the repository. The
+benches of the components run first, then the fresh random cases; the first failure ends a run.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+UNITS = "processing_element systolic_array requantizer hw_sincos coordinates fourier voxels"
+TESTS = [
+    *(f"tests/test_{name}.py" for name in f"{UNITS} sequencer core accelerator".split()),
+    "tests/test_sim_components.py",
+    "tests/test_sim_campaign.py",
+]
+TIMEOUT = 900
+"""Seconds after which a run counts as hanging: noticed."""
+
+
+class Mutant(NamedTuple):
+    """One change of one file."""
+
+    what: str
+    file: str
+    old: str
+    new: str
+
+
+MUTANTS = [
+    Mutant(
+        "unsigned weights",
+        "processing_element",
+        "self.weight * self",
+        "self.weight.as_unsigned() * self",
+    ),
+    Mutant("a sum is not cleared", "processing_element", "Mux(self.done, 0, total)", "total"),
+    Mutant(
+        "gating forgets the sum", "processing_element", "Mux(product_moving, product, 0)", "product"
+    ),
+    Mutant(
+        "a done one column late",
+        "systolic_array",
+        "marching[column + delay]",
+        "marching[column + delay - 1]",
+    ),
+    Mutant(
+        "the first column never leaves",
+        "systolic_array",
+        "leaving.append(Mux(done, element.sum, 0))",
+        "leaving.append(Mux(done, element.sum, 0) if column else 0)",
+    ),
+    Mutant(
+        "the tail's sum is lost",
+        "systolic_array",
+        "leaving = [self.beside]",
+        "leaving = [self.beside & 0]",
+    ),
+    Mutant(
+        "rounding away a bit too many",
+        "requantizer",
+        "whole = shifted >> OFFSET_FRACTION",
+        "whole = (shifted + 1) >> OFFSET_FRACTION",
+    ),
+    Mutant("no saturation at the top", "requantizer", " | above.replicate(len(whole))", ""),
+    Mutant(
+        "no saturation at zero",
+        "requantizer",
+        "Mux(whole < 0, 0, whole.as_unsigned()",
+        "Mux(whole < 0, whole.as_unsigned(), whole.as_unsigned()",
+    ),
+    Mutant(
+        "no clipping before the offset",
+        "requantizer",
+        "clipped.eq(clip(dropped, clipped_shape))",
+        "clipped.eq(dropped)",
+    ),
+    Mutant(
+        "fine shift ignored",
+        "requantizer",
+        "octets_gone >> self.fine",
+        "octets_gone >> (self.fine & 3)",
+    ),
+    Mutant("sine and cosine swapped", "sincos", "+ self.cosine)", "+ ~self.cosine)"),
+    Mutant("quarter wave not mirrored", "sincos", " ^ quadrant[0].replicate(quarter_bits)", ""),
+    Mutant(
+        "slope added where it is to be subtracted",
+        "sincos",
+        "base.data - slope.data",
+        "base.data + slope.data",
+    ),
+    Mutant(
+        "the coordinate's low half is signed",
+        "fourier",
+        "operand * coordinate[:half])",
+        "operand * coordinate[:half].as_signed())",
+    ),
+    Mutant("phases carry over", "fourier", "Mux(first, 0, total) + product", "total + product"),
+    Mutant(
+        "sines one address too high",
+        "fourier",
+        "written + self.last_frequency + 1",
+        "written + self.last_frequency + 2",
+    ),
+    Mutant(
+        "points are taken into an occupied half",
+        "fourier",
+        "(row != 0) | ~occupied.bit_select(filling, 1)",
+        "1",
+    ),
+    Mutant(
+        "a half is given back but not marked",
+        "fourier",
+        "                readable.bit_select(oldest, 1).eq(0),\n",
+        "",
+    ),
+    Mutant(
+        "a short tile waits for all rows",
+        "fourier",
+        "with m.If((row == self.rows - 1) | points.payload.last):",
+        "with m.If(row == self.rows - 1):",
+    ),
+    Mutant(
+        "second axis steps like the first",
+        "coordinates",
+        "Mux(at_end[1], grid.steps[2][axis], grid.steps[1][axis])",
+        "Mux(at_end[1], grid.steps[2][axis], grid.steps[0][axis])",
+    ),
+    Mutant(
+        "planes begin where lines do",
+        "coordinates",
+        "with m.If(at_end[:2].all()):\n                    m.d.sync += plane",
+        "with m.If(at_end[0]):\n                    m.d.sync += plane",
+    ),
+    Mutant(
+        "no wait for neurons still to be written",
+        "sequencer",
+        "first_tile & (position >= present)",
+        "0",
+    ),
+    Mutant(
+        "a neuron is read one cycle early",
+        "sequencer",
+        "first_tile & (position >= present)",
+        "first_tile & (position > present)",
+    ),
+    Mutant(
+        "no wait for the leaver", "sequencer", "| (last_input & ~leaver_free)", "| (last_input & 0)"
+    ),
+    Mutant(
+        "no wait for the voxel buffer",
+        "sequencer",
+        "| (last_input & final_tile & ~self.output_free)",
+        "| 0",
+    ),
+    Mutant("the tape is not rewound", "sequencer", "                tape.eq(0),\n", ""),
+    Mutant(
+        "skips one layer late",
+        "sequencer",
+        "shape.skips.bit_select(next_layer, 1)),",
+        "shape.skips.bit_select(layer, 1)),",
+    ),
+    Mutant("layers write to one half", "sequencer", "write_half.eq(layer[0])", "write_half.eq(0)"),
+    Mutant(
+        "a tile of all columns is two",
+        "sequencer",
+        "neurons_left >= config.columns",
+        "neurons_left + 1 >= config.columns",
+    ),
+    Mutant(
+        "voxels overtaken when held up",
+        "voxels",
+        "transfer = self.voxels.valid & self.voxels.ready",
+        "transfer = self.voxels.valid",
+    ),
+    Mutant("tlast with every tile", "voxels", "at_last & held.last", "at_last"),
+    Mutant(
+        "the checksum is not looked at",
+        "loader",
+        "with m.If(~crc.match_detected):",
+        "with m.If(crc.match_detected & 0):",
+    ),
+    Mutant(
+        "columns of weights in reverse",
+        "loader",
+        "store.weight_enables.eq(column)",
+        "store.weight_enables.eq(column[::-1])",
+    ),
+    Mutant(
+        "a job starts without a program", "accelerator", "asked & loaded & ~busy", "asked & ~busy"
+    ),
+    Mutant("stalls count as work", "accelerator", '"busy": (core.step, 1)', '"busy": (1, 1)'),
+    Mutant(
+        "abort leaves the core alone",
+        "accelerator",
+        "ResetInserter(abort)(core)",
+        "ResetInserter(Signal())(core)",
+    ),
+]
+
+
+def copy(folder: Path) -> dict[str, str]:
+    """The repository in a folder, and an environment in which it is the one that is imported."""
+    for name in ("tests", "bench", "tools", "docs"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "constraints.txt", "Makefile"):
+        shutil.copy(ROOT / name, folder / name)
+    package = folder / "site" / "implicore"
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    shutil.copytree(ROOT / "src" / "implicore", package, ignore=ignored)
+    for name in ("hw", "model", "sim"):
+        shutil.copytree(ROOT / name, package / name, ignore=ignored)
+        (folder / name).symlink_to(package / name)
+    (folder / "src").mkdir()
+    (folder / "src" / "implicore").symlink_to(package)
+    cache = folder / "cache"
+    return {"PYTHONPATH": str(folder / "site"), "IMPLICORE_CACHE": str(cache)}
+
+
+def notice(mutant: Mutant | None) -> tuple[str, float]:
+    """The test that notices, ``""`` if none does, and the seconds it took."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        environment = {**os.environ, **copy(folder)}
+        if mutant:
+            path = folder / "hw" / f"{mutant.file}.py"
+            text = path.read_text(encoding="utf-8")
+            if text.count(mutant.old) != 1:
+                raise SystemExit(f"{mutant.what}: not exactly one {mutant.old!r} in {path.name}")
+            path.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not slow", "--tb=no"]
+        begin = time.perf_counter()
+        tests = [test for test in TESTS if (folder / test).exists()]
+        try:
+            done = subprocess.run(
+                [*command, "-p", "no:cacheprovider", "-rfE", *tests],
+                cwd=folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT,
+            )
+        except subprocess.TimeoutExpired:
+            return "hangs", time.perf_counter() - begin
+        seconds = time.perf_counter() - begin
+    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    if done.returncode not in (0, 1):
+        return f"pytest ended with {done.returncode}: {done.stdout[-300:]}", seconds
+    return (failed[0].split(" - ")[0].split()[-1] if failed else ""), seconds
+
+
+def main(argv=None) -> int:
+    """Try the mutants; 1 if more than one in 25 survives."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("numbers", nargs="*", type=int, help="of the mutants (all)")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args(argv)
+    chosen = arguments.numbers or range(len(MUTANTS))
+    results = {}
+    for number in chosen:
+        mutant = MUTANTS[number]
+        test, seconds = notice(mutant)
+        results[mutant.what] = test
+        print(f"{number:3} {mutant.what:45} {test or 'SURVIVED'} ({seconds:.0f} s)", flush=True)
+    survived = [what for what, test in results.items() if not test]
+    print(f"{len(results) - len(survived)} of {len(results)} noticed")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
+    return 1 if 25 * len(survived) > len(results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
