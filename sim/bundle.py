@@ -1,0 +1,152 @@
+"""Tests to go beside the Verilog, for whoever gets the folder and has no implicore."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from implicore.atomic import atomic_write
+from implicore.config import NetworkShape
+from implicore.fixed import COORDINATE
+from implicore.job import GridJob
+from implicore.machine import AcceleratorConfig, neurons, weight_words
+from implicore.program import Program
+from implicore.random_program import random_program
+
+from . import session
+from .script import Script
+
+STALL = 0.3
+"""Probability of a stall in the session that is held up."""
+
+SCALE = 0.35
+"""Of the grid that is decoded: a few voxels tell."""
+
+RUN = '''"""Check the accelerator in this folder against the golden model's vectors.
+
+    python {folder}/run.py [icarus|verilator]
+
+Needs that simulator and `pip install "cocotb==2.1.*" "cocotbext-axi>=0.1.28"`. It builds the
+Verilog beside this folder as it is, edits included, and ends with exit code 0 if every voxel,
+every counter and every cycle is right. `session` and `expected` hold what is done and what must
+come back, as 32-bit words; accelerator_bench.py explains them.
+"""
+
+import sys
+from pathlib import Path
+
+from cocotb_tools.runner import get_results, get_runner
+
+HERE = Path(__file__).resolve().parent
+simulator = sys.argv[1] if len(sys.argv) > 1 else "icarus"
+runner = get_runner(simulator)
+runner.build(
+    sources=[HERE.parent / name for name in ("implicore.v", "implicore_memories.v")],
+    hdl_toplevel="implicore",
+    build_args=["-Wno-fatal", "-Wno-lint"] if simulator == "verilator" else [],
+    build_dir=HERE / f"build_{{simulator}}",
+    timescale=("1ns", "1ps"),
+    always=True,
+)
+sys.path.insert(0, str(HERE))
+failures = 0
+for name in ("exact", "stalled"):
+    results = HERE / f"build_{{simulator}}" / f"{{name}}.xml"
+    try:
+        runner.test(
+            test_module="accelerator_bench",
+            hdl_toplevel="implicore",
+            hdl_toplevel_lang="verilog",
+            results_xml=str(results),
+            extra_env={{
+                "IMPLICORE_SESSION": str(HERE / name / "session"),
+                "IMPLICORE_EXPECTED": str(HERE / name / "expected"),
+            }},
+        )
+        tests, failed = get_results(results)
+        failures += failed or not tests
+    except (SystemExit, RuntimeError) as error:
+        print(f"{{name}}: {{error}}")
+        failures += 1
+print("FAILED" if failures else "PASSED")
+sys.exit(1 if failures else 0)
+'''
+
+
+def write_tests(
+    folder: str | Path, config: AcceleratorConfig, program: Program | None = None
+) -> list[str]:
+    """Put a cocotb bench, golden vectors and a script that runs them into a folder's ``tests``.
+
+    Parameters
+    ----------
+    folder : path-like
+        Where ``hw.verilog.generate`` wrote the configuration's Verilog.
+    config : AcceleratorConfig
+    program : Program, optional
+        What to decode; a small random one unless given. BadInput if it does not fit.
+
+    Returns
+    -------
+    list of str
+        The files, relative to ``folder``.
+    """
+    program = program or random_program(smallest_shape(config), config.formats, seed=1)
+    tests = Path(folder) / "tests"
+    bench = Path(__file__).with_name("accelerator_bench.py").read_text(encoding="utf-8")
+    operations = "\n".join(line for line in (session.__doc__ or "").splitlines())
+    texts = {
+        "accelerator_bench.py": bench.replace(
+            "The operations are described in ``session.py``;", f"{operations}\n\nThe files"
+        ),
+        "run.py": RUN.format(folder="tests"),
+    }
+    written = []
+    for name, text in texts.items():
+        tests.mkdir(parents=True, exist_ok=True)
+        with atomic_write(tests / name) as temporary:
+            Path(temporary).write_text(text, encoding="utf-8")
+        written.append(f"tests/{name}")
+    for name, stall in (("exact", 0.0), ("stalled", STALL)):
+        script = _script(config, program, stall)
+        words = {
+            "session": session.encode(script.operations, stall, seed=1),
+            "expected": script.expected_words(),
+        }
+        (tests / name).mkdir(exist_ok=True)
+        for file, content in words.items():
+            with atomic_write(tests / name / file) as temporary:
+                Path(temporary).write_bytes(content.astype("<u4").tobytes())
+            written.append(f"tests/{name}/{file}")
+    return written
+
+
+def smallest_shape(config: AcceleratorConfig) -> NetworkShape:
+    """A network with all that the hardware does, as far as it fits: a skip connection, a tail."""
+    for depth, width, skips in ((4, 5, (3,)), (3, 3, (2,)), (2, 2, ()), (1, 1, ())):
+        frequencies = min(3, config.frequencies)
+        shape = NetworkShape(frequencies, min(width, config.width), depth, skips)
+        fits = depth <= config.depth and neurons(shape) <= config.constant_depth
+        if fits and weight_words(shape, config.columns) <= config.weight_depth:
+            return shape
+    return NetworkShape(1, 1, 1)
+
+
+def _script(config: AcceleratorConfig, program: Program, stall: float) -> Script:
+    """Points, a grid and points again; only what is known beforehand is asked for."""
+    script = Script(config, stall)
+    script.load(program)
+    rng = np.random.default_rng(1)
+    points = rng.integers(COORDINATE.low, COORDINATE.high + 1, (2 * config.rows + 1, 3))
+    script.points(points)
+    scale = min(SCALE, 4 / max(program.grid.shape))
+    script.grid(GridJob.of(program.grid.scaled(scale), program.frame))
+    script.points(points[:1])
+    known = [
+        (operation, expected)
+        for operation, expected in zip(script.operations, script.expected, strict=True)
+        if expected is not None or not isinstance(operation, session.Read)
+    ]
+    script.operations, script.expected = (list(column) for column in zip(*known, strict=True))
+    return script
