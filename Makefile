@@ -48,12 +48,14 @@ test: system-test lint ## ruff, and every test that is not slow
 test-all: system-test lint ## ruff, and every test
 	$(PYTHON) -m pytest -q -n 2
 
-demo: setup ## from the bundled MRI to a program and back to voxels, in build/demo
+demo: system-test setup ## from the bundled MRI to a program, voxels, Verilog, and a slice decoded on it
 	@mkdir -p $(DEMO)
-	$(IMPLICORE) fit -o $(DEMO)/mri.model --preset demo --seconds 60
+	$(IMPLICORE) fit -o $(DEMO)/mri.model --preset demo --seconds 60 --resume
 	$(IMPLICORE) compile $(DEMO)/mri.model -o $(DEMO)/mri.inr
 	$(IMPLICORE) inspect $(DEMO)/mri.inr
 	$(IMPLICORE) render $(DEMO)/mri.inr -o $(DEMO)/mri.nii.gz --reference $(BUNDLED)
+	$(IMPLICORE) generate -o $(DEMO)/verilog --config medium
+	$(IMPLICORE) simulate $(DEMO)/mri.inr --config medium --source $(BUNDLED) -o $(DEMO)/slice.png
 
 bench: system-test setup ## the measurements (minutes)
 	$(PYTHON) bench/fit.py
