@@ -24,7 +24,7 @@ from implicore.random_program import random_program
 from implicore.sim import cosim, fast
 from implicore.sim.script import Script
 
-TILES = {"icarus": 1, "verilator": 1, "fast": 200}
+TILES = {"icarus": 1, "verilator": 40, "fast": 1000}
 """Voxel tiles that each simulator decodes."""
 
 

@@ -19,6 +19,7 @@ from implicore.program import Program
 from . import cosim, fast, session
 from .picture import save_comparison
 from .script import Script
+from .simulators import ToolFailed
 from .waves import record
 
 SIMULATORS = ("icarus", "verilator", "fast")
@@ -115,7 +116,12 @@ def simulate(
     else:
         machine = cosim.build(config, simulator)
     built = perf_counter()
-    answers = machine.run(script.operations, stall=stall, seed=seed)
+    try:
+        answers = machine.run(script.operations, stall=stall, seed=seed)
+        complaints = script.mismatches(answers)
+    except ToolFailed as error:  # a rule of the ports is broken, and nothing came back
+        answers = _nothing(script.operations)
+        complaints = str(error).splitlines()
     ended = perf_counter()
 
     counters, golden, decoded = {}, None, None
@@ -126,7 +132,6 @@ def simulate(
             counters[operation.name] = value
         elif isinstance(operation, session.Decode):
             golden, decoded = expected.voxels, value.voxels
-    complaints = script.mismatches(answers)
     came = np.full(len(golden), -1)
     came[: len(decoded)] = decoded[: len(golden)]
     if waves:
@@ -142,7 +147,7 @@ def simulate(
         "cycles": counters["cycles"],
         "predicted_cycles": script.prediction(len(golden)).cycles,
         "utilization": counters["useful"] / slots if slots else 0.0,
-        "cycles_per_second": answers.cycles / answers.seconds,
+        "cycles_per_second": answers.cycles / answers.seconds if answers.seconds else 0.0,
         **{name: counters[name] for name in session.COUNTERS if name != "cycles"},
         "simulated_cycles": answers.cycles,
         "build_seconds": built - started,
@@ -150,6 +155,13 @@ def simulate(
         "complaints": complaints,
         "agrees": not complaints,
     }
+
+
+def _nothing(operations) -> session.Answers:
+    """The answers of hardware that gave none."""
+    silence = session.Decoded(np.empty(0, np.uint16), ended=False)
+    values = [silence if isinstance(one, session.Decode) else 0 for one in operations]
+    return session.Answers(values, 0, 0.0)
 
 
 def middle_plane(grid: Grid) -> Grid:

@@ -32,8 +32,11 @@ LOG_LINES = 12
 """Of a failed tool's log, shown with the error."""
 
 
-class ToolFailed(RuntimeError):
-    """A tool that should have worked did not; the message names it and ends with its log."""
+class ToolFailed(BadInput):
+    """A tool that should have worked did not; the message names it and ends with its log.
+
+    A ``BadInput``, so that nobody is shown a traceback: most often the tool is not whole.
+    """
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from implicore.random_program import random_program
 from implicore.sim import session
 from implicore.sim.picture import sample
 from implicore.sim.simulate import middle_plane, simulate
+from implicore.sim.simulators import ToolFailed
 from implicore.sim.waves import SHOWN, save_file, signals
 
 SHAPE = NetworkShape(6, 7, 3, (3,))
@@ -95,6 +96,18 @@ def test_a_machine_that_differs(monkeypatch, tmp_path):
     assert any("voxels instead of" in sentence for sentence in result["complaints"])
     pixels = np.asarray(Image.open(tmp_path / "x.png")).astype(int)
     assert (pixels == [255, 0, 0]).all(axis=-1).sum() == 3
+
+
+def test_a_machine_that_breaks_a_rule(monkeypatch):
+    class Broken:
+        def run(self, operations, **options):
+            raise ToolFailed("simulate failed (1): x\nan offered voxel was changed in cycle 7")
+
+    monkeypatch.setattr("implicore.sim.fast.build", lambda config, **options: Broken())
+    result = simulate(PROGRAM, CONFIG, points=3)
+    assert result["mismatches"] == result["voxels"] == 3 and not result["agrees"]
+    assert result["complaints"][-1] == "an offered voxel was changed in cycle 7"
+    json.dumps(result)
 
 
 def test_the_picture(tmp_path):
