@@ -18,10 +18,13 @@ from .quantize import FloatNetwork, assemble, quantize, staged_outputs
 from .volume import Volume
 
 CALIBRATION = 4096, 1 << 16
-"""The fewest and the most voxels from which ranges and weights are fitted."""
+"""The fewest and the most voxels to which weights are fitted."""
 
 FITTING = 5e11
 """Multiply-accumulates that the fitting may take, some ten seconds: it sets the voxels between."""
+
+RANGE = 1 << 18
+"""Voxels, spread over the images, from which the greatest activations are taken."""
 
 ACCOUNT = 1 << 15
 """Voxels, spread over the images, on which the sources of loss are told apart."""
@@ -154,7 +157,8 @@ def compile_model(
     per_voxel = sum(layer.outputs * layer.inputs**2 for layer in model.shape.layers)
     count = int(np.clip(FITTING / per_voxel, *CALIBRATION))
     calibration = voxels.coordinates[voxels.spread(count, seed=0)]
-    rounded, scales = quantize(model, formats, calibration)
+    wide = voxels.coordinates[voxels.spread(RANGE, seed=2)]
+    rounded, scales = quantize(model, formats, calibration, wide)
     program = assemble(rounded, formats, scales)
 
     candidates = [program]

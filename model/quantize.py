@@ -118,7 +118,9 @@ def waves(turns: np.ndarray, dtype=np.float64) -> np.ndarray:
     return np.concatenate([np.cos(angle), np.sin(angle)])
 
 
-def quantize(model: Model, formats: Formats, coordinates: np.ndarray) -> tuple[Model, list[Scales]]:
+def quantize(
+    model: Model, formats: Formats, coordinates: np.ndarray, wide: np.ndarray | None = None
+) -> tuple[Model, list[Scales]]:
     """Choose every layer's units and round its weights.
 
     Layer after layer, the weights are first fitted anew, by least squares, so that the rounded
@@ -132,6 +134,9 @@ def quantize(model: Model, formats: Formats, coordinates: np.ndarray) -> tuple[M
     formats : Formats
     coordinates : integer array, shape (points, 3)
         A sample of the image's own coordinates, some thousands.
+    wide : integer array, shape (points, 3), optional
+        A larger sample, from which the greatest activations are taken as well: in wide formats
+        the rare voxel beyond the range would cost more than all rounding.
 
     Returns
     -------
@@ -144,6 +149,7 @@ def quantize(model: Model, formats: Formats, coordinates: np.ndarray) -> tuple[M
     features = network.features(coordinates)
     trained = network.activations(features)
     slopes = network.slopes(trained)
+    greatest = _greatest(model, coordinates if wide is None else wide)
     coded = _coded_features(model, formats, coordinates)
     before, hidden = features[:0], coded[:0]  # the trained and the rounded network's activations
     units = np.empty(0)
@@ -168,7 +174,9 @@ def quantize(model: Model, formats: Formats, coordinates: np.ndarray) -> tuple[M
             result_units = np.full(size.outputs, 1.0 / formats.output_max)
             result_noise = np.full(size.outputs, np.inf)
         else:
-            result_units = _activation_units(trained[number], formats.activation_max)
+            result_units = _activation_units(
+                trained[number], greatest[number], formats.activation_max
+            )
             # A faint activation need not be finer than the sum it comes from.
             result_units = np.maximum(result_units, sums)
             result_noise = result_units**2 / 12
@@ -292,9 +300,20 @@ def _round_weights(matrix: np.ndarray, hessians: np.ndarray, top: int) -> np.nda
     return integers
 
 
-def _activation_units(activations: np.ndarray, high: int) -> np.ndarray:
+def _greatest(model: Model, coordinates: np.ndarray) -> list[np.ndarray]:
+    """The greatest result of every neuron of every layer."""
+    network = FloatNetwork(model, np.float32)
+    blocks = np.array_split(coordinates, max(1, len(coordinates) // 4096))
+    tops = [
+        [results.max(axis=1) for results in network.activations(network.features(block))]
+        for block in blocks
+    ]
+    return [np.max(layer, axis=0) for layer in zip(*tops, strict=True)]
+
+
+def _activation_units(activations: np.ndarray, greatest: np.ndarray, high: int) -> np.ndarray:
     """Units (channels,) of activations (channels, points): least saturation plus rounding error."""
-    greatest = activations.max(axis=1)
+    greatest = np.maximum(greatest, activations.max(axis=1))
     best, units = np.full(len(greatest), np.inf), np.empty(len(greatest))
     busy = (activations > 0).mean(axis=1)
     for clip in CLIPS:

@@ -146,9 +146,7 @@ def test_forged_headers_are_refused(change, text):
 
 
 def test_impossible_intensities_are_refused():
-    text = (
-        r"^The intensity scale must run from a lower to a higher .* number, not from 3 to 3\.$"
-    )
+    text = r"^The intensity scale must run from a lower to a higher .* number, not from 3 to 3\.$"
     with pytest.raises(BadInput, match=text):
         Intensity(3, 3, "uint8")
     with pytest.raises(BadInput, match=r"^The voxel type must be one of uint8, .*, not 'str'\.$"):
