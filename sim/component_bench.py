@@ -9,7 +9,7 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from implicore.fixed import GRID_GUARD, requantize
+from implicore.fixed import COORDINATE, FREQUENCY, GRID_GUARD, phase_address, requantize
 from implicore.job import GridJob
 from implicore.machine import AcceleratorConfig, requantizer_latency
 from implicore.sincos import BIPARTITE_FROM, SineTable
@@ -46,6 +46,8 @@ INPUTS = {
         "requantizer": "sum multiplier coarse fine offset voxel",
         "sin_cos_table": "phase cosine",
         "coordinate_generator": "start grid points__ready",
+        "column_unit": "enable_in address_in write_enable write_address write_data",
+        "fourier_mapper": "points__payload points__valid last_frequency element freed",
         "ram_features": "write_enable write_address write_data read_enable read_address",
     }.items()
 }
@@ -231,3 +233,91 @@ async def ram_features(dut):
             words[address] = data
         if shown is not None:
             assert int(port("read_data").value) == shown
+
+
+@cocotb.test()
+async def column_unit(dut):
+    """Weights written in any order and read two cycles later; the address goes on after one."""
+    port = await start(dut, "column_unit")
+    words = [random.randrange(1 << FORMATS.weight_bits) for _ in range(CONFIG.weight_depth)]
+    addresses = list(range(len(words)))
+    random.shuffle(addresses)
+    port("write_enable").value = 1
+    for address in addresses:
+        port("write_address").value, port("write_data").value = address, words[address]
+        await FallingEdge(dut.clk)
+    port("write_enable").value = 0
+    asked = [random.choice([None, random.randrange(len(words))]) for _ in range(500)]
+    for cycle, address in enumerate(asked):
+        if cycle >= 1 and asked[cycle - 1] is not None:
+            assert int(port("enable_out").value)
+            assert int(port("address_out").value) == asked[cycle - 1]
+        if cycle >= 2 and asked[cycle - 2] is not None:
+            assert int(port("weight").value) == words[asked[cycle - 2]]
+        port("enable_in").value = int(address is not None)
+        port("address_in").value = address or 0
+        await FallingEdge(dut.clk)
+
+
+@cocotb.test()
+async def fourier_mapper(dut):
+    """Points that come when they like, tiles that are given back late: every feature."""
+    port = await start(dut, "fourier_mapper")
+    rows, lanes = CONFIG.rows, CONFIG.lanes
+    frequencies = random.randint(1, CONFIG.frequencies)
+    matrix = np.array(
+        [
+            [random.randint(FREQUENCY.low, FREQUENCY.high) for _ in range(3)]
+            for _ in range(frequencies)
+        ]
+    )
+    elements = [int(value) & 0xFFFF for value in matrix.ravel()]
+    points = np.array(
+        [
+            [random.randint(COORDINATE.low, COORDINATE.high) for _ in range(3)]
+            for _ in range(5 * rows + 1)
+        ]
+    )
+    phases = phase_address(matrix, points, FORMATS.table_address_bits)
+    table = SineTable(FORMATS.table_address_bits, FORMATS.activation_bits)
+    expected = np.concatenate([table.cosines[phases], table.sines[phases]])
+    half_bit = len(port("address")) - 1
+    port("last_frequency").value = frequencies - 1
+    banks = [{} for _ in range(rows)]
+    given = seen = waited = taken = 0
+    offering = False
+    while seen < len(points):
+        if int(port("points__valid").value) and taken:
+            given, offering = given + 1, False
+        if given < len(points):
+            offering = offering or random.random() < 0.5
+            x, y, z = (int(value) & 0xFFFF for value in points[given])
+            last = given == len(points) - 1
+            port("points__payload").value = x | y << 16 | z << 32 | int(last) << 48
+        else:
+            offering = False
+        port("points__valid").value = int(offering)
+        freed = waited > 2 and random.random() < 0.1
+        if freed:
+            half, tile = int(port("half").value), int(port("tile").value)
+            count = min(rows, len(points) - seen)
+            bits = len(port("tile")) - 1
+            assert tile & ((1 << bits) - 1) == count - 1
+            assert tile >> bits == (seen + count == len(points))
+            for row in range(count):
+                got = [banks[row].get(n | half << half_bit) for n in range(2 * frequencies)]
+                assert got == expected[:, seen + row].tolist(), f"point {seen + row}"
+            seen += count
+        port("freed").value = int(freed)
+        asked = int(port("element_address").value) if int(port("element_enable").value) else None
+        address, enables = int(port("address").value), int(port("enables").value)
+        features = int(port("features").value) if enables else 0
+        for row in range(rows):
+            if enables >> row & 1:
+                lane = features >> (row % lanes) * FORMATS.activation_bits
+                banks[row][address] = lane & FORMATS.activation_max
+        taken = int(port("points__ready").value)
+        waited = 0 if freed else waited + int(port("filled").value)
+        await FallingEdge(dut.clk)
+        if asked is not None:
+            port("element").value = elements[asked]

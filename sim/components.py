@@ -15,7 +15,7 @@ from . import cosim, simulators
 TOP = "implicore_components"
 BENCHED = (
     *("processing_element", "array_row", "requantizer", "sin_cos_table"),
-    *("coordinate_generator", "ram_features"),
+    *("coordinate_generator", "fourier_mapper", "column_unit", "ram_features"),
 )
 
 
