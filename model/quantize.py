@@ -318,7 +318,9 @@ def _activation_units(activations: np.ndarray, greatest: np.ndarray, high: int) 
     busy = (activations > 0).mean(axis=1)
     for clip in CLIPS:
         top = clip * greatest
-        excess = (np.maximum(activations - top[:, None], 0) ** 2).mean(axis=1)
+        # One voxel more than the sample's, as far out as any.
+        excess = (np.maximum(activations - top[:, None], 0) ** 2).sum(axis=1)
+        excess = (excess + (greatest - top) ** 2) / (activations.shape[1] + 1)
         error = excess + busy * (top / high) ** 2 / 12
         units = np.where(error < best, top / high, units)
         best = np.minimum(error, best)
