@@ -78,7 +78,7 @@ class Bench:
         self.offered = 0  # cycles with a voxel on offer
         self.ended = Event()
         self.breaking_off = False  # a job's voxels were left: it is going to be aborted
-        self.points_taken = self.words_taken = 0
+        self.words_taken = 0
 
         def stream(kind, name):
             bus = AxiStreamBus.from_prefix(dut, name)
@@ -175,14 +175,17 @@ class Bench:
         before, patience = self.words_taken, PATIENCE
         if stop == 0:
             return 0
-        # The sender is silenced below; a frame that ends early would come with tlast.
-        await self.program.send(AxiStreamFrame(array("I", words).tobytes()))
+        words = array("I", words)
+        if stop < len(words):
+            # The end of a frame would come with tlast: let more follow, and silence the sender.
+            # It may have begun with another word by then.
+            words = words[:stop] + words[:4]
+        await self.program.send(AxiStreamFrame(words.tobytes()))
         moved = 0
         while moved < stop and patience:
             await RisingEdge(self.dut.clk)
             patience = patience - 1 if self.words_taken - before == moved else PATIENCE
             moved = self.words_taken - before
-            # The monitor runs beside this loop: look at the wires for a word being taken now.
         self._silence(self.program)
         return moved
 
