@@ -81,8 +81,8 @@ def build(
     sources : sequence of Path, optional
         Verilog files to take instead of the generated ones.
     optimize : bool
-        Whether many cycles are to follow. Without, the build is a third shorter and the simulator
-        a few times slower.
+        Whether many cycles are to follow. Without, the build is shorter and the simulator several
+        times slower.
     waves : bool
         Whether it can write waveforms.
     """

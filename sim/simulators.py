@@ -138,9 +138,9 @@ def _version(text: str) -> str:
 def cache_folder() -> Path:
     """Where builds are kept: ``$IMPLICORE_CACHE``, else ``implicore`` in the user's cache."""
     if chosen := os.environ.get("IMPLICORE_CACHE"):
-        return Path(chosen)
+        return Path(chosen).absolute()  # tools run in folders of their own
     users = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(users) / "implicore"
+    return Path(users).absolute() / "implicore"
 
 
 def cached(name: str, inputs: object, make: Callable[[Path], None]) -> Path:

@@ -78,6 +78,9 @@ def test_where_the_cache_is(monkeypatch, tmp_path):
     monkeypatch.delenv("IMPLICORE_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert simulators.cache_folder() == tmp_path / "implicore"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IMPLICORE_CACHE", "here")
+    assert simulators.cache_folder() == tmp_path / "here"
 
 
 def test_missing_simulators(monkeypatch, tmp_path):
