@@ -6,6 +6,7 @@ second run finds it and a changed line makes another one. Removing the folder is
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -153,8 +154,7 @@ def cached(name: str, inputs: object, make: Callable[[Path], None]) -> Path:
     inputs : anything JSON knows, or a Path to be read
         All that the result depends on.
     make : function of a folder
-        Fills it, and can be run twice: two processes that want the same build both make it, and
-        one of them throws its own away.
+        Fills it. It is moved to its place when complete, so nobody ever sees half a build.
     """
     text = json.dumps(inputs, sort_keys=True, default=lambda path: _content(Path(path)))
     folder = cache_folder() / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
@@ -162,21 +162,21 @@ def cached(name: str, inputs: object, make: Callable[[Path], None]) -> Path:
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{name}-"))
+        lock = open(folder.with_suffix(".lock"), "w")  # noqa: SIM115 - closed below
     except OSError as error:
         raise BadInput(
             f"The cache {folder.parent} cannot be written ({error.strerror}): "
             "set IMPLICORE_CACHE to a folder that can."
         ) from None
-    try:
-        make(draft)
-        try:
-            draft.rename(folder)
-        except OSError:
-            if not folder.is_dir():
-                raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # whoever wants the same waits for the first to make it
+        if not folder.is_dir():
+            draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{name}-"))
+            try:
+                make(draft)
+                draft.rename(folder)
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
     return folder
 
 
