@@ -256,7 +256,7 @@ def notice(mutant: Mutant | None) -> tuple[str, float]:
     failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
     if done.returncode not in (0, 1):
         return f"pytest ended with {done.returncode}: {done.stdout[-300:]}", seconds
-    return (failed[0].split(" - ")[0].split()[-1] if failed else ""), seconds
+    return (failed[0].split(" ", 1)[1].split(" - ")[0] if failed else ""), seconds
 
 
 def main(argv=None) -> int:
