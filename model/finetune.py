@@ -26,8 +26,8 @@ from .quantize import Scales
 from .train import bf16_helps
 
 BATCH = 2048
-WEIGHT_RATE = 0.01
-"""Adam's steps, in units of a weight's integer."""
+WEIGHT_RATE = 1.6
+"""Adam's steps in units of a weight's integer, times the number of integers there are."""
 
 BIAS_RATE = 1e-4
 WARM_UP = 0.05
@@ -167,7 +167,7 @@ def finetune(
     rng = np.random.default_rng(seed)
     with one_thread():
         network = IntegerNetwork(model, formats, scales)
-        rates = (WEIGHT_RATE, BIAS_RATE)
+        rates = (WEIGHT_RATE / (1 << formats.weight_bits), BIAS_RATE)
         groups = [{"params": list(p)} for p in (network.integers, network.biases)]
         optimizer = torch.optim.Adam(groups, lr=0.0, betas=(0.9, 0.99), eps=1e-15, fused=True)
         step, order = 0, np.empty(0, np.int64)
