@@ -236,27 +236,6 @@ def verilog(config: AcceleratorConfig) -> list[Path]:
 
     def make(folder: Path) -> None:
         generate(config, folder)
-        _mend(folder)
 
     folder = cached("verilog", inputs, make)
     return [folder / name for name in SOURCES]
-
-
-def _mend(folder: Path) -> None:
-    """Make Icarus 11 run every ``always @*`` once at the beginning.
-
-    To be removed as soon as the generator writes what Icarus needs.
-    """
-    logic, memories = (folder / name for name in SOURCES)
-    modules = re.split(r"(?<=\nendmodule\n)", logic.read_text(encoding="utf-8"))
-    for number, text in enumerate(modules):
-        trigger = re.search(r"reg (trigger_\d+) = 0;", text)
-        if trigger:
-            name = trigger[1]
-            text = text.replace(trigger[0], f"reg {name};\n  initial {name} <= 1'b0;")
-            body = rf"always @* begin\n    if ({name}) begin end\n    \1\n  end\n"
-            modules[number] = re.sub(r"always @\*\n    (\S.*;)\n", body, text)
-    logic.write_text("".join(modules), encoding="utf-8")
-    banks = memories.read_text(encoding="utf-8")
-    always = "  always @(posedge clk) begin"
-    memories.write_text(banks.replace(always, f"  initial read_data = 0;\n{always}"))
