@@ -73,7 +73,7 @@ class IntegerNetwork(torch.nn.Module):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Integer features (points, 2 L) to intensities from 0 to 1, (points,)."""
         formats, shape = self.formats, self.model.shape
-        top = (1 << (formats.weight_bits - 1)) - 1
+        top = formats.weight_max
         hidden = features[:, :0]
         for number, size in enumerate(shape.layers):
             weights = Rounded.apply(self.integers[number], -top, top)

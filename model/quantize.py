@@ -168,7 +168,7 @@ def quantize(
         matrix = network.weights[number] * input_units
         fit = _Fit.of(matrix, inputs / input_units[:, None], wanted, slopes[number])
 
-        top = (1 << (formats.weight_bits - 1)) - 1
+        top = formats.weight_max
         sums = _weight_units(fit.matrix, fit.importance, top)
         if last:
             result_units = np.full(size.outputs, 1.0 / formats.output_max)
@@ -377,7 +377,7 @@ def _widen_for_offsets(scales: Scales, integers, biases, formats: Formats) -> Sc
 
 
 def _integers(scales: Scales, weights: np.ndarray, formats: Formats) -> np.ndarray:
-    top = (1 << (formats.weight_bits - 1)) - 1
+    top = formats.weight_max
     integers = round_half_up(weights * scales.inputs / scales.sums[:, None])
     return np.clip(integers, -top, top)
 

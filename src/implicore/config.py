@@ -205,6 +205,11 @@ class Formats:
         return max(self.activation_bits, self.output_bits) + 8
 
     @property
+    def weight_max(self) -> int:
+        """The greatest weight; the least is ``-weight_max - 1``."""
+        return (1 << (self.weight_bits - 1)) - 1
+
+    @property
     def activation_max(self) -> int:
         """The greatest feature or hidden activation."""
         return (1 << self.activation_bits) - 1

@@ -146,12 +146,12 @@ class Program:
         yield "frequencies", self.frequencies, frequencies, FREQUENCY.low, FREQUENCY.high
         if len(self.layers) != self.shape.depth:
             raise BadInput(f"The program has {len(self.layers)} layers, not {self.shape.depth}.")
-        weight = 1 << (formats.weight_bits - 1)
+        weight = formats.weight_max
         offset = 1 << (formats.offset_bits - 1)
         multiplier = (1, 1) if formats.multiplier_bits == 0 else (0, 2**formats.multiplier_bits - 1)
         for number, (layer, size) in enumerate(zip(self.layers, self.shape.layers, strict=True), 1):
             matrix, vector = (size.outputs, size.inputs), (size.outputs,)
-            yield f"weights of layer {number}", layer.weights, matrix, -weight, weight - 1
+            yield f"weights of layer {number}", layer.weights, matrix, -weight - 1, weight
             yield f"multipliers of layer {number}", layer.multipliers, vector, *multiplier
             yield f"offsets of layer {number}", layer.offsets, vector, -offset, offset - 1
             shifts = (0, (1 << SHIFT_BITS) - 1)

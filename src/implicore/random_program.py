@@ -16,7 +16,7 @@ def random_program(
     ``weights`` is ``random``, or ``max``, ``min`` or ``zero`` for all weights alike.
     """
     rng = np.random.default_rng(seed)
-    top = (1 << (formats.weight_bits - 1)) - 1
+    top = formats.weight_max
     # A few random activation vectors go through the layers as they are drawn, so that each
     # requantizer can be centred on what it will see: otherwise deep networks are constant.
     features = rng.integers(0, formats.activation_max + 1, (shape.features, 32))
