@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 
 from . import cosim, fast
 from .cases import Case, Size, random_case
-from .simulators import ToolFailed
+from .tools import ToolFailed
 
 ICARUS_ELEMENTS = 16
 """Processing elements up to which Icarus is quick enough."""

@@ -11,6 +11,7 @@ from typing import Literal
 from implicore.machine import AcceleratorConfig
 
 from . import cosim, simulators
+from .tools import cached
 
 TOP = "implicore_components"
 BENCHED = (
@@ -58,7 +59,7 @@ def bench(config: AcceleratorConfig, simulator: Literal["icarus", "verilator"], 
     def make(folder: Path) -> None:
         (folder / f"{TOP}.v").write_text(whole, encoding="utf-8")
 
-    folder = simulators.cached("components", whole, make)
+    folder = cached("components", whole, make)
     machine = cosim.build(config, simulator, sources=[*sources, folder / f"{TOP}.v"], toplevel=TOP)
     environment = {"IMPLICORE_CONFIG": json.dumps(config.to_dict())}
     return machine.bench("implicore.sim.component_bench", seed=seed, environment=environment)

@@ -15,7 +15,8 @@ from implicore.errors import BadInput
 from implicore.machine import AcceleratorConfig
 
 from . import session
-from .simulators import LOG_LINES, Tool, ToolFailed, cached, find_icarus, find_verilator, verilog
+from .simulators import find_icarus, find_verilator, verilog
+from .tools import LOG_LINES, Tool, ToolFailed, cached
 
 BENCH = "implicore.sim.accelerator_bench"
 VERILATOR_OPTIONS = ["-Wno-fatal", "-Wno-lint", "--noassert"]

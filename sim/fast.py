@@ -16,7 +16,8 @@ import numpy as np
 from implicore.machine import AcceleratorConfig
 
 from . import session
-from .simulators import ToolFailed, cached, find_verilator, run, verilog
+from .simulators import find_verilator, verilog
+from .tools import ToolFailed, cached, run
 
 DRIVER = Path(__file__).with_name("fast.cpp")
 

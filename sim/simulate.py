@@ -19,7 +19,7 @@ from implicore.program import Program
 from . import cosim, fast, session
 from .picture import save_comparison
 from .script import Script
-from .simulators import ToolFailed
+from .tools import ToolFailed
 from .waves import record
 
 SIMULATORS = ("icarus", "verilator", "fast")

@@ -6,7 +6,7 @@ import pytest
 
 from implicore.config import Formats, NetworkShape
 from implicore.machine import AcceleratorConfig
-from implicore.sim import components, simulators
+from implicore.sim import components, simulators, tools
 
 SHAPE = NetworkShape(4, 5, 3, (2,))
 CONFIGS = {
@@ -54,5 +54,5 @@ def test_a_broken_component_fails(name, monkeypatch, tmp_path):
         sources[-1].write_text("".join(parts))
     assert changed
     monkeypatch.setattr(simulators, "verilog", lambda config: sources)
-    with pytest.raises(simulators.ToolFailed):
+    with pytest.raises(tools.ToolFailed):
         components.bench(config, "icarus", 1)

@@ -15,7 +15,7 @@ from implicore.random_program import random_program
 from implicore.sim import session
 from implicore.sim.picture import sample
 from implicore.sim.simulate import middle_plane, simulate
-from implicore.sim.simulators import ToolFailed
+from implicore.sim.tools import ToolFailed
 from implicore.sim.waves import SHOWN, save_file, signals
 
 SHAPE = NetworkShape(6, 7, 3, (3,))
