@@ -83,7 +83,8 @@ class VoxelBuffer(wiring.Component):
         with m.If(self.put):
             m.d.sync += come.eq(come + 1)
         with m.If(transfer):
-            m.d.sync += [gone.eq(gone + 1), delivered.eq(at_last)]
+            # It stays within the memory, or an idle output would be unknown.
+            m.d.sync += [gone.eq(gone + ~at_last), delivered.eq(at_last)]
         with m.If((delivered | (transfer & at_last)) & (come == self.rows)):
             m.d.sync += claimed.eq(0)
         with m.If(self.reserve):

@@ -23,7 +23,8 @@ from time import perf_counter
 
 import cocotb
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, Event, First, RisingEdge
+from cocotb.triggers import ClockCycles, Event, FallingEdge, First, RisingEdge
+from cocotb.types import LogicArray
 from cocotbext.axi import (
     AxiLiteBus,
     AxiLiteMaster,
@@ -33,24 +34,23 @@ from cocotbext.axi import (
     AxiStreamSource,
 )
 
-WRITING = ("awaddr", "awprot", "awvalid", "wdata", "wstrb", "wvalid", "bready")
-READING = ("araddr", "arprot", "arvalid", "rready")
-INPUTS = [
-    *(f"s_axi_{name}" for name in WRITING + READING),
-    *(f"s_axis_program_{name}" for name in ("tdata", "tvalid", "tlast")),
-    *(f"s_axis_points_{name}" for name in ("tdata", "tvalid", "tlast")),
-    "m_axis_voxels_tready",
-]
-OUTPUTS = {
-    "": [
-        *(f"s_axi_{name}" for name in ["awready", "wready", "bvalid", "arready", "rvalid"]),
-        *("s_axis_program_tready", "s_axis_points_tready", "m_axis_voxels_tvalid", "irq"),
-    ],
-    "s_axi_bvalid": ["s_axi_bresp"],
-    "s_axi_rvalid": ["s_axi_rdata", "s_axi_rresp"],
-    "m_axis_voxels_tvalid": ["m_axis_voxels_tdata", "m_axis_voxels_tlast"],
+PAYLOADS = {
+    "s_axi_awvalid": ("s_axi_awaddr", "s_axi_awprot"),
+    "s_axi_wvalid": ("s_axi_wdata", "s_axi_wstrb"),
+    "s_axi_arvalid": ("s_axi_araddr", "s_axi_arprot"),
+    "s_axis_program_tvalid": ("s_axis_program_tdata", "s_axis_program_tlast"),
+    "s_axis_points_tvalid": ("s_axis_points_tdata", "s_axis_points_tlast"),
 }
-"""Outputs that must be known always, and those that must be known while another one is high."""
+"""Inputs that mean nothing unless another one is high."""
+
+READY = ("s_axi_bready", "s_axi_rready", "m_axis_voxels_tready")
+
+OUTPUTS = (
+    *(f"s_axi_{name}" for name in ("awready", "wready", "arready")),
+    *(f"s_axi_{name}" for name in ("bvalid", "bresp", "rvalid", "rdata", "rresp")),
+    *("s_axis_program_tready", "s_axis_points_tready", "irq"),
+    *(f"m_axis_voxels_{name}" for name in ("tvalid", "tdata", "tlast")),
+)
 
 PATIENCE = 1000
 """Cycles without a word being taken after which a sender gives up."""
@@ -98,8 +98,8 @@ class Bench:
                 channel.set_pause_generator(_noise(stall, (seed, number)))
         for part in (self.program, self.points, self.sink, write, read):
             part.log.setLevel(logging.WARNING)
-        for name in INPUTS:  # the partners make unknown what they do not use yet
-            getattr(dut, name).value = 0
+        if FOUR_STATES:
+            cocotb.start_soon(self._forget())
         cocotb.start_soon(self._monitor())
 
     @classmethod
@@ -107,12 +107,26 @@ class Bench:
         """A bench with the clock running and the accelerator just out of reset."""
         Clock(dut.clk, 10, "ns").start()
         dut.rst.value = 1
-        for name in INPUTS:
+        for name in (*PAYLOADS, *READY):
             getattr(dut, name).value = 0
         await ClockCycles(dut.clk, 2)
         bench = cls(dut, stall, seed)
         await bench.reset(2)
         return bench
+
+    async def _forget(self):
+        """Make every payload unknown while it means nothing."""
+        channels = [
+            (getattr(self.dut, valid), [getattr(self.dut, name) for name in payload])
+            for valid, payload in PAYLOADS.items()
+        ]
+        while True:
+            # The partners change what they drive at the rising edge.
+            await FallingEdge(self.dut.clk)
+            for valid, payload in channels:
+                if not int(valid.value):
+                    for port in payload:
+                        port.value = LogicArray("X" * len(port))
 
     async def _monitor(self):
         """Watch the voxel stream: in order, nothing withdrawn or changed, nothing unknown."""
@@ -145,10 +159,8 @@ class Bench:
                     self.ended.set()
 
     def _assert_known(self):
-        for valid, names in OUTPUTS.items():
-            if not valid or int(getattr(self.dut, valid).value):
-                unknown = [n for n in names if not getattr(self.dut, n).value.is_resolvable]
-                assert not unknown, f"{unknown} unknown in cycle {self.cycles}"
+        unknown = [n for n in OUTPUTS if not getattr(self.dut, n).value.is_resolvable]
+        assert not unknown, f"{unknown} unknown in cycle {self.cycles}"
 
     async def reset(self, cycles):
         """Hold the reset high."""

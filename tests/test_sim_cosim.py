@@ -12,6 +12,7 @@ from implicore.random_program import random_program
 from implicore.registers import Error
 from implicore.sim import cosim, fast, simulators, tools
 from implicore.sim.script import Script
+from implicore.sim.session import Idle
 from implicore.stream import program_stream
 
 SHAPE = NetworkShape(3, 5, 3, (2,))
@@ -159,6 +160,21 @@ def test_an_unknown_output_is_noticed(tmp_path):
     script.points(POINTS)
     with pytest.raises(tools.ToolFailed, match=r"m_axis_voxels_tdata.* unknown in cycle"):
         build("icarus", sources=sources).run(script.operations)
+
+
+@pytest.mark.parametrize(
+    "port", ["s_axi_awaddr", "s_axi_wdata", "s_axi_arprot", "s_axis_points_tlast"]
+)
+def test_a_payload_that_shows_while_it_means_nothing_is_noticed(port, tmp_path):
+    sources = broken(tmp_path, ".interrupt(irq)", ".interrupt(pending)")
+    text = sources[0].read_text()
+    head = "  wire irq;\n"
+    assert text.count(head) == 1
+    # In numbers this changes nothing.
+    leak = f"{head}  wire pending;\n  assign irq = pending ^ (^{port} & ~^{port});\n"
+    sources[0].write_text(text.replace(head, leak))
+    with pytest.raises(tools.ToolFailed, match=r"\['irq'\] unknown in cycle"):
+        build("icarus", sources=sources).run([Idle(5)])
 
 
 def test_gated_multipliers_too():
