@@ -110,9 +110,22 @@ def _content(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def run(command: list, folder: Path, tool: Tool | None = None) -> None:
-    """One step of a tool in a folder of its own, its log kept there; ToolFailed if it fails."""
-    log = folder / f"{Path(command[0]).name}.log"
+def run(
+    command: list, folder: Path, tool: Tool | None = None, *, name: str | None = None
+) -> None:
+    """One step of a tool in a folder of its own, its log kept there; ToolFailed if it fails.
+
+    Parameters
+    ----------
+    command : list
+    folder : Path
+    tool : Tool, optional
+        Whose environment the command needs.
+    name : str, optional
+        What people call the tool, if it is not the command's.
+    """
+    name = name or Path(command[0]).name
+    log = folder / f"{name}.log"
     environment = {**os.environ, **(tool.environment if tool else {})}
     with open(log, "w", encoding="utf-8") as output:
         done = subprocess.run(
@@ -131,4 +144,4 @@ def failure(command: list, code: int, log: Path) -> str:
     """What went wrong: tool, exit code, command and the end of its log."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
     whole = " ".join(map(str, command))
-    return "\n".join([f"{Path(command[0]).name} failed ({code}): {whole}", *lines])
+    return "\n".join([f"{log.stem} failed ({code}): {whole}", *lines])

@@ -4,7 +4,7 @@
 #     tools/system-packages.sh GROUP...
 #
 # Groups: `setup` (what the virtual environment needs), `test` (the scans, compiler,
-# simulator and solver that the tests use).
+# simulator, solver, timing analyser and cell library that the tests use).
 # Installs as root, or through sudo; where neither works, says in one sentence what is
 # missing and exits with 2. Nothing missing: a few milliseconds and no output.
 set -eu
@@ -38,6 +38,8 @@ find_missing() {
             require g++ g++ --version
             require make make --version
             require z3 z3 --version
+            require opensta sta -version
+            require qflow-tech-osu018 installed qflow-tech-osu018
             ;;
         *)
             echo "Unknown group of system packages: $group" >&2

@@ -1,0 +1,1 @@
+"""Synthesis: area, clock and energy for ASICs and FPGAs."""

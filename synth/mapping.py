@@ -1,0 +1,209 @@
+"""Verilog to cells: every distinct module is mapped once, alone, and kept.
+
+Modules without a clock are parts of the module above: logic is optimized across them. All others
+keep their boundaries, which are registers or memories nearly everywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from implicore.sim.tools import cached
+
+from . import timing, yosys
+from .target import Target
+
+WORKERS = 2
+
+
+@dataclass(frozen=True)
+class Source:
+    """A module of the Verilog.
+
+    Attributes
+    ----------
+    name, text : str
+    """
+
+    name: str
+    text: str
+
+    @cached_property
+    def clocked(self) -> bool:
+        """Whether it has a clock."""
+        return bool(re.search(r"^ +input (wire )?clk\b", self.text, re.M))
+
+    def instances(self, modules: Iterable[str]) -> dict[str, str]:
+        """Instances of the given modules in it, label to module."""
+        found = re.findall(r"^ +(\w+) +(?:#\(.*?\) *)?\\?(\w+) +\($", self.text, re.M)
+        modules = set(modules)
+        return {label: module for module, label in found if module in modules}
+
+    @property
+    def stub(self) -> str:
+        """Its ports alone."""
+        ports = re.findall(
+            r"^ +(input|output)(?: reg| wire)? *(\[\d+:0\])? *(\w+)[;,]?$", self.text, re.M
+        )
+        declared = ",\n".join(f"  {way} {width} {name}" for way, width, name in ports)
+        return f"(* blackbox *)\nmodule {self.name} (\n{declared}\n);\nendmodule\n"
+
+
+def split(verilog: str) -> dict[str, Source]:
+    """The modules of a text by name."""
+    return {
+        found[1]: Source(found[1], found[0])
+        for found in re.finditer(r"^module (\w+).*?^endmodule$", verilog, re.M | re.S)
+    }
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to map a module: the resources for ``synth``, and the script for ABC."""
+
+    name: str
+    synth: str
+    abc: str
+
+
+RECIPES = (
+    Recipe("small", "", "strash; dch; map -B 0.9 -a; topo; buffer -c; upsize; dnsize"),
+    Recipe("even", "", "strash; dch; map -B 0.9; topo; buffer -c; upsize; dnsize"),
+    Recipe(
+        "fast",
+        "-booth -extra-map +/choices/han-carlson.v",
+        "strash; &get -n; &fraig -x; &put; scorr; dc2; dch -f; map -B 0.9 -D 1; topo; "
+        "buffer -c; upsize; dnsize",
+    ),
+)
+"""From the smallest cells to the shortest paths."""
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A module in cells of the library.
+
+    Attributes
+    ----------
+    name, recipe : str
+    folder : Path
+        ``netlist.v`` and ``netlist.json``.
+    area_um2 : float
+        Of its own cells, children apart.
+    period_ns : float
+        The least clock period that it allows alone.
+    cells : dict
+        Count by type.
+    children : dict
+        Instance to module, macros included.
+    """
+
+    name: str
+    recipe: str
+    folder: Path
+    area_um2: float
+    period_ns: float
+    cells: dict[str, int]
+    children: dict[str, str]
+
+
+def script(name: str, recipe: Recipe, target: Target, *, flatten: bool = True) -> str:
+    """The Yosys script that maps ``module.v``, with ``stubs.v`` for what it instantiates."""
+    liberty = f"-liberty {target.liberty}"
+    exclude = "".join(f" -dont_use {cell}" for cell in target.exclude)
+    ties = ""
+    if target.tie_high:
+        high, low = " ".join(target.tie_high), " ".join(target.tie_low)
+        ties = f"hilomap -singleton -hicell {high} -locell {low}"
+    return f"""read_verilog -DSYNTHESIS module.v
+read_verilog stubs.v
+hierarchy -check -top {name}
+synth -top {name} {"-flatten" if flatten else ""} {recipe.synth}
+dfflibmap {liberty}{exclude}
+opt
+abc {liberty} -script abc.txt{exclude}
+setundef -zero
+{ties}
+opt_clean -purge
+read_liberty -lib -ignore_miss_func {target.liberty}
+rename -wire -suffix _ff t:*df* t:*DF*
+tee -q -o stat.json stat -json {liberty}
+write_json netlist.json
+write_verilog -noattr -noexpr -nohex -simple-lhs netlist.v
+"""
+
+
+def map_module(
+    source: str, name: str, stubs: str, children: dict[str, str], recipe: Recipe, target: Target
+) -> Mapped:
+    """Map one module, or take it from the cache.
+
+    Parameters
+    ----------
+    source : str
+        Verilog of the module and of those that become part of it.
+    name : str
+    stubs : str
+        Ports of all others that it instantiates.
+    children : dict
+        Their instances, label to module.
+    recipe : Recipe
+    target : Target
+    """
+    text = script(name, recipe, target)
+    abc = recipe.abc.replace("; ", "\n") + "\n"
+
+    def make(folder: Path) -> None:
+        for file, content in (("module.v", source), ("stubs.v", stubs), ("abc.txt", abc)):
+            (folder / file).write_text(content, encoding="utf-8")
+        yosys.yosys(text, folder)
+        period = timing.least_period(name, folder / "netlist.v", target.liberty, folder)
+        (folder / "period.json").write_text(json.dumps(period), encoding="utf-8")
+
+    flow = [Path(module.__file__) for module in (timing, yosys)]
+    inputs = [source, stubs, text, abc, target.liberty, yosys.version(), Path(__file__), *flow]
+    folder = cached("mapped", inputs, make)
+    stat = json.loads((folder / "stat.json").read_text(encoding="utf-8"))["design"]
+    cells = {kind.lstrip("\\"): entry for kind, entry in stat["num_cells_by_type"].items()}
+    counts = {
+        kind: entry["count"] if isinstance(entry, dict) else entry for kind, entry in cells.items()
+    }
+    kinds = set(children.values())
+    return Mapped(
+        name,
+        recipe.name,
+        folder,
+        float(stat.get("area", 0.0)),
+        json.loads((folder / "period.json").read_text(encoding="utf-8")),
+        {kind: count for kind, count in counts.items() if kind not in kinds},
+        children,
+    )
+
+
+def merged(modules: dict[str, Source]) -> Iterator[tuple[Source, str, dict[str, str], str]]:
+    """The modules to be mapped: each with its whole text, its children, and their stubs."""
+    for module in modules.values():
+        if not module.clocked:
+            continue
+        parts, children = [module], {}
+        for part in parts:
+            for label, child in part.instances(modules).items():
+                if modules[child].clocked:
+                    children[label] = child
+                elif modules[child] not in parts:
+                    parts.append(modules[child])
+        text = "\n".join(part.text for part in parts)
+        stubs = "\n".join(modules[child].stub for child in sorted(set(children.values())))
+        yield module, text, children, stubs
+
+
+def map_all(jobs: Iterable, run) -> list:
+    """``run`` on every job, two at a time: each is a process of its own."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return list(pool.map(run, jobs))

@@ -1,0 +1,174 @@
+"""The accelerator's memories as SRAM macros: tiles in depth and in width, and the logic between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .macros import Macro, macros_of, modelled
+from .target import Target
+
+TILES_NS = 0.5
+"""Allowed for the choice between tiles behind their outputs."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A memory module of the Verilog, made of macros.
+
+    Attributes
+    ----------
+    module, role : str
+    depth, width, ports : int
+        As the accelerator sees it.
+    macro : Macro
+    deep, wide : int
+        Tiles in depth and in width.
+    """
+
+    module: str
+    role: str
+    depth: int
+    width: int
+    ports: int
+    macro: Macro
+    deep: int
+    wide: int
+
+    @property
+    def area_um2(self) -> float:
+        """Of its macros."""
+        return self.deep * self.wide * self.macro.area_um2
+
+    def energy_pj(self, *, write: bool) -> float:
+        """Of one access: only the tiles at the address' depth are at work."""
+        return self.wide * self.macro.energy_pj(write=write)
+
+    @property
+    def leakage_nw(self) -> float:
+        """Of its macros."""
+        return self.deep * self.wide * float(self.macro.cell.group["cell_leakage_power"] or 0)
+
+    @property
+    def verilog(self) -> str:
+        """A module that takes the place of the memory of the same name."""
+        return _verilog(self)
+
+
+def choose(entry: dict, target: Target, period_ns: float) -> Memory:
+    """Macros for a memory.
+
+    Of those whose data come in time for the clock, the tiling of the least product of area and
+    energy of a read; if none does, the fastest.
+
+    Parameters
+    ----------
+    entry : dict
+        Of the list of memories beside the Verilog.
+    target : Target
+    period_ns : float
+    """
+    depth, width = entry["depth"], entry["width"]
+    ports = 2 if entry["reads_while_written"] else 1
+    fixed = (entry["module"], entry["role"], depth, width, ports)
+    if not target.macros:
+        return Memory(*fixed, modelled(depth, width, ports, target), 1, 1)
+    tilings = [
+        Memory(*fixed, macro, -(-depth // macro.depth), -(-width // macro.width))
+        for macro in macros_of(target)
+        if macro.ports == ports
+    ]
+
+    def late(memory: Memory) -> float:
+        choice = TILES_NS if memory.deep > 1 else 0.0
+        return max(0.0, memory.macro.access_ns + choice - 0.9 * period_ns)
+
+    def cost(memory: Memory) -> float:
+        return memory.area_um2 * memory.energy_pj(write=False)
+
+    return min(tilings, key=lambda memory: (late(memory), cost(memory)))
+
+
+def _verilog(memory: Memory) -> str:
+    macro = memory.macro
+    address = max(1, (memory.depth - 1).bit_length())
+    inside = max(1, (macro.depth - 1).bit_length())
+    select = max(0, address - inside)
+    text = f"""module {memory.module} (
+    input clk,
+    input write_enable,
+    input [{address - 1}:0] write_address,
+    input [{memory.width - 1}:0] write_data,
+    input read_enable,
+    input [{address - 1}:0] read_address,
+    output [{memory.width - 1}:0] read_data
+);
+  wire [{inside - 1}:0] inside_write = write_address;
+  wire [{inside - 1}:0] inside_read = read_address;
+  wire [{memory.wide * macro.width - 1}:0] word = write_data;
+"""
+    reading = []
+    for tile in range(memory.deep):
+        here = f" && {{}}[{address - 1}:{inside}] == {tile}" if select else ""
+        text += f"""  wire write_{tile} = write_enable{here.format("write_address")};
+  wire read_{tile} = read_enable{here.format("read_address")};
+  wire [{memory.wide * macro.width - 1}:0] data_{tile};
+"""
+        for part in range(memory.wide):
+            bits = f"[{(part + 1) * macro.width - 1}:{part * macro.width}]"
+            text += _instance(macro, tile, part, bits)
+        reading.append(f"data_{tile}[{memory.width - 1}:0]")
+    if memory.deep == 1:
+        text += f"  assign read_data = {reading[0]};\n"
+    else:
+        text += f"""  reg [{select - 1}:0] tile;
+  always @(posedge clk) if (read_enable) tile <= read_address[{address - 1}:{inside}];
+  assign read_data =
+"""
+        text += " |\n".join(
+            f"    ({{{memory.width}{{tile == {tile}}}}} & {data})"
+            for tile, data in enumerate(reading)
+        )
+        text += ";\n"
+    return text + "endmodule\n"
+
+
+def _instance(macro: Macro, tile: int, part: int, bits: str) -> str:
+    """One macro; of two ports, the first one writes and the last one reads."""
+    pins = macro.pins
+    connected = {name: "0" for name in macro.cell.inputs()}
+    for number, prefix in enumerate(macro.prefixes):
+        writes, reads = number == 0, number == macro.ports - 1
+        enables = [f"{way}_{tile}" for way, has in (("write", writes), ("read", reads)) if has]
+        if writes and reads:
+            address = f"write_{tile} ? inside_write : inside_read"
+        else:
+            address = "inside_write" if writes else "inside_read"
+        connected |= {
+            prefix + pins["clock"]: "clk",
+            prefix + pins["enable"]: " | ".join(enables),
+            prefix + pins["write"]: f"write_{tile}" if writes else "1'b0",
+            prefix + pins["read"]: f"read_{tile}" if reads else "1'b0",
+            prefix + pins["address"]: address,
+        }
+        if writes:
+            connected[prefix + pins["data_in"]] = f"word{bits}"
+            if prefix + pins.get("mask", "") in connected:
+                connected[prefix + pins["mask"]] = f"{{{macro.width}{{1'b1}}}}"
+        if reads:
+            connected[prefix + pins["data_out"]] = f"data_{tile}{bits}"
+        connected |= {prefix + pin: "1'b1" for pin in pins.get("high", ())}
+    lines = ",\n".join(f"    .{pin}({value})" for pin, value in connected.items())
+    return f"  {macro.name} sram_{tile}_{part} (\n{lines}\n  );\n"
+
+
+def stub(macro: Macro) -> str:
+    """The macro's ports alone."""
+    address = max(1, (macro.depth - 1).bit_length())
+    lines = []
+    for name, pin in macro.cell.pins.items():
+        bits = 1
+        if pin.group_name == "bus":
+            bits = address if macro.pins["address"] in name else macro.width
+        way = "output" if name.endswith(macro.pins["data_out"]) else "input"
+        lines.append(f"  {way} [{bits - 1}:0] {name}")
+    return f"(* blackbox *)\nmodule {macro.name} (\n" + ",\n".join(lines) + "\n);\nendmodule\n"

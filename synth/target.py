@@ -1,0 +1,132 @@
+"""What a netlist is mapped to: a cell library, and the memories that go with it.
+
+A target is a Liberty file and a short description in TOML; those of ``synth/targets`` have names,
+any other is given by its file.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from implicore.errors import BadInput
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FOLDER = Path(__file__).parent / "targets"
+FIELDS = {
+    *("title", "corner", "root", "install", "cells", "tie_high", "tie_low", "exclude"),
+    *("macros", "estimate"),
+}
+
+
+def names() -> list[str]:
+    """Targets that need no file."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+@dataclass(frozen=True)
+class Target:
+    """A cell library with its memories.
+
+    Attributes
+    ----------
+    name, title, corner : str
+        ``corner`` names process, voltage and temperature of the library.
+    liberty : Path
+        Cells.
+    tie_high, tie_low : tuple of str
+        Cell and pin of a constant, empty where the library has none.
+    exclude : tuple of str
+        Cells not to be used.
+    macros : dict
+        Where the SRAM macros lie and what their pins are called; empty if there are none.
+    macro_files : tuple of Path
+    estimate : dict
+        ``scale`` in um and ``voltage``, for a model of the memories where there are no macros.
+    """
+
+    name: str
+    title: str
+    corner: str
+    liberty: Path
+    tie_high: tuple[str, ...]
+    tie_low: tuple[str, ...]
+    exclude: tuple[str, ...]
+    macros: dict
+    macro_files: tuple[Path, ...]
+    estimate: dict
+
+    @property
+    def memories(self) -> str:
+        """Where the figures of the memories come from, in a sentence."""
+        if self.macros:
+            return f"SRAM macros of {self.title}, from their Liberty files"
+        scale = f"{self.estimate['scale']} um and {self.estimate['voltage']} V"
+        return (
+            "ESTIMATED memories: a model fitted to the SRAM macros of IHP SG13G2 (within 15 % of "
+            f"each), scaled to {scale}"
+        )
+
+
+def find(name: str) -> Target:
+    """The target of this name or described in this TOML file.
+
+    Raises BadInput, one sentence, if there is none or its files are not there.
+    """
+    path = FOLDER / f"{name}.toml" if name in names() else Path(name)
+    if path.suffix != ".toml":
+        raise BadInput(
+            f"There is no target {name!r}: choose {', '.join(names())} or name a TOML file."
+        )
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"The target {path} cannot be read: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"The target {path} is not TOML: {error}.") from None
+    return _target(path, content)
+
+
+def _target(path: Path, content: dict) -> Target:
+    for field in content.keys() - FIELDS:
+        raise BadInput(
+            f"The target {path} has an unknown field {field!r}: choose {sorted(FIELDS)}."
+        )
+    for field in ("title", "corner", "cells"):
+        if not isinstance(content.get(field), str):
+            raise BadInput(f"The target {path} must say its {field!r}.")
+    if ("macros" in content) == ("estimate" in content):
+        raise BadInput(f"The target {path} must have either [macros] or an [estimate] of them.")
+    title = content["title"]
+    how = content.get("install", f"check the paths in {path}")
+    root = path.parent
+    if variable := content.get("root"):
+        if not os.environ.get(variable):
+            raise BadInput(f"{title} is found through {variable}, which is not set: {how}.")
+        root = Path(os.environ[variable])
+    liberty = root / content["cells"]
+    if not liberty.is_file():
+        raise BadInput(f"{title} needs {liberty}, which is not there: {how}.")
+    macros = content.get("macros", {})
+    pattern = macros.get("files", "")
+    files = tuple(sorted(root.glob(pattern))) if pattern else ()
+    if macros and not files:
+        raise BadInput(f"{title} has no SRAM macros at {root / pattern}: {how}.")
+    return Target(
+        name=path.stem,
+        title=title,
+        corner=content["corner"],
+        liberty=liberty.resolve(),
+        tie_high=tuple(content.get("tie_high", ())),
+        tie_low=tuple(content.get("tie_low", ())),
+        exclude=tuple(content.get("exclude", ())),
+        macros=macros,
+        macro_files=files,
+        estimate=content.get("estimate", {}),
+    )

@@ -1,0 +1,116 @@
+"""Delays by OpenSTA: ideal clock, no wires."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from implicore.errors import BadInput
+from implicore.sim.tools import ToolFailed, cached, run
+
+OUTPUT_LOAD_PF = 0.01
+"""At every output port."""
+
+PATHS = 5
+"""Reported of the longest, each with another end."""
+
+PERIOD_NS = 1000.0
+"""Of the clock in a run: what a path leaves of it tells its length."""
+
+
+def find_sta() -> str:
+    """The command of OpenSTA; BadInput, saying how to get it, if there is none."""
+    command = shutil.which("sta")
+    if command is None:
+        raise BadInput("Timing needs OpenSTA: apt-get install opensta.")
+    return command
+
+
+@dataclass(frozen=True)
+class TimingPath:
+    """A path from register to register, port or memory.
+
+    Attributes
+    ----------
+    delay_ns : float
+        Of the least clock period that it allows, setup included.
+    start, end : str
+        In names of the Amaranth source: instance by instance, then the register.
+    steps : tuple of (float, str)
+        Time of arrival and pin with its cell, one a line of the report.
+    """
+
+    delay_ns: float
+    start: str
+    end: str
+    steps: tuple[tuple[float, str], ...]
+
+
+def least_period(name: str, netlist: Path, liberty: Path, folder: Path) -> float:
+    """The least clock period of a module alone, in ns; 0 if nothing in it takes time.
+
+    All inputs arrive with the clock; what is behind the ports of its children is not looked at.
+    """
+    script = [f"read_liberty {liberty}", f"read_verilog {netlist}", f"link_design {name}"]
+    text = _sta([*script, _constraints(), "report_worst_slack"], folder)
+    slack = float(re.search(r"^worst slack (\S+)$", text, re.M)[1])
+    return max(0.0, PERIOD_NS - slack)
+
+
+def longest_paths(
+    top: str,
+    netlists: Sequence[Path],
+    liberties: Sequence[Path],
+    false_paths: Sequence[str] = (),
+) -> list[TimingPath]:
+    """The longest paths of a whole design, longest first.
+
+    Parameters
+    ----------
+    top : str
+    netlists, liberties : sequences of Path
+    false_paths : sequence of str
+        Commands of OpenSTA that leave paths out.
+    """
+    script = [f"read_liberty {path}" for path in liberties]
+    script += [f"read_verilog {path}" for path in netlists]
+    script += [f"link_design {top}", _constraints(), *false_paths]
+    script.append(f"report_checks -path_delay max -group_count {PATHS} -digits 3")
+
+    def make(folder: Path) -> None:
+        _sta(script, folder)
+
+    folder = cached("timing", [script, *liberties, *netlists], make)
+    text = (folder / "sta.log").read_text(encoding="utf-8")
+    return [_path(part) for part in text.split("Startpoint: ")[1:]]
+
+
+def _constraints() -> str:
+    return f"""create_clock -name clk -period {PERIOD_NS} [get_ports clk]
+set_input_delay 0 -clock clk [all_inputs]
+set_output_delay 0 -clock clk [all_outputs]
+set_load {OUTPUT_LOAD_PF} [all_outputs]
+if {{[llength [get_ports -quiet rst]]}} {{set_false_path -from [get_ports rst]}}"""
+
+
+def _sta(script: list[str], folder: Path) -> str:
+    """What OpenSTA prints of a script in a folder."""
+    (folder / "sta.tcl").write_text("\n".join([*script, "exit"]) + "\n", encoding="utf-8")
+    run([find_sta(), "-no_splash", "-exit", "sta.tcl"], folder)
+    text = (folder / "sta.log").read_text(encoding="utf-8")
+    if errors := re.findall(r"^Error:.*$", text, re.M):  # of which its exit code says nothing
+        raise ToolFailed(f"sta failed: {errors[0]}")
+    return text
+
+
+def _path(text: str) -> TimingPath:
+    """One path of ``report_checks``."""
+    start, end = text.split()[0], re.search(r"^Endpoint: (\S+)", text, re.M)[1]
+    slack = float(re.search(r"(-?[\d.]+) +slack", text)[1])
+    steps = re.findall(r"^ +-?[\d.]+ +(-?[\d.]+) [v^] (\S+ \(\w+\))$", text, re.M)
+    return TimingPath(
+        PERIOD_NS - slack, start, end, tuple((float(time), pin) for time, pin in steps)
+    )

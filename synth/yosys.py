@@ -1,0 +1,34 @@
+"""Yosys, from the package ``pyosys``, in a process of its own.
+
+python -m implicore.synth.yosys SCRIPT
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+from implicore.errors import BadInput
+from implicore.sim.tools import run
+
+
+def version() -> str:
+    """The version of Yosys; BadInput, saying how to get it, if there is none."""
+    if find_spec("pyosys") is None:
+        raise BadInput("Synthesis needs pyosys: pip install 'implicore[synth]'.")
+    return metadata.version("pyosys")
+
+
+def yosys(script: str, folder: Path) -> None:
+    """Run a script in a folder, where it and its log are kept; ToolFailed if it fails."""
+    version()
+    (folder / "yosys.ys").write_text(script, encoding="utf-8")
+    run([sys.executable, "-m", __name__, "yosys.ys"], folder, name="yosys")
+
+
+if __name__ == "__main__":
+    from pyosys import libyosys
+
+    libyosys.run_pass(f"script {sys.argv[1]}", libyosys.Design())
