@@ -1,0 +1,66 @@
+// A netlist in the place of a verilated accelerator: what `fast.cpp` takes for its top.
+//
+// The environment's GATES names a folder. There `circuit` is the netlist; `window` has the seed of
+// the state at power-up, the numbers of delivered voxels between which activity is counted, and
+// slots to be recorded meanwhile; `activity` and `record` are written.
+#pragma once
+#include <string>
+
+#include "gates.h"
+#include "verilated.h"
+
+class Vimplicore {
+public:
+#define INPUT(name, width) uint64_t name = 0;
+#define OUTPUT(name, width) uint64_t name = 0;
+#include "ports.h"
+#undef INPUT
+#undef OUTPUT
+
+    explicit Vimplicore(VerilatedContext*)
+        : folder(std::getenv("GATES")), window(Gates::read(folder + "/window")),
+          gates(folder + "/circuit", window[0]), ports(Gates::read(folder + "/ports")),
+          recorded(window.begin() + 3, window.end()) {}
+
+    void eval() {
+        const uint32_t* slot = ports.data();
+        if (clk) {
+            if (state == COUNTING)
+                for (uint32_t one : recorded) gates.append(one, record);
+            delivered += m_axis_voxels_tvalid && m_axis_voxels_tready;
+            gates.edge();
+            if (state == BEFORE && delivered >= window[1]) gates.count_from_now(), state = COUNTING;
+            if (state == COUNTING && delivered >= window[2]) gates.count_no_more(), state = DONE;
+            return;
+        }
+#define INPUT(name, width) \
+    for (uint32_t bit = 0; bit < width; ++bit) gates.set(*slot++, 0, name >> bit & 1);
+#define OUTPUT(name, width)
+#include "ports.h"
+#undef INPUT
+#undef OUTPUT
+        gates.settle();
+#define INPUT(name, width)
+#define OUTPUT(name, width) \
+    name = 0;               \
+    for (uint32_t bit = 0; bit < width; ++bit) name |= uint64_t(gates.get(*slot++, 0)) << bit;
+#include "ports.h"
+#undef INPUT
+#undef OUTPUT
+    }
+
+    void final() {
+        if (state != DONE) return;
+        gates.write(folder + "/activity");
+        Gates::save(folder + "/record", record);
+    }
+
+private:
+    std::string folder;
+    std::vector<uint32_t> window;
+    Gates gates;
+    std::vector<uint32_t> ports, recorded;
+    std::vector<uint64_t> record;
+    uint64_t delivered = 0;
+    enum { BEFORE, COUNTING, DONE } state = BEFORE;
+};

@@ -1,0 +1,241 @@
+"""What toggles while a netlist works: gate-level simulation of a whole accelerator or of a part.
+
+Cell by cell, a cycle at a time and without delays: every net settles once a cycle, so glitches are
+not seen. ``sim/fast.cpp`` drives the netlist as it drives the verilated accelerator, from reset
+through the loading of a program to the last voxel.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from implicore.sim import fast, session
+from implicore.sim.tools import Tool, ToolFailed, cached, run
+
+from .circuit import Circuit
+
+HERE = Path(__file__).parent
+COMPILER = "c++"
+OPTIONS = ["-std=c++17", "-O3", "-Wno-unused"]
+
+
+@dataclass(frozen=True)
+class Activity:
+    """Counts of a window.
+
+    Attributes
+    ----------
+    cycles : int
+    toggles, highs : ndarray
+        Of each slot, all lanes together: changes, and cycles at high level.
+    joint : ndarray
+        Of each flip-flop, all lanes together: cycles in which both D and Q were high.
+    reads, writes : ndarray
+        Of each SRAM, all lanes together.
+    """
+
+    cycles: int
+    toggles: np.ndarray
+    highs: np.ndarray
+    joint: np.ndarray
+    reads: np.ndarray
+    writes: np.ndarray
+
+    @classmethod
+    def read(cls, path: Path, circuit: Circuit) -> Activity:
+        """What ``gates.h`` wrote."""
+        words = np.fromfile(path, np.uint64).astype(np.int64)
+        slots, flops, srams = len(circuit.lanes), len(circuit.flops), len(circuit.srams)
+        cuts = np.cumsum([1, slots, slots, flops, srams, srams])
+        cycles, *lists = np.split(words, cuts)[:6]
+        return cls(int(cycles[0]), *lists)
+
+
+def _executable(name: str, circuit: Circuit, files: Mapping[str, str], sources: list) -> Path:
+    """A program around ``gates.h`` for the gates of a library, from the cache if built before."""
+    cells = "".join(
+        f"CELL({number}, {_arity(function)}, {function})\n"
+        for number, function in enumerate(circuit.functions)
+    )
+    files = {**files, "cells.h": cells}
+    headers = [HERE / "gates.h", HERE / "accelerator.h"]
+
+    def make(folder: Path) -> None:
+        for file, content in files.items():
+            (folder / file).write_text(content, encoding="utf-8")
+        includes = [f"-I{folder}", f"-I{HERE}"]
+        run([COMPILER, *OPTIONS, *includes, *sources, "-o", folder / name], folder)
+
+    return cached(name, [COMPILER, OPTIONS, files, [*sources, *headers]], make) / name
+
+
+def _arity(function: str) -> int:
+    return max((number + 1 for number in range(16) if f"x({number})" in function), default=0)
+
+
+@dataclass(frozen=True)
+class Window:
+    """What to count and to record.
+
+    Attributes
+    ----------
+    first, last : int
+        Voxels delivered before the window opens and before it closes.
+    record : tuple of int
+        Slots to be recorded in every cycle of it.
+    """
+
+    first: int
+    last: int
+    record: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a session on gates brought.
+
+    Attributes
+    ----------
+    answers : session.Answers
+    activity : Activity or None
+        None if the window was not reached.
+    record : ndarray of bool, shape (cycles, slots, lanes)
+    """
+
+    answers: session.Answers
+    activity: Activity | None
+    record: np.ndarray
+
+
+def decode(circuit: Circuit, operations: list, window: Window, *, seed: int = 0) -> Run:
+    """Carry out a session on an accelerator in gates.
+
+    Parameters
+    ----------
+    circuit : Circuit
+        Of the whole accelerator.
+    operations : list of the operations in ``sim.session``
+    window : Window
+    seed : int
+        Of the flip-flops' state at power-up; all low if 0.
+    """
+    ports = circuit.groups[0].netlist.ports
+    ways = ("input", "output")
+    lines = "".join(
+        f"{way.upper()}({name}, {len(bits)})\n"
+        for way in ways
+        for name, (direction, bits) in ports.items()
+        if direction == way
+    )
+    files = {
+        "ports.h": lines,
+        "Vimplicore.h": '#include "accelerator.h"\n',
+        "verilated.h": "#pragma once\nstruct VerilatedContext {};\n",
+    }
+    executable = _executable("gates", circuit, files, [fast.DRIVER])
+    slots = [
+        slot
+        for way in ways
+        for name, (direction, _) in ports.items()
+        if direction == way
+        for slot in circuit.port(name)
+    ]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        circuit.words().tofile(folder / "circuit")
+        np.array(slots, np.uint32).tofile(folder / "ports")
+        np.array([seed, window.first, window.last, *window.record], np.uint32).tofile(
+            folder / "window"
+        )
+        session.encode(operations, 0.0, 0).astype("<u4").tofile(folder / "session")
+        tool = Tool(str(executable), "", {"GATES": name})
+        run([executable, "session", "answers"], folder, tool)
+        answers = session.decode(np.fromfile(folder / "answers", "<u4"), operations)
+        if not (folder / "activity").is_file():
+            return Run(answers, None, np.zeros((0, 0, 0), bool))
+        record = _bits(folder / "record", circuit, window.record)
+        return Run(answers, Activity.read(folder / "activity", circuit), record)
+
+
+def replay(
+    circuit: Circuit, inputs: Mapping[str, np.ndarray], *, first: int = 0
+) -> tuple[dict[str, np.ndarray], Activity]:
+    """Drive a circuit with given inputs.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    inputs : mapping of str to integers of shape (cycles, lanes)
+        By port; all but the clock.
+    first : int
+        Cycle from which activity is counted.
+
+    Returns
+    -------
+    outputs : dict of str to ndarray of shape (cycles, lanes)
+        Before each cycle's edge, unsigned.
+    activity : Activity
+    """
+    ports = circuit.groups[0].netlist.ports
+    lanes = circuit.groups[0].lanes
+    given = [name for name, (way, _) in ports.items() if way == "input" and name != "clk"]
+    if set(given) != set(inputs):
+        raise ValueError(f"The circuit's inputs are {sorted(given)}, not {sorted(inputs)}.")
+    cycles = len(next(iter(inputs.values())))
+    packed = [_packed(inputs[name], len(ports[name][1])) for name in given]
+    made = [name for name, (way, _) in ports.items() if way == "output"]
+    slots = [slot for name in given for slot in circuit.port(name)]
+    seen = [slot for name in made for slot in circuit.port(name)]
+    executable = _executable("replay", circuit, {}, [HERE / "replay.cpp"])
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        circuit.words().tofile(folder / "circuit")
+        np.array([cycles, first, len(slots), *slots, *seen], np.uint32).tofile(folder / "plan")
+        np.concatenate(packed, axis=1).tofile(folder / "inputs")
+        run([executable, "."], folder)
+        bits = _bits(folder / "outputs", circuit, seen)
+        activity = Activity.read(folder / "activity", circuit)
+    outputs, place = {}, 0
+    for name in made:
+        width = len(ports[name][1])
+        weights = 1 << np.arange(width, dtype=np.int64)
+        outputs[name] = np.einsum("cbl,b->cl", bits[:, place : place + width, :lanes], weights)
+        place += width
+    return outputs, activity
+
+
+def _packed(values: np.ndarray, width: int) -> np.ndarray:
+    """Words of the bits of a port: (cycles, width, words of all lanes)."""
+    values = np.asarray(values, np.int64)
+    bits = values[:, None, :] >> np.arange(width)[None, :, None] & 1
+    rest = -bits.shape[2] % 64
+    bits = np.pad(bits.astype(np.uint8), ((0, 0), (0, 0), (0, rest)))
+    return np.packbits(bits, axis=2, bitorder="little").reshape(len(values), -1)
+
+
+def _bits(path: Path, circuit: Circuit, slots) -> np.ndarray:
+    """Recorded slots of equally many lanes as (cycles, slots, lanes)."""
+    if not slots:
+        return np.zeros((0, 0, 0), bool)
+    lanes = [circuit.lanes[slot] for slot in slots]
+    words = [-(-count // 64) for count in lanes]
+    if len(set(words)) > 1:
+        raise ToolFailed("Only slots of equally many lanes can be recorded together.")
+    octets = np.fromfile(path, np.uint8).reshape(-1, len(slots), 8 * words[0])
+    return np.unpackbits(octets, axis=2, bitorder="little")[:, :, : max(lanes)].astype(bool)
+
+
+def netlists_of(design) -> dict:
+    """Netlists of a mapped accelerator by module."""
+    from .circuit import Netlist
+
+    return {
+        name: Netlist.read(mapped.folder / "netlist.json", name)
+        for name, mapped in design.modules.items()
+    }

@@ -1,0 +1,465 @@
+"""A hierarchy of mapped modules as one circuit, in the form that ``gates.h`` computes.
+
+Instances of one module at corresponding places (``array.row_3.pe_5``, ``array.row_0.pe_1``) are
+*lanes* of a *group* (``array.row.pe``): they have the same cells and are computed side by side. A
+net of the module, in all lanes, is a *slot*. Ports need no slots of their own: what enters a
+module is gathered from wherever it is made.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from implicore.sim.tools import ToolFailed
+
+from .liberty import Cell, text
+from .logic import Function, parse
+from .macros import Macro
+
+LOW, HIGH = 0, 1
+"""Slots of the constants."""
+GATHER = 0xFFFFFFFF
+CONSTANTS = {"0": LOW, "1": HIGH, "x": LOW, "z": LOW}
+
+
+@dataclass(frozen=True)
+class Netlist:
+    """A module in cells, as Yosys' ``write_json`` describes it.
+
+    Attributes
+    ----------
+    ports : dict
+        Name to direction and bits. A bit is a number, or ``0`` or ``1`` as a string.
+    cells : dict
+        Name to type and connections: pin to bits.
+    names : dict
+        Name of a net to its bits.
+    """
+
+    ports: dict[str, tuple[str, list]]
+    cells: dict[str, tuple[str, dict[str, list]]]
+    names: dict[str, list]
+
+    @classmethod
+    def read(cls, path: Path, name: str) -> Netlist:
+        """One module of a file."""
+        content = json.loads(path.read_text(encoding="utf-8"))["modules"][name]
+        return cls(
+            {port: (one["direction"], one["bits"]) for port, one in content["ports"].items()},
+            {cell: (one["type"], one["connections"]) for cell, one in content["cells"].items()},
+            {net: one["bits"] for net, one in content["netnames"].items()},
+        )
+
+
+@dataclass(frozen=True)
+class Logic:
+    """What a cell does, as its Liberty says.
+
+    Attributes
+    ----------
+    outputs : dict
+        Output pin to its function; of a flip-flop, to whether it gives the state inverted.
+    clock, next_state : str, Function, optional
+        Of a flip-flop.
+    idle : dict
+        Asynchronous pins to the level at which they do nothing.
+    """
+
+    outputs: dict[str, Function | bool]
+    clock: str | None = None
+    next_state: Function | None = None
+    idle: dict[str, bool] = field(default_factory=dict)
+
+
+def logic_of(cell: Cell) -> Logic:
+    """Read a cell's function; ToolFailed if it is none that this flow simulates."""
+    functions = {
+        name: text(pin["function"])
+        for name, pin in cell.pins.items()
+        if text(pin["direction"]) == "output" and pin["function"] is not None
+    }
+    flops = cell.group.get_groups("ff")
+    if not flops:
+        if cell.group.get_groups("latch") or not functions:
+            raise ToolFailed(f"The cell {cell.name} is neither gate nor flip-flop.")
+        return Logic({name: parse(function) for name, function in functions.items()})
+    flop = flops[0]
+    state = text(flop.args[0])
+    clock = parse(text(flop["clocked_on"])).tree
+    if clock[0] != "pin":
+        raise ToolFailed(f"The flip-flop {cell.name} does not work at a rising edge.")
+    idle = {}
+    for name in ("clear", "preset"):
+        if flop[name] is not None:
+            match parse(text(flop[name])).tree:
+                case "not", ("pin", pin):
+                    idle[pin] = True
+                case "pin", pin:
+                    idle[pin] = False
+    return Logic(
+        {name: text(function) != state for name, function in functions.items()},
+        clock[1],
+        parse(text(flop["next_state"])),
+        idle,
+    )
+
+
+@dataclass
+class Group:
+    """Instances of one module at corresponding places.
+
+    Attributes
+    ----------
+    path : str
+        Names from the top, numbers left out; empty for the top.
+    module : str
+    netlist : Netlist
+    lanes : int
+    parent : Group, optional
+    labels : list of str
+        Each lane's name in its parent.
+    parents : list of int
+        Each lane's parent's lane.
+    slots : dict
+        Bit of a net to its slot.
+    """
+
+    path: str
+    module: str
+    netlist: Netlist
+    lanes: int
+    parent: Group | None = None
+    labels: list[str] = field(default_factory=list)
+    parents: list[int] = field(default_factory=list)
+    slots: dict = field(default_factory=dict)
+
+    @cached_property
+    def drivers(self) -> dict:
+        """Bit to the input port and index, or the child, port and index, that drives it."""
+        found = {}
+        for port, (direction, bits) in self.netlist.ports.items():
+            if direction == "input":
+                found |= {bit: (None, port, index) for index, bit in enumerate(bits)}
+        return found
+
+
+@dataclass(frozen=True)
+class Sram:
+    """A macro in all lanes of a group."""
+
+    group: Group
+    cell: str
+    macro: Macro
+
+
+class Circuit:
+    """The whole hierarchy below one module.
+
+    Parameters
+    ----------
+    top : str
+    netlists : mapping of str to Netlist
+        Every module.
+    cells : mapping of str to Cell
+        The library.
+    macros : mapping of str to Macro
+        SRAMs by cell name.
+    lanes : int
+        Instances of the top, side by side.
+    """
+
+    def __init__(
+        self,
+        top: str,
+        netlists: Mapping[str, Netlist],
+        cells: Mapping[str, Cell],
+        macros: Mapping[str, Macro] | None = None,
+        *,
+        lanes: int = 1,
+    ):
+        self.netlists = netlists
+        self.cells = cells
+        self.macros = macros or {}
+        self.logic = {}
+        self.functions = list(dict.fromkeys(_functions(cells)))
+        self._numbers = {function: number for number, function in enumerate(self.functions)}
+        self.groups: list[Group] = []
+        self._children: dict[tuple[int, str], tuple[Group, np.ndarray]] = {}
+        self._hang(Group("", top, netlists[top], lanes, parents=[0] * lanes))
+        self.lanes = [0, 0]  # of each slot; the constants' are filled in at last
+        self.flops: list[tuple[Group, str]] = []
+        self.srams: list[Sram] = []
+        self._operations: list[tuple[int, list[int], list[int]]] = []  # slot, code, sources
+        self._ends: list[tuple[int, int]] = []
+        self._sources: dict = {}
+        self.gathered: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self.undriven = 0
+        self._own_slots()
+        self._connect()
+        self.lanes[LOW] = self.lanes[HIGH] = max(self.lanes[2:], default=1)
+        self._operations = self._ordered()
+
+    # ------------------------------------------------------------------------------ the hierarchy
+
+    def _hang(self, group: Group) -> None:
+        """Add a group and all below it."""
+        self.groups.append(group)
+        below: dict[tuple[str, str], list[str]] = {}
+        for name, (kind, _) in group.netlist.cells.items():
+            if kind in self.netlists:
+                below.setdefault((re.sub(r"_\d+$", "", name), kind), []).append(name)
+        for (label, kind), names in below.items():
+            path = f"{group.path}.{label}" if group.path else label
+            child = Group(
+                path,
+                kind,
+                self.netlists[kind],
+                group.lanes * len(names),
+                group,
+                [name for _ in range(group.lanes) for name in names],
+                [lane for lane in range(group.lanes) for _ in names],
+            )
+            for number, name in enumerate(names):
+                own = np.arange(group.lanes) * len(names) + number
+                self._children[id(group), name] = child, own
+            self._hang(child)
+
+    def _slot(self, group: Group, bit=None) -> int:
+        self.lanes.append(group.lanes)
+        slot = len(self.lanes) - 1
+        if bit is not None:
+            group.slots[bit] = slot
+        return slot
+
+    def logic_of(self, kind: str) -> Logic:
+        """What a cell does."""
+        if kind not in self.logic:
+            if kind not in self.cells:
+                raise ToolFailed(f"The netlist has a cell {kind}, which the library has not.")
+            self.logic[kind] = logic_of(self.cells[kind])
+        return self.logic[kind]
+
+    def _own_slots(self) -> None:
+        """Slots for what cells, SRAMs and the top's inputs drive; who drives all others."""
+        top = self.groups[0]
+        for direction, bits in top.netlist.ports.values():
+            if direction == "input":
+                for bit in bits:
+                    self._slot(top, bit)
+        for group in self.groups:
+            group.slots |= CONSTANTS
+            for name, (kind, pins) in group.netlist.cells.items():
+                if kind in self.netlists:
+                    for port, (direction, _) in self.netlists[kind].ports.items():
+                        if direction == "output":
+                            for index, bit in enumerate(pins.get(port, ())):
+                                group.drivers[bit] = (name, port, index)
+                elif kind in self.macros:
+                    for pin, bits in pins.items():
+                        if pin.endswith(self.macros[kind].pins["data_out"]):
+                            for bit in bits:
+                                self._slot(group, bit)
+                else:
+                    logic = self.logic_of(kind)
+                    for pin, function in logic.outputs.items():
+                        for bit in pins.get(pin, ()):
+                            if isinstance(function, Function) and not function.pins:
+                                group.slots[bit] = HIGH if function.at({}) else LOW
+                            else:
+                                self._slot(group, bit)
+
+    # ----------------------------------------------------------------------------- the connections
+
+    def source(self, group: Group, bit) -> tuple[np.ndarray, np.ndarray]:
+        """Slot and lane where a net of each lane is made."""
+        key = (id(group), bit)
+        if key in self._sources:
+            return self._sources[key]
+        slots, lanes = np.zeros(group.lanes, np.int64), np.arange(group.lanes)
+        if bit in group.slots and group.slots[bit] not in self.gathered:
+            slots[:] = group.slots[bit]
+        elif bit not in group.drivers:
+            self.undriven += group.lanes
+        else:
+            child, port, index = group.drivers[bit]
+            if child is not None:
+                inner, own = self._children[id(group), child]
+                inner_slots, inner_lanes = self.source(inner, inner.netlist.ports[port][1][index])
+                slots, lanes = inner_slots[own], inner_lanes[own]
+            elif group.parent is not None:
+                labels, parents = np.array(group.labels), np.array(group.parents)
+                for label in dict.fromkeys(group.labels):
+                    outer = group.parent.netlist.cells[label][1].get(port, ())
+                    if index >= len(outer):
+                        continue
+                    outer_slots, outer_lanes = self.source(group.parent, outer[index])
+                    here = labels == label
+                    slots[here] = outer_slots[parents[here]]
+                    lanes[here] = outer_lanes[parents[here]]
+        self._sources[key] = slots, lanes
+        return slots, lanes
+
+    def slot(self, group: Group, bit) -> int:
+        """The slot in which a net can be read in a group, made by a gathering if need be."""
+        if bit in group.slots:
+            return group.slots[bit]
+        slots, lanes = self.source(group, bit)
+        first = int(slots[0])
+        if (slots == first).all() and (
+            first in (LOW, HIGH)
+            or (self.lanes[first] == group.lanes and (lanes == np.arange(group.lanes)).all())
+        ):
+            group.slots[bit] = first
+            return first
+        slot = self._slot(group, bit)
+        self.gathered[slot] = slots, lanes
+        return slot
+
+    def _connect(self) -> None:
+        for group in self.groups:
+            for name, (kind, pins) in group.netlist.cells.items():
+                if kind in self.netlists:
+                    continue
+                if kind in self.macros:
+                    self.srams.append(Sram(group, name, self.macros[kind]))
+                    for bits in pins.values():
+                        for bit in bits:
+                            self.slot(group, bit)
+                else:
+                    self._cell(group, name, self.logic_of(kind), pins)
+        top = self.groups[0]
+        for _, bits in top.netlist.ports.values():
+            for bit in bits:
+                self.slot(top, bit)
+        for slot, (slots, lanes) in self.gathered.items():
+            sources = np.unique(slots).tolist()
+            self._operations.append((slot, None, sources))
+
+    def _cell(self, group: Group, name: str, logic: Logic, pins: dict) -> None:
+        def read(pin):
+            return self.slot(group, pins[pin][0])
+
+        if logic.clock is None:
+            for pin, function in logic.outputs.items():
+                for bit in pins.get(pin, ()):
+                    if function.pins:
+                        self._compute(group.slots[bit], function, list(map(read, function.pins)))
+            return
+        clock = self.source(group, pins[logic.clock][0])[0]
+        top = self.groups[0]
+        if not (clock == top.slots.get(top.netlist.ports["clk"][1][0], -1)).all():
+            raise ToolFailed(f"The flip-flop {name} of {group.module} has a clock of its own.")
+        for pin, level in logic.idle.items():
+            if read(pin) != (HIGH if level else LOW):
+                raise ToolFailed(f"The flip-flop {name} of {group.module} is reset by {pin}.")
+        if logic.next_state.tree[0] == "pin":
+            given = read(logic.next_state.tree[1])
+        else:
+            given = self._slot(group)
+            self._compute(given, logic.next_state, list(map(read, logic.next_state.pins)))
+        state = None
+        for pin, inverted in logic.outputs.items():
+            for bit in pins.get(pin, ()):
+                if not inverted:
+                    state = group.slots[bit]
+        if state is None:
+            state = self._slot(group)
+        for pin, inverted in logic.outputs.items():
+            for bit in pins.get(pin, ()):
+                if inverted:
+                    self._compute(group.slots[bit], parse("!Q"), [state])
+        self.flops.append((group, name))
+        self._ends.append((given, state))
+
+    def _compute(self, slot: int, function: Function, sources: list[int]) -> None:
+        self._operations.append((slot, self._numbers[function.cpp()], sources))
+
+    def _ordered(self) -> list:
+        """Operations, each behind those that make its inputs; ToolFailed if there is a loop."""
+        makers = {slot: number for number, (slot, _, _) in enumerate(self._operations)}
+        waits = [0] * len(self._operations)
+        users: list[list[int]] = [[] for _ in self._operations]
+        for number, (_, _, sources) in enumerate(self._operations):
+            for source in set(sources):
+                if source in makers:
+                    users[makers[source]].append(number)
+                    waits[number] += 1
+        ready = [number for number, count in enumerate(waits) if not count]
+        for number in ready:
+            for user in users[number]:
+                waits[user] -= 1
+                if not waits[user]:
+                    ready.append(user)
+        if len(ready) < len(self._operations):
+            raise ToolFailed(
+                f"The netlist of {self.groups[0].module} has a loop of logic without a flip-flop."
+            )
+        return [self._operations[number] for number in ready]
+
+    # ------------------------------------------------------------------------------------- output
+
+    def port(self, name: str) -> list[int]:
+        """Slots of a port of the top."""
+        top = self.groups[0]
+        return [top.slots[bit] for bit in top.netlist.ports[name][1]]
+
+    def words(self) -> np.ndarray:
+        """The circuit as ``gates.h`` reads it, uint32."""
+        offsets = np.concatenate([[0], np.cumsum([-(-lanes // 64) for lanes in self.lanes])])
+        code: list = []
+        for slot, function, sources in self._operations:
+            if function is not None:
+                code += [function, slot, len(sources), *sources]
+                continue
+            slots, lanes = self.gathered[slot]
+            bits = offsets[slots] * 64 + lanes
+            starts = np.flatnonzero(np.diff(bits, prepend=-2) != 1)
+            lengths = np.diff(starts, append=len(bits))
+            runs = np.stack([starts, bits[starts], lengths], axis=1)
+            code += [GATHER, slot, len(sources), *sources, len(runs), *runs.ravel().tolist()]
+        memories: list = []
+        for sram in self.srams:
+            memories += self._memory(sram)
+        parts = [
+            [len(self.lanes), *self.lanes],
+            [len(code), *code],
+            [len(self._ends), *(slot for end in self._ends for slot in end)],
+            [len(self.srams), *memories],
+        ]
+        return np.concatenate([np.array(part, np.uint32) for part in parts])
+
+    def _memory(self, sram: Sram) -> list[int]:
+        macro, group = sram.macro, sram.group
+        pins = group.netlist.cells[sram.cell][1]
+
+        def read(name):
+            return [self.slot(group, bit) for bit in pins.get(name, ())]
+
+        words = [group.lanes, macro.width, macro.depth, len(macro.prefixes)]
+        for prefix in macro.prefixes:
+            for pin in ("enable", "write", "read"):
+                words += read(prefix + macro.pins[pin])
+            for pin in ("address", "data_in", "mask", "data_out"):
+                slots = read(prefix + macro.pins[pin]) if pin in macro.pins else []
+                words += [len(slots), *slots]
+        return words
+
+
+def _functions(cells: Mapping[str, Cell]) -> list[str]:
+    """C++ expressions of all gates of a library, and of a flip-flop's inverted output."""
+    found = [parse("!Q").cpp()]
+    for cell in cells.values():
+        try:
+            logic = logic_of(cell)
+        except ToolFailed:
+            continue
+        functions = [*logic.outputs.values(), logic.next_state]
+        found += [one.cpp() for one in functions if isinstance(one, Function) and one.pins]
+    return found

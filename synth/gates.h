@@ -1,0 +1,344 @@
+// A netlist of cells, a cycle at a time (activity.py says how it is written down).
+//
+// All instances of a module compute side by side, one bit of a word each: a *slot* is one net of a
+// module in all its instances, an operation one cell in all of them. Operations stand in an order
+// in which every one finds its inputs done; one whose inputs did not change is passed over.
+#pragma once
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+class Gates {
+public:
+    // A file of words.
+    static std::vector<uint32_t> read(const std::string& path) {
+        FILE* file = std::fopen(path.c_str(), "rb");
+        if (!file) fail("cannot read a file of the circuit");
+        std::fseek(file, 0, SEEK_END);
+        std::vector<uint32_t> words(std::ftell(file) / 4);
+        std::rewind(file);
+        if (std::fread(words.data(), 4, words.size(), file) != words.size())
+            fail("cannot read a file of the circuit");
+        std::fclose(file);
+        return words;
+    }
+
+    static void save(const std::string& path, const std::vector<uint64_t>& words) {
+        FILE* file = std::fopen(path.c_str(), "wb");
+        if (!file || std::fwrite(words.data(), 8, words.size(), file) != words.size() ||
+            std::fclose(file))
+            fail("cannot write the activity");
+    }
+
+    // With a seed the flip-flops wake up as they like, else low.
+    Gates(const std::string& path, uint64_t seed) {
+        std::vector<uint32_t> all = read(path);
+        const uint32_t* next = all.data();
+        uint32_t slots = *next++;
+        uint64_t total = 0;
+        uint32_t widest = 1;
+        for (uint32_t slot = 0; slot < slots; ++slot) {
+            lanes.push_back(*next++);
+            uint32_t count = (lanes.back() + 63) / 64;
+            offsets.push_back(uint32_t(total));
+            total += count;
+            if (count > widest) widest = count;
+        }
+        values.assign(total + 1, 0);  // a gathered word may reach one beyond
+        difference.assign(widest, 0);
+        uint32_t size = *next++;
+        operations.assign(next, next + size);
+        next += size;
+        uint32_t flops = *next++;
+        for (uint32_t flop = 0; flop < flops; ++flop, next += 2) {
+            ends.push_back({next[0], next[1], uint32_t(staged.size())});
+            staged.resize(staged.size() + (lanes[next[1]] + 63) / 64);
+        }
+        uint32_t srams = *next++;
+        while (srams--) {
+            Sram sram;
+            sram.lanes = next[0], sram.width = next[1], sram.depth = next[2];
+            uint32_t ports = next[3];
+            next += 4;
+            while (ports--) {
+                Port port{next[0], next[1], next[2], {}, {}, {}, {}};
+                next += 3;
+                for (auto* list : {&port.address, &port.in, &port.mask, &port.out}) {
+                    uint32_t count = *next++;
+                    list->assign(next, next + count);
+                    next += count;
+                }
+                sram.ports.push_back(port);
+            }
+            sram.words.assign(size_t(sram.lanes) * sram.depth * ((sram.width + 63) / 64), 0);
+            this->srams.push_back(sram);
+        }
+        // Slot 0 is low and slot 1 is high.
+        for (uint32_t word = 0; word < words_of(1); ++word) values[offsets[1] + word] = ~uint64_t(0);
+        for (const End& end : ends)
+            for (uint32_t word = 0; word < words_of(end.q); ++word)
+                values[offsets[end.q] + word] = seed ? noise(seed) & mask(end.q, word) : 0;
+        changed.assign(slots, 1);
+        since.assign(slots, 0);
+        toggles.assign(slots, 0), highs.assign(slots, 0), joint.assign(ends.size(), 0);
+        reads.assign(this->srams.size(), 0), writes = reads;
+    }
+
+    // A port's bit in one lane.
+    void set(uint32_t slot, uint32_t lane, bool level) {
+        uint64_t& word = values[offsets[slot] + lane / 64];
+        uint64_t bit = uint64_t(1) << lane % 64;
+        if (bool(word & bit) == level) return;
+        count(slot, 1);
+        word ^= bit;
+        changed[slot] = 1;
+    }
+
+    bool get(uint32_t slot, uint32_t lane) const {
+        return values[offsets[slot] + lane / 64] >> lane % 64 & 1;
+    }
+
+    // All logic between the edges.
+    void settle() {
+        const uint32_t* next = operations.data();
+        const uint32_t* end = next + operations.size();
+        while (next < end) {
+            uint32_t kind = next[0], target = next[1], inputs = next[2];
+            const uint32_t* sources = next + 3;
+            bool any = false;
+            for (uint32_t input = 0; input < inputs; ++input) any |= changed[sources[input]];
+            if (kind == GATHER) {
+                uint32_t runs = sources[inputs];
+                const uint32_t* run = sources + inputs + 1;
+                if (any) gather(target, run, runs);
+                next = run + 3 * runs;
+            } else {
+                if (any) evaluate(kind, target, sources);
+                next = sources + inputs;
+            }
+        }
+        if (counting) {
+            for (size_t flop = 0; flop < ends.size(); ++flop) {
+                const End& end = ends[flop];
+                const uint64_t* d = &values[offsets[end.d]];
+                const uint64_t* q = &values[offsets[end.q]];
+                uint64_t both = 0;
+                for (uint32_t word = 0; word < words_of(end.q); ++word)
+                    both += __builtin_popcountll(d[word] & q[word] & mask(end.q, word));
+                joint[flop] += both;
+            }
+            ++counted;
+        }
+    }
+
+    // The clock's edge: flip-flops and memories take what settled before it.
+    void edge() {
+        for (const End& end : ends)
+            if (changed[end.d])
+                for (uint32_t word = 0; word < words_of(end.q); ++word)
+                    staged[end.staged + word] = values[offsets[end.d] + word];
+        for (size_t number = 0; number < srams.size(); ++number) access(number);
+        active.clear();
+        for (const End& end : ends)
+            if (changed[end.d]) active.push_back(&end);
+        std::fill(changed.begin(), changed.end(), 0);
+        for (const End* end : active) {
+            uint64_t* q = &values[offsets[end->q]];
+            uint32_t count = words_of(end->q);
+            for (uint32_t word = 0; word < count; ++word) {
+                uint64_t value = staged[end->staged + word] & mask(end->q, word);
+                difference[word] = q[word] ^ value;
+            }
+            update(end->q, q);
+        }
+        for (const Answer& answer : answers) set(answer.slot, answer.lane, answer.level);
+        answers.clear();
+    }
+
+    // Toggles and times at high level are counted from now on, or no longer.
+    void count_from_now() {
+        std::fill(toggles.begin(), toggles.end(), 0);
+        std::fill(highs.begin(), highs.end(), 0);
+        std::fill(joint.begin(), joint.end(), 0);
+        std::fill(reads.begin(), reads.end(), 0);
+        std::fill(writes.begin(), writes.end(), 0);
+        std::fill(since.begin(), since.end(), 0);
+        counted = 0;
+        counting = true;
+    }
+
+    void count_no_more() {
+        for (uint32_t slot = 0; slot < lanes.size(); ++slot) count(slot, 0);
+        counting = false;
+    }
+
+    // Cycles, then the counts.
+    void write(const std::string& path) const {
+        std::vector<uint64_t> words{counted};
+        for (const auto* list : {&toggles, &highs, &joint, &reads, &writes})
+            words.insert(words.end(), list->begin(), list->end());
+        save(path, words);
+    }
+
+    // All lanes of a slot, to and from words.
+    void append(uint32_t slot, std::vector<uint64_t>& words) const {
+        const uint64_t* first = &values[offsets[slot]];
+        words.insert(words.end(), first, first + words_of(slot));
+    }
+
+    void put(uint32_t slot, const uint32_t*& words) {
+        uint64_t* out = &values[offsets[slot]];
+        for (uint32_t word = 0; word < words_of(slot); ++word, words += 2)
+            difference[word] = out[word] ^ (words[0] | uint64_t(words[1]) << 32);
+        update(slot, out);
+    }
+
+    [[noreturn]] static void fail(const char* what) {
+        std::fprintf(stderr, "%s\n", what);
+        std::exit(1);
+    }
+
+private:
+    static const uint32_t GATHER = 0xFFFFFFFF;
+    struct End {
+        uint32_t d, q, staged;
+    };
+    struct Port {
+        uint32_t enable, write, read;
+        std::vector<uint32_t> address, in, mask, out;
+    };
+    struct Sram {
+        uint32_t lanes, width, depth;
+        std::vector<Port> ports;
+        std::vector<uint64_t> words;
+    };
+    struct Answer {
+        uint32_t slot, lane;
+        bool level;
+    };
+
+    std::vector<uint64_t> values;   // of all slots, one after the other
+    std::vector<uint32_t> offsets;  // of each slot
+    std::vector<uint32_t> lanes;    // of each slot
+    std::vector<uint64_t> toggles, highs, joint;  // of slots, slots, flip-flops
+    std::vector<uint64_t> reads, writes;          // of SRAMs
+    uint64_t counted = 0;                         // cycles
+    std::vector<uint32_t> operations;
+    std::vector<End> ends;
+    std::vector<Sram> srams;
+    std::vector<uint64_t> staged, difference, since;
+    std::vector<const End*> active;
+    std::vector<Answer> answers;
+    std::vector<uint8_t> changed;
+    bool counting = false;
+
+    uint32_t words_of(uint32_t slot) const { return (lanes[slot] + 63) / 64; }
+
+    uint64_t mask(uint32_t slot, uint32_t word) const {
+        uint32_t rest = lanes[slot] - 64 * word;
+        return rest >= 64 ? ~uint64_t(0) : (uint64_t(1) << rest) - 1;
+    }
+
+    static uint64_t noise(uint64_t& state) {  // Marsaglia's xorshift64
+        return state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+    }
+
+    // Before a slot changes: the time that its present value stood.
+    void count(uint32_t slot, uint64_t bits) {
+        if (!counting) return;
+        uint64_t high = 0;
+        for (uint32_t word = 0; word < words_of(slot); ++word)
+            high += __builtin_popcountll(values[offsets[slot] + word] & mask(slot, word));
+        highs[slot] += high * (counted - since[slot]);
+        since[slot] = counted;
+        toggles[slot] += bits;
+    }
+
+    // Apply `difference` to a slot.
+    void update(uint32_t slot, uint64_t* out) {
+        uint32_t size = words_of(slot);
+        uint64_t any = 0;
+        for (uint32_t word = 0; word < size; ++word) any |= difference[word];
+        if (!any) return;
+        changed[slot] = 1;
+        if (counting) {
+            uint64_t bits = 0;
+            for (uint32_t word = 0; word < size; ++word)
+                bits += __builtin_popcountll(difference[word] & mask(slot, word));
+            count(slot, bits);
+        }
+        for (uint32_t word = 0; word < size; ++word) out[word] ^= difference[word];
+    }
+
+    void evaluate(uint32_t function, uint32_t target, const uint32_t* sources) {
+        const uint64_t* inputs[16];
+        uint64_t* out = &values[offsets[target]];
+        uint32_t size = words_of(target);
+#define x(number) inputs[number][word]
+#define CELL(number, arity, expression)                                               \
+    case number:                                                                      \
+        for (uint32_t input = 0; input < arity; ++input)                              \
+            inputs[input] = &values[offsets[sources[input]]];                         \
+        for (uint32_t word = 0; word < size; ++word) difference[word] = out[word] ^ (expression); \
+        break;
+        switch (function) {
+#include "cells.h"
+        default: fail("the netlist has a cell of another library");
+        }
+#undef CELL
+#undef x
+        update(target, out);
+    }
+
+    // Bits of other modules' instances: runs of (first lane, first bit of all values, length).
+    void gather(uint32_t target, const uint32_t* run, uint32_t runs) {
+        uint64_t* out = &values[offsets[target]];
+        uint32_t size = words_of(target);
+        for (uint32_t word = 0; word < size; ++word) difference[word] = 0;
+        for (; runs--; run += 3) {
+            uint32_t lane = run[0], bit = run[1], length = run[2];
+            while (length) {
+                uint32_t room = 64 - lane % 64, part = length < room ? length : room;
+                uint64_t bits = values[bit / 64] >> bit % 64;
+                if (bit % 64 + part > 64) bits |= values[bit / 64 + 1] << (64 - bit % 64);
+                if (part < 64) bits &= (uint64_t(1) << part) - 1;
+                difference[lane / 64] |= bits << lane % 64;
+                lane += part, bit += part, length -= part;
+            }
+        }
+        for (uint32_t word = 0; word < size; ++word) difference[word] ^= out[word];
+        update(target, out);
+    }
+
+    void access(size_t number) {
+        Sram& sram = srams[number];
+        uint32_t words = (sram.width + 63) / 64;
+        for (const Port& port : sram.ports) {
+            for (uint32_t first = 0; first < sram.lanes; first += 64) {
+                uint64_t enabled = values[offsets[port.enable] + first / 64];
+                for (uint32_t lane = first; enabled && lane < sram.lanes; ++lane, enabled >>= 1) {
+                    if (!(enabled & 1)) continue;
+                    bool writing = get(port.write, lane), reading = get(port.read, lane);
+                    uint32_t address = 0;
+                    for (size_t bit = 0; bit < port.address.size(); ++bit)
+                        address |= uint32_t(get(port.address[bit], lane)) << bit;
+                    if (address >= sram.depth) continue;
+                    uint64_t* word = &sram.words[(size_t(lane) * sram.depth + address) * words];
+                    if (reading)
+                        for (uint32_t bit = 0; bit < port.out.size(); ++bit)
+                            answers.push_back(
+                                {port.out[bit], lane, bool(word[bit / 64] >> bit % 64 & 1)});
+                    for (uint32_t bit = 0; writing && bit < port.in.size(); ++bit) {
+                        if (!port.mask.empty() && !get(port.mask[bit], lane)) continue;
+                        uint64_t one = uint64_t(1) << bit % 64;
+                        word[bit / 64] &= ~one;
+                        if (get(port.in[bit], lane)) word[bit / 64] |= one;
+                    }
+                    if (counting) reads[number] += reading, writes[number] += writing;
+                }
+            }
+        }
+    }
+};
