@@ -7,7 +7,6 @@ through the loading of a program to the last voxel.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -23,8 +23,8 @@ from .liberty import Cell, text
 from .logic import Function, parse
 from .macros import Macro
 
-LOW, HIGH = 0, 1
-"""Slots of the constants."""
+LOW, HIGH, CLOCK = 0, 1, 2
+"""Slots of the constants and of the clock, which are the same for everybody."""
 GATHER = 0xFFFFFFFF
 CONSTANTS = {"0": LOW, "1": HIGH, "x": LOW, "z": LOW}
 
@@ -193,17 +193,17 @@ class Circuit:
         self.groups: list[Group] = []
         self._children: dict[tuple[int, str], tuple[Group, np.ndarray]] = {}
         self._hang(Group("", top, netlists[top], lanes, parents=[0] * lanes))
-        self.lanes = [0, 0]  # of each slot; the constants' are filled in at last
+        self.lanes = [0, 0, 0]  # of each slot; those of everybody are filled in at last
         self.flops: list[tuple[Group, str]] = []
         self.srams: list[Sram] = []
         self._operations: list[tuple[int, list[int], list[int]]] = []  # slot, code, sources
-        self._ends: list[tuple[int, int]] = []
+        self.ends: list[tuple[int, int]] = []
         self._sources: dict = {}
         self.gathered: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self.undriven = 0
         self._own_slots()
         self._connect()
-        self.lanes[LOW] = self.lanes[HIGH] = max(self.lanes[2:], default=1)
+        self.lanes[:3] = [max(self.lanes)] * 3
         self._operations = self._ordered()
 
     # ------------------------------------------------------------------------------ the hierarchy
@@ -249,8 +249,10 @@ class Circuit:
     def _own_slots(self) -> None:
         """Slots for what cells, SRAMs and the top's inputs drive; who drives all others."""
         top = self.groups[0]
-        for direction, bits in top.netlist.ports.values():
-            if direction == "input":
+        for port, (direction, bits) in top.netlist.ports.items():
+            if port == "clk":
+                top.slots[bits[0]] = CLOCK
+            elif direction == "input":
                 for bit in bits:
                     self._slot(top, bit)
         for group in self.groups:
@@ -313,7 +315,7 @@ class Circuit:
         slots, lanes = self.source(group, bit)
         first = int(slots[0])
         if (slots == first).all() and (
-            first in (LOW, HIGH)
+            first in (LOW, HIGH, CLOCK)
             or (self.lanes[first] == group.lanes and (lanes == np.arange(group.lanes)).all())
         ):
             group.slots[bit] = first
@@ -338,7 +340,7 @@ class Circuit:
         for _, bits in top.netlist.ports.values():
             for bit in bits:
                 self.slot(top, bit)
-        for slot, (slots, lanes) in self.gathered.items():
+        for slot, (slots, _) in self.gathered.items():
             sources = np.unique(slots).tolist()
             self._operations.append((slot, None, sources))
 
@@ -352,9 +354,7 @@ class Circuit:
                     if function.pins:
                         self._compute(group.slots[bit], function, list(map(read, function.pins)))
             return
-        clock = self.source(group, pins[logic.clock][0])[0]
-        top = self.groups[0]
-        if not (clock == top.slots.get(top.netlist.ports["clk"][1][0], -1)).all():
+        if self.slot(group, pins[logic.clock][0]) != CLOCK:
             raise ToolFailed(f"The flip-flop {name} of {group.module} has a clock of its own.")
         for pin, level in logic.idle.items():
             if read(pin) != (HIGH if level else LOW):
@@ -376,7 +376,7 @@ class Circuit:
                 if inverted:
                     self._compute(group.slots[bit], parse("!Q"), [state])
         self.flops.append((group, name))
-        self._ends.append((given, state))
+        self.ends.append((given, state))
 
     def _compute(self, slot: int, function: Function, sources: list[int]) -> None:
         self._operations.append((slot, self._numbers[function.cpp()], sources))
@@ -430,7 +430,7 @@ class Circuit:
         parts = [
             [len(self.lanes), *self.lanes],
             [len(code), *code],
-            [len(self._ends), *(slot for end in self._ends for slot in end)],
+            [len(self.ends), *(slot for end in self.ends for slot in end)],
             [len(self.srams), *memories],
         ]
         return np.concatenate([np.array(part, np.uint32) for part in parts])

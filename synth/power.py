@@ -1,0 +1,484 @@
+"""Energy of a circuit from its activity and the tables of its Liberty files.
+
+Of every cell: the charge of the pins that its nets lead to (wires are left out), the energy within
+the cell at the net's load and slope for every change of an output, hidden energy of input pins,
+the clock pins in every cycle, and leakage. The clock is ideal: no tree, and a stated slope.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from .activity import Activity
+from .circuit import CLOCK, HIGH, LOW, Circuit, Group, Sram
+from .liberty import Cell, Library, text, values
+from .logic import Function, parse
+from .macros import Macro
+
+CLOCK_SLEW_NS = 0.1
+"""Of the clock and of whatever comes from outside or from an SRAM."""
+
+SLEW_ROUNDS = 5
+"""A slope depends on the slopes before it, but weakly: five rounds settle them within 1 %."""
+
+CLOCK_DUTY = 0.5
+"""Part of a cycle in which the clock is high, and in which inputs of flip-flops change."""
+
+SCALES = {"fw": 1e-12, "pw": 1e-9, "nw": 1e-6, "uw": 1e-3, "mw": 1.0}
+"""Of leakage, to mW."""
+
+
+@dataclass
+class Part:
+    """Energy of all instances at corresponding places, in pJ a cycle, all lanes together.
+
+    Attributes
+    ----------
+    path : str
+        As in ``Group``.
+    module : str
+    instances : int
+    switching, internal, clock, access : float
+        Charge of the pins driven; energy within cells at changes of data; the clock's pins;
+        SRAM accesses.
+    leakage_mw : float
+    """
+
+    path: str
+    module: str
+    instances: int
+    switching: float = 0.0
+    internal: float = 0.0
+    clock: float = 0.0
+    access: float = 0.0
+    leakage_mw: float = 0.0
+
+    @property
+    def pj(self) -> float:
+        """Energy of a cycle, leakage apart."""
+        return self.switching + self.internal + self.clock + self.access
+
+
+# ----------------------------------------------------------------------------------- the library
+
+
+@dataclass(frozen=True)
+class Table:
+    """A quantity over slope (ns) and load (pF); a single entry where it does not depend."""
+
+    slews: np.ndarray
+    loads: np.ndarray
+    entries: np.ndarray
+
+    def at(self, slew, load) -> np.ndarray:
+        """Bilinear between the entries; beyond them, the nearest."""
+        row, down = _between(self.slews, slew)
+        column, right = _between(self.loads, load)
+        low = self.entries[row, column] * (1 - right) + self.entries[row, column + 1] * right
+        high = (
+            self.entries[row + 1, column] * (1 - right) + self.entries[row + 1, column + 1] * right
+        )
+        return low * (1 - down) + high * down
+
+
+def _between(axis: np.ndarray, value) -> tuple[np.ndarray, np.ndarray]:
+    value = np.clip(value, axis[0], axis[-1])
+    index = np.clip(np.searchsorted(axis, value) - 1, 0, len(axis) - 2)
+    return index, (value - axis[index]) / (axis[index + 1] - axis[index])
+
+
+@dataclass(frozen=True)
+class Arc:
+    """A figure of a pin: at rise and at fall, related to another pin, under a condition."""
+
+    related: str
+    when: Function | None
+    rise: Table
+    fall: Table
+
+    def at(self, slew, load) -> np.ndarray:
+        """The mean of a rise and a fall."""
+        return (self.rise.at(slew, load) + self.fall.at(slew, load)) / 2
+
+
+class Figures:
+    """What a Liberty file says of the energy of its cells.
+
+    Parameters
+    ----------
+    library : Library
+    """
+
+    def __init__(self, library: Library):
+        group = library.group
+        self.library = library
+        self.voltage = float(group["nom_voltage"] or 0)
+        unit = group["capacitive_load_unit"]
+        self.picofarad = float(unit[0]) * {"ff": 1e-3, "pf": 1.0}[text(unit[1]).lower()]
+        leakage = text(group["leakage_power_unit"] or "1nW").lower()
+        self.milliwatt = float(leakage[:-2]) * SCALES[leakage[-2:]]
+        self.templates = {
+            text(one.args[0]): one
+            for kind in ("lu_table_template", "power_lut_template")
+            for one in group.get_groups(kind)
+        }
+        self._cells: dict[str, CellFigures] = {}
+
+    def cell(self, name: str) -> CellFigures:
+        """Those of one cell."""
+        if name not in self._cells:
+            self._cells[name] = CellFigures(self.library.cells[name], self)
+        return self._cells[name]
+
+    def table(self, group, scale: float = 1.0) -> Table:
+        """A table in whichever order its template has the axes."""
+        entries = values(group) * scale
+        template = self.templates.get(text(group.args[0]))
+        axes = {}
+        for number in (1, 2):
+            index = group[f"index_{number}"] or (template and template[f"index_{number}"])
+            if index is not None and template is not None and len(entries) > 1:
+                points = [float(one) for part in index for one in text(part).split(",")]
+                load = "capacitance" in text(template[f"variable_{number}"])
+                axes["load" if load else "slew", number] = np.array(points)
+        sizes = [len(points) for points in axes.values()]
+        entries = entries.reshape(sizes) if sizes else entries.reshape(1, 1)[:1, :1]
+        kinds = [kind for kind, _ in axes]
+        if kinds == ["load", "slew"]:
+            entries = entries.T
+        elif kinds == ["load"]:
+            entries = entries[None, :]
+        elif kinds == ["slew"]:
+            entries = entries[:, None]
+        found = {kind: points for (kind, _), points in axes.items()}
+        # An axis of one point gets a second one, so that nothing is special below.
+        for number, kind in enumerate(("slew", "load")):
+            if len(found.get(kind, ())) < 2:
+                found[kind] = np.array([0.0, 1.0])
+                entries = np.repeat(entries, 2, axis=number)
+        return Table(found["slew"], found["load"] * self.picofarad, entries)
+
+
+ZERO = Table(np.array([0.0, 1.0]), np.array([0.0, 1.0]), np.zeros((2, 2)))
+
+
+class CellFigures:
+    """Pins, tables and leakage of one cell.
+
+    Parameters
+    ----------
+    cell : Cell
+    figures : Figures
+    """
+
+    def __init__(self, cell: Cell, figures: Figures):
+        self.cell = cell
+        self.figures = figures
+
+    @cached_property
+    def capacitance(self) -> dict[str, float]:
+        """Of its input pins, in pF; of a bus, of each bit."""
+        return {
+            name: float(self.cell.pins[name]["capacitance"] or 0) * self.figures.picofarad
+            for name in self.cell.inputs()
+        }
+
+    @cached_property
+    def energy(self) -> dict[str, list[Arc]]:
+        """Of its pins, in pJ."""
+        # Energies come in units of capacitance times the square of a volt.
+        return self._arcs("internal_power", ("rise_power", "fall_power"), self.figures.picofarad)
+
+    @cached_property
+    def slope(self) -> dict[str, list[Arc]]:
+        """Of its output pins, in ns."""
+        return self._arcs("timing", ("rise_transition", "fall_transition"), 1.0)
+
+    def _arcs(self, kind: str, names: tuple[str, str], scale: float) -> dict[str, list[Arc]]:
+        found = {}
+        for name, pin in self.cell.pins.items():
+            # The pins within a bus are all alike.
+            groups = pin.get_groups(kind) or [
+                one for inner in pin.get_groups("pin")[-1:] for one in inner.get_groups(kind)
+            ]
+            found[name] = []
+            for one in groups:
+                tables = [one.get_groups(edge) for edge in names]
+                if any(tables):
+                    when = text(one["when"])
+                    rise, fall = (
+                        self.figures.table(table[0], scale) if table else ZERO for table in tables
+                    )
+                    related = text(one["related_pin"]).split()
+                    condition = parse(when) if when else None
+                    found[name] += [Arc(pin, condition, rise, fall) for pin in related or [""]]
+        return found
+
+    @cached_property
+    def leakage(self) -> tuple[list[tuple[Function, float]], float]:
+        """Under conditions and without, in mW."""
+        scale = self.figures.milliwatt
+        found = [
+            (parse(text(one["when"])), float(text(one["value"])) * scale)
+            for one in self.cell.group.get_groups("leakage_power")
+            if one["when"] is not None
+        ]
+        return found, float(text(self.cell.group["cell_leakage_power"]) or 0) * scale
+
+
+# ----------------------------------------------------------------------------------- the circuit
+
+
+@dataclass
+class _Kind:
+    """All cells of one type."""
+
+    groups: list[Group] = field(default_factory=list)
+    pins: list[dict[str, int]] = field(default_factory=list)  # slots
+    flops: list[int] = field(default_factory=list)  # numbers
+
+    @cached_property
+    def lanes(self) -> np.ndarray:
+        return np.array([group.lanes for group in self.groups])
+
+    def slots(self, pin: str) -> np.ndarray:
+        """Of a pin in each cell; low where it is not connected."""
+        return np.array([pins.get(pin, LOW) for pins in self.pins])
+
+
+class Power:
+    """The energy of a circuit.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    library : Library
+        Its cells.
+    """
+
+    def __init__(self, circuit: Circuit, library: Library):
+        self.circuit = circuit
+        self.figures = Figures(library)
+        self.lanes = np.array(circuit.lanes)
+        self.kinds: dict[str, _Kind] = {}
+        flops = {(id(group), name): number for number, (group, name) in enumerate(circuit.flops)}
+        for group in circuit.groups:
+            for name, (kind, pins) in group.netlist.cells.items():
+                if kind in circuit.netlists or kind in circuit.macros:
+                    continue
+                entry = self.kinds.setdefault(kind, _Kind())
+                entry.groups.append(group)
+                entry.pins.append({pin: circuit.slot(group, bits[0]) for pin, bits in pins.items()})
+                entry.flops.append(flops.get((id(group), name), -1))
+        self.loads = self._loads()
+        self.slews = self._slews()
+
+    def _clock(self, kind: str) -> str | None:
+        return self.circuit.logic_of(kind).clock
+
+    def _loads(self) -> np.ndarray:
+        """What each slot drives, in pF: pins alone, the mean over its lanes."""
+        own = np.zeros(len(self.lanes))
+        for name, kind in self.kinds.items():
+            for pin, capacitance in self.figures.cell(name).capacitance.items():
+                np.add.at(own, kind.slots(pin), capacitance)
+        for sram in self.circuit.srams:
+            for slots, capacitance in self._sram_pins(sram):
+                np.add.at(own, slots, capacitance)
+        loads = own.copy()
+        for slot, (sources, _) in self.circuit.gathered.items():
+            np.add.at(loads, sources, own[slot] / self.lanes[sources])
+        return loads
+
+    def _sram_pins(self, sram: Sram):
+        figures = Figures(_library_of(sram.macro)).cell(sram.macro.name)
+        pins = sram.group.netlist.cells[sram.cell][1]
+        for pin, capacitance in figures.capacitance.items():
+            slots = [self.circuit.slot(sram.group, bit) for bit in pins.get(pin, ())]
+            yield np.array(slots, int), capacitance
+
+    def _slews(self) -> np.ndarray:
+        """Of each slot, in ns: the mean of rise and fall over the cell's inputs."""
+        slews = np.full(len(self.lanes), CLOCK_SLEW_NS)
+        for _ in range(SLEW_ROUNDS):
+            for name, kind in self.kinds.items():
+                clock = self._clock(name)
+                for pin, arcs in self.figures.cell(name).slope.items():
+                    slots = kind.slots(pin)
+                    arcs = [arc for arc in arcs if clock in (None, arc.related)]
+                    if arcs:
+                        found = [
+                            arc.at(slews[kind.slots(arc.related)], self.loads[slots])
+                            for arc in arcs
+                        ]
+                        slews[slots] = np.mean(found, axis=0)
+            slews[[LOW, HIGH, CLOCK]] = CLOCK_SLEW_NS
+            for slot, (sources, _) in self.circuit.gathered.items():
+                slews[slot] = slews[sources].mean()
+        return slews
+
+    # --------------------------------------------------------------------------------- the result
+
+    def parts(self, activity: Activity) -> list[Part]:
+        """Energy by group, in the order of the hierarchy."""
+        found = {
+            id(group): Part(group.path, group.module, group.lanes) for group in self.circuit.groups
+        }
+        for name, kind in self.kinds.items():
+            energies = self._kind(name, kind, activity)
+            for field_, amounts in energies.items():
+                for group, amount in zip(kind.groups, amounts.tolist(), strict=True):
+                    part = found[id(group)]
+                    setattr(part, field_, getattr(part, field_) + amount)
+        for number, sram in enumerate(self.circuit.srams):
+            self._sram(found[id(sram.group)], number, sram, activity)
+        return list(found.values())
+
+    def _kind(self, name: str, kind: _Kind, activity: Activity) -> dict[str, np.ndarray]:
+        """Energies of all cells of a type, in pJ a cycle and all lanes; leakage in mW."""
+        figures = self.figures.cell(name)
+        clock = self._clock(name)
+        volts = self.figures.voltage**2
+        toggles = activity.toggles / activity.cycles
+        states = self._states(name, kind, activity)
+        energies = {
+            key: np.zeros(len(kind.groups))
+            for key in ("switching", "internal", "clock", "leakage_mw")
+        }
+
+        def likely(when: Function | None):
+            return sum(weight * when.probability(highs) for weight, highs in states)
+
+        for pin, capacitance in figures.capacitance.items():
+            slots = kind.slots(pin)
+            changes = 2.0 * kind.lanes if pin == clock else toggles[slots]
+            slew = CLOCK_SLEW_NS if pin == clock else self.slews[slots]
+            arcs = figures.energy[pin]
+            if any(arc.when for arc in arcs):  # then the one without is for other tools
+                hidden = sum(arc.at(slew, 0.0) * likely(arc.when) for arc in arcs if arc.when)
+            else:
+                hidden = sum(arc.at(slew, 0.0) for arc in arcs)
+            where = ("clock", "clock") if pin == clock else ("switching", "internal")
+            energies[where[0]] += changes * capacitance * volts / 2
+            energies[where[1]] += changes * hidden
+        for pin in self.circuit.logic_of(name).outputs:
+            slots = kind.slots(pin)
+            total, weights = np.zeros(len(kind.groups)), np.zeros(len(kind.groups))
+            for related in dict.fromkeys(arc.related for arc in figures.energy[pin]):
+                sources = kind.slots(related)
+                # Of several inputs, each is to blame as often as it changes.
+                blame = 2.0 * kind.lanes if related == clock else toggles[sources] + 1e-12
+                slew = CLOCK_SLEW_NS if related == clock else self.slews[sources]
+                arcs = [arc for arc in figures.energy[pin] if arc.related == related]
+                total += blame * _mean(arcs, slew, self.loads[slots], likely)
+                weights += blame
+            connected = slots > CLOCK
+            share = np.divide(total, weights, out=np.zeros_like(total), where=weights > 0)
+            energies["internal"] += np.where(connected, toggles[slots] * share, 0.0)
+        conditions, otherwise = figures.leakage
+        leaking, covered = 0.0, 0.0
+        for when, value in conditions:
+            chance = likely(when)
+            leaking, covered = leaking + chance * value, covered + chance
+        energies["leakage_mw"] += kind.lanes * (leaking + (1 - np.minimum(covered, 1)) * otherwise)
+        return energies
+
+    def _states(self, name: str, kind: _Kind, activity: Activity):
+        """States of the pins as (how often, how often each pin is high in them).
+
+        D and Q of a flip-flop depend on each other, and its clock pin's energy on both: they are
+        counted together. All other pins are taken as independent.
+        """
+        full = activity.cycles * self.lanes
+        highs = {}
+        for pin in {pin for pins in kind.pins for pin in pins}:
+            slots = kind.slots(pin)
+            highs[pin] = np.where(slots == HIGH, 1.0, activity.highs[slots] / full[slots])
+        logic = self.circuit.logic_of(name)
+        if logic.clock is None:
+            return [(1.0, highs)]
+        highs[logic.clock] = np.full(len(kind.groups), CLOCK_DUTY)
+        ends = [self.circuit.ends[number] for number in kind.flops]
+        given, state = (np.array([end[side] for end in ends]) for side in (0, 1))
+        d = np.where(given == HIGH, 1.0, activity.highs[given] / full[given])
+        q = activity.highs[state] / full[state]
+        both = activity.joint[kind.flops] / (activity.cycles * kind.lanes)
+        found = []
+        for weight, level_d, level_q in (
+            (both, 1.0, 1.0),
+            (d - both, 1.0, 0.0),
+            (q - both, 0.0, 1.0),
+            (1 - d - q + both, 0.0, 0.0),
+        ):
+            pins = dict(highs)
+            if logic.next_state.tree[0] == "pin":
+                pins[logic.next_state.tree[1]] = np.full(len(ends), level_d)
+            for pin, inverted in logic.outputs.items():
+                pins[pin] = np.full(len(ends), 1 - level_q if inverted else level_q)
+            found.append((weight, pins))
+        return found
+
+    def _sram(self, part: Part, number: int, sram: Sram, activity: Activity) -> None:
+        """Add a macro: its accesses, its pins, its leakage."""
+        figures = Figures(_library_of(sram.macro))
+        cell = figures.cell(sram.macro.name)
+        pins = sram.group.netlist.cells[sram.cell][1]
+        volts = figures.voltage**2 or self.figures.voltage**2
+        full = activity.cycles * self.lanes
+
+        def slots(pin):
+            return np.array([self.circuit.slot(sram.group, bit) for bit in pins.get(pin, ())], int)
+
+        highs = {}
+        for pin in cell.capacitance:
+            own = slots(pin)
+            if len(own) == 1:
+                high = 1.0 if own[0] == HIGH else activity.highs[own[0]] / full[own[0]]
+                highs[pin] = float(high)
+        for pin, capacitance in cell.capacitance.items():
+            if pin in [prefix + sram.macro.pins["clock"] for prefix in sram.macro.prefixes]:
+                part.clock += sram.group.lanes * capacitance * volts
+                continue
+            changes = activity.toggles[slots(pin)].sum() / activity.cycles
+            arcs = cell.energy[pin]
+            hidden = sum(
+                float(arc.at(CLOCK_SLEW_NS, 0.0)) * (arc.when.probability(highs) if arc.when else 1)
+                for arc in arcs
+            )
+            part.switching += changes * capacitance * volts / 2
+            part.internal += changes * hidden
+        for write, counts in ((False, activity.reads), (True, activity.writes)):
+            energy = sram.macro.energy_pj(write=write)
+            part.access += int(counts[number]) / activity.cycles * energy
+        part.leakage_mw += sram.group.lanes * cell.leakage[1]
+
+
+def _mean(arcs: list[Arc], slew, load, likely) -> np.ndarray:
+    """Energy of a change: under the conditions that hold, or the figure without any."""
+    total, weights = 0.0, 0.0
+    for arc in arcs:
+        if arc.when:
+            chance = likely(arc.when)
+            total, weights = total + chance * arc.at(slew, load), weights + chance
+    plain = [arc.at(slew, load) for arc in arcs if not arc.when]
+    if not plain:
+        return np.divide(total, weights, out=np.zeros_like(total), where=weights > 0)
+    return np.where(weights > 1e-9, total / np.maximum(weights, 1e-9), np.mean(plain, axis=0))
+
+
+def _library_of(macro: Macro) -> Library:
+    from .liberty import read_liberty
+
+    return read_liberty(macro.liberty)
+
+
+def total(parts: list[Part]) -> Mapping[str, float]:
+    """Sums over all parts."""
+    return {
+        name: sum(getattr(part, name) for part in parts)
+        for name in ("switching", "internal", "clock", "access", "leakage_mw", "pj")
+    }
