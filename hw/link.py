@@ -1,0 +1,730 @@
+"""The board's end of ``implicore.link``: an accelerator's ports behind a serial line."""
+
+from amaranth import Cat, Module, Mux, ResetInserter, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.crc import catalog
+from amaranth.lib.wiring import In, Out
+
+from implicore.link import (
+    ANSWER,
+    END,
+    ESCAPE,
+    ESCAPED_END,
+    ESCAPED_ESCAPE,
+    ITEM_BYTES,
+    ROOM,
+    Kind,
+    Refusal,
+)
+
+from .accelerator import POINT_BITS
+from .control import AXI_LITE
+from .memory import Ram, address_bits
+from .uart import RECEIVED, UartReceiver, UartTransmitter
+
+CONTENT = data.StructLayout({"data": 8, "last": 1})
+"""A byte of a frame's kind and payload; ``last`` ends the frame."""
+
+TOKEN = data.StructLayout({"data": 8, "end": 1})
+"""What the queue holds: a byte of a frame, or the frame's end."""
+
+CRC = catalog.CRC16_IBM_3740(8)
+
+QUEUED = (Kind.READ, Kind.WRITE, Kind.PROGRAM, Kind.PROGRAM_END, Kind.POINTS, Kind.POINTS_END)
+"""What is carried out in turn."""
+
+VOXELS_A_FRAME = 256
+
+
+def _axis(name: str, direction, bits: int) -> dict:
+    """An AXI4-Stream's ports; ``direction`` is that of its data."""
+    return {
+        f"{name}_tdata": direction(bits),
+        f"{name}_tvalid": direction(1),
+        f"{name}_tready": (In if direction is Out else Out)(1),
+        f"{name}_tlast": direction(1),
+    }
+
+
+EXECUTOR_PORTS = {
+    **{f"m_axi_{name}": port.flip() for name, port in AXI_LITE.items()},
+    **_axis("m_axis_program", Out, 32),
+    **_axis("m_axis_points", Out, POINT_BITS),
+}
+VOXEL_PORTS = _axis("s_axis_voxels", In, 16)
+"""What is to be connected with an accelerator."""
+
+
+class FrameDecoder(wiring.Component):
+    """Finds frames among bytes, takes the escapes away, and checks the CRC.
+
+    Latency: the last byte of a payload is put two bytes after it has come; the verdict comes one
+    cycle after the END byte. Throughput: a byte in two cycles.
+
+    Attributes
+    ----------
+    valid : In(1)
+    byte : In(RECEIVED)
+    put : Out(1)
+        ``data`` is the next byte of kind and payload.
+    data : Out(8)
+    good, bad : Out(1)
+        The frame has ended, and this is the verdict. Empty frames have none.
+    """
+
+    def __init__(self):
+        super().__init__(
+            {
+                "valid": In(1),
+                "byte": In(RECEIVED),
+                "put": Out(1),
+                "data": Out(8),
+                "good": Out(1),
+                "bad": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Amaranth's hook."""
+        m = Module()
+        m.submodules.crc = crc = CRC.create()
+        escaped = Signal()
+        broken = Signal()
+        # The last two bytes are the CRC, but which ones are the last is known only later.
+        held = Signal(data.ArrayLayout(8, 2), reset_less=True)
+        count = Signal(range(4))
+        plain = Signal()
+        byte = Signal(8)
+        ended = Signal()
+        m.d.comb += [
+            self.data.eq(held[1]),
+            crc.data.eq(byte),
+            crc.valid.eq(plain),
+            self.good.eq(ended & ~broken & (count == 3) & crc.match_detected),
+            self.bad.eq(ended & ~self.good & (broken | (count != 0))),
+        ]
+        m.d.sync += ended.eq(self.valid & ~self.byte.broken & (self.byte.data == END))
+        with m.If(ended):
+            m.d.comb += crc.start.eq(1)
+            m.d.sync += [escaped.eq(0), broken.eq(0), count.eq(0)]
+        with m.If(self.valid):
+            with m.If(self.byte.broken):
+                m.d.sync += broken.eq(1)
+            with m.Elif(self.byte.data == END), m.If(escaped):
+                m.d.sync += broken.eq(1)
+            with m.Elif(escaped):
+                m.d.sync += escaped.eq(0)
+                m.d.comb += [plain.eq(1), byte.eq(END)]
+                with m.If(self.byte.data == ESCAPED_ESCAPE):
+                    m.d.comb += byte.eq(ESCAPE)
+                with m.Elif(self.byte.data != ESCAPED_END):
+                    m.d.sync += broken.eq(1)
+            with m.Elif(self.byte.data == ESCAPE):
+                m.d.sync += escaped.eq(1)
+            with m.Else():
+                m.d.comb += [plain.eq(1), byte.eq(self.byte.data)]
+        with m.If(plain):
+            m.d.sync += [held[0].eq(byte), held[1].eq(held[0])]
+            m.d.comb += self.put.eq(count[1])
+            with m.If(count != 3):
+                m.d.sync += count.eq(count + 1)
+        return m
+
+
+class FrameEncoder(wiring.Component):
+    """Makes frames: an END, the content and its CRC with escapes, another END.
+
+    Throughput: a byte a cycle.
+
+    Attributes
+    ----------
+    content : In(stream of CONTENT)
+    bytes : Out(stream of 8 bits)
+    """
+
+    def __init__(self):
+        super().__init__(
+            {"content": In(stream.Signature(CONTENT)), "bytes": Out(stream.Signature(8))}
+        )
+
+    def elaborate(self, platform):
+        """Amaranth's hook."""
+        m = Module()
+        m.submodules.crc = crc = CRC.create()
+        content, out = self.content, self.bytes
+        plain = Signal(8)
+        special = Signal()
+        escaped = Signal()  # the ESCAPE has gone
+        gone = Signal()  # so has what it stands for
+        m.d.comb += [
+            special.eq((plain == END) | (plain == ESCAPE)),
+            out.payload.eq(plain),
+            gone.eq(out.valid & out.ready & (~special | escaped)),
+            crc.data.eq(plain),
+        ]
+        with m.If(special):
+            code = Mux(plain == END, ESCAPED_END, ESCAPED_ESCAPE)
+            m.d.comb += out.payload.eq(Mux(escaped, code, ESCAPE))
+            with m.If(out.valid & out.ready):
+                m.d.sync += escaped.eq(~escaped)
+        with m.FSM():
+            for state, following in (("BEGIN", "CONTENT"), ("END", "BEGIN")):
+                with m.State(state):
+                    m.d.comb += [
+                        crc.start.eq(1),
+                        out.valid.eq(content.valid if state == "BEGIN" else 1),
+                        out.payload.eq(END),
+                    ]
+                    with m.If(out.valid & out.ready):
+                        m.next = following
+            with m.State("CONTENT"):
+                m.d.comb += [
+                    plain.eq(content.payload.data),
+                    out.valid.eq(content.valid),
+                    content.ready.eq(gone),
+                    crc.valid.eq(gone),
+                ]
+                with m.If(gone & content.payload.last):
+                    m.next = "HIGH"
+            for state, part, following in (("HIGH", 1, "LOW"), ("LOW", 0, "END")):
+                with m.State(state):
+                    m.d.comb += [plain.eq(crc.crc.word_select(part, 8)), out.valid.eq(1)]
+                    with m.If(gone):
+                        m.next = following
+        return m
+
+
+class FrameQueue(wiring.Component):
+    """Frames on their way from the decoder to where they are carried out.
+
+    What has been put can be read only once it is committed, until when it can be taken back.
+
+    Latency: 3 cycles from ``commit`` to the first token. Throughput: a token in two cycles.
+
+    Parameters
+    ----------
+    depth : int
+        Tokens, a power of two.
+
+    Attributes
+    ----------
+    put : In(1)
+    token : In(TOKEN)
+        Not put where ``full``.
+    full : Out(1)
+    commit, drop : In(1)
+    tokens : Out(stream of TOKEN)
+    """
+
+    def __init__(self, depth: int):
+        if depth < 2 or depth & (depth - 1):
+            raise ValueError(f"Queue depth must be a power of two, not {depth}.")
+        self.depth = depth
+        super().__init__(
+            {
+                "put": In(1),
+                "token": In(TOKEN),
+                "full": Out(1),
+                "commit": In(1),
+                "drop": In(1),
+                "tokens": Out(stream.Signature(TOKEN)),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Amaranth's hook."""
+        m = Module()
+        bits = address_bits(self.depth)
+        m.submodules.ram = ram = Ram("questions", self.depth, TOKEN.size)
+        # One bit more than an address, so that full differs from empty.
+        written, committed, read = (
+            Signal(bits + 1, name=name) for name in ("written", "committed", "read")
+        )
+        fetched = Signal()
+        fetch = Signal()
+        m.d.comb += [
+            self.full.eq(written - read == self.depth),
+            ram.write_enable.eq(self.put & ~self.full),
+            ram.write_address.eq(written),
+            ram.write_data.eq(self.token),
+            fetch.eq((committed != read) & ~fetched),
+            ram.read_enable.eq(fetch),
+            ram.read_address.eq(read),
+            self.tokens.valid.eq(fetched),
+            self.tokens.payload.eq(ram.read_data),
+        ]
+        with m.If(ram.write_enable):
+            m.d.sync += written.eq(written + 1)
+        with m.If(self.commit):
+            m.d.sync += committed.eq(written)
+        with m.If(self.drop):
+            m.d.sync += written.eq(committed)
+        with m.If(fetch):
+            m.d.sync += [fetched.eq(1), read.eq(read + 1)]
+        with m.If(self.tokens.valid & self.tokens.ready):
+            m.d.sync += fetched.eq(0)
+        return m
+
+
+class Executor(wiring.Component):
+    """Carries out one question after the other and answers it.
+
+    Attributes
+    ----------
+    tokens : In(stream of TOKEN)
+        Questions that are known to be right.
+    content : Out(stream of CONTENT)
+        Answers.
+    m_axi_* : AXI4-Lite manager, 32 bits
+    m_axis_program_* : AXI4-Stream, 32 bits
+    m_axis_points_* : AXI4-Stream, 64 bits
+    """
+
+    def __init__(self):
+        super().__init__(
+            {
+                "tokens": In(stream.Signature(TOKEN)),
+                "content": Out(stream.Signature(CONTENT)),
+                **EXECUTOR_PORTS,
+            }
+        )
+
+    def elaborate(self, platform):
+        """Amaranth's hook."""
+        m = Module()
+        tokens, content = self.tokens, self.content
+        kind = Signal(Kind)
+        item = Signal(8 * max(ITEM_BYTES.values()), reset_less=True)
+        # Bytes of the item that have not come; items are shifted in from above.
+        left = Signal(range(max(ITEM_BYTES.values()) + 1))
+        size = Signal.like(left)
+        last = tokens.payload.end  # while an item is carried out, what follows it is looked at
+        answer = Signal(32, reset_less=True)
+        with m.Switch(kind):
+            for each in QUEUED:
+                with m.Case(each):
+                    m.d.comb += size.eq(ITEM_BYTES[each])
+
+        def field(each: Kind, first: int, count: int):
+            """Some bytes of an item of that kind."""
+            start = len(item) - 8 * ITEM_BYTES[each] + 8 * first
+            return item[start : start + 8 * count]
+
+        m.d.comb += [
+            self.m_axi_araddr.eq(field(Kind.READ, 0, 1)),
+            self.m_axi_awaddr.eq(field(Kind.WRITE, 0, 1)),
+            self.m_axi_wdata.eq(field(Kind.WRITE, 1, 4)),
+            self.m_axi_wstrb.eq(0b1111),
+            self.m_axis_program_tdata.eq(field(Kind.PROGRAM, 0, 4)),
+            self.m_axis_program_tlast.eq((kind == Kind.PROGRAM_END) & last),
+            self.m_axis_points_tdata.eq(field(Kind.POINTS, 0, 6)),
+            self.m_axis_points_tlast.eq((kind == Kind.POINTS_END) & last),
+            content.payload.data.eq(kind | ANSWER),
+            content.payload.last.eq(1),
+        ]
+        with m.FSM():
+            with m.State("KIND"):
+                m.d.comb += tokens.ready.eq(1)
+                with m.If(tokens.valid):
+                    m.d.sync += kind.eq(tokens.payload.data)
+                    m.next = "BEGIN"
+            with m.State("BEGIN"):
+                m.d.sync += left.eq(size)
+                m.next = "COLLECT"
+                with m.If(kind == Kind.READ):  # its answer begins before the values are known
+                    m.d.comb += [content.valid.eq(1), content.payload.last.eq(0)]
+                    with m.If(~content.ready):
+                        m.next = "BEGIN"
+            with m.State("COLLECT"):
+                m.d.comb += tokens.ready.eq(left != 0)
+                with m.If(tokens.valid & tokens.ready):
+                    m.d.sync += [
+                        left.eq(left - 1),
+                        item.eq(Cat(item[8:], tokens.payload.data)),
+                    ]
+                with m.If((left == 0) & tokens.valid):
+                    m.d.sync += left.eq(size)
+                    with m.Switch(kind):
+                        with m.Case(Kind.READ):
+                            m.d.sync += self.m_axi_arvalid.eq(1)
+                            m.next = "READ"
+                        with m.Case(Kind.WRITE):
+                            m.d.sync += [self.m_axi_awvalid.eq(1), self.m_axi_wvalid.eq(1)]
+                            m.next = "WRITE"
+                        with m.Case(Kind.PROGRAM, Kind.PROGRAM_END):
+                            m.d.sync += self.m_axis_program_tvalid.eq(1)
+                            m.next = "PROGRAM"
+                        with m.Case(Kind.POINTS, Kind.POINTS_END):
+                            m.d.sync += self.m_axis_points_tvalid.eq(1)
+                            m.next = "POINTS"
+            with m.State("READ"):
+                with m.If(self.m_axi_arready):
+                    m.d.sync += self.m_axi_arvalid.eq(0)
+                m.d.comb += self.m_axi_rready.eq(1)
+                with m.If(self.m_axi_rvalid):
+                    m.d.sync += [answer.eq(self.m_axi_rdata), left.eq(4)]
+                    m.next = "VALUE"
+            with m.State("VALUE"):
+                m.d.comb += [
+                    content.valid.eq(1),
+                    content.payload.data.eq(answer[:8]),
+                    content.payload.last.eq((left == 1) & last),
+                ]
+                with m.If(content.ready):
+                    m.d.sync += [answer.eq(answer >> 8), left.eq(left - 1)]
+                    with m.If(left == 1):
+                        m.d.sync += left.eq(size)
+                        m.d.comb += [tokens.ready.eq(last)]
+                        m.next = "COLLECT"
+                        with m.If(last):
+                            m.next = "KIND"
+            with m.State("WRITE"):
+                with m.If(self.m_axi_awready):
+                    m.d.sync += self.m_axi_awvalid.eq(0)
+                with m.If(self.m_axi_wready):
+                    m.d.sync += self.m_axi_wvalid.eq(0)
+                m.d.comb += self.m_axi_bready.eq(1)
+                with m.If(self.m_axi_bvalid):
+                    m.next = "DONE"
+            for state, valid, ready in (
+                ("PROGRAM", self.m_axis_program_tvalid, self.m_axis_program_tready),
+                ("POINTS", self.m_axis_points_tvalid, self.m_axis_points_tready),
+            ):
+                with m.State(state), m.If(ready):
+                    m.d.sync += valid.eq(0)
+                    m.next = "DONE"
+            with m.State("DONE"):
+                m.next = "COLLECT"
+                with m.If(last):
+                    m.d.comb += content.valid.eq(1)
+                    m.next = "DONE"
+                    with m.If(content.ready):
+                        m.d.comb += tokens.ready.eq(1)
+                        m.next = "KIND"
+        return m
+
+
+class VoxelSender(wiring.Component):
+    """Puts voxels into frames, as many as were granted.
+
+    A frame ends after ``VOXELS_A_FRAME`` voxels, with the last one that was granted, with the last
+    one of a job, and when none comes for ``patience`` cycles or another frame waits.
+
+    Parameters
+    ----------
+    patience : int
+
+    Attributes
+    ----------
+    granted : In(1)
+        Add ``grant`` to the voxels that may be sent: together at most 65535.
+    grant : In(16)
+    hurry : In(1)
+        Another frame waits.
+    content : Out(stream of CONTENT)
+    s_axis_voxels_* : AXI4-Stream, 16 bits
+    """
+
+    def __init__(self, patience: int):
+        self.patience = patience
+        super().__init__(
+            {
+                "granted": In(1),
+                "grant": In(16),
+                "hurry": In(1),
+                "content": Out(stream.Signature(CONTENT)),
+                **VOXEL_PORTS,
+            }
+        )
+
+    def elaborate(self, platform):
+        """Amaranth's hook."""
+        m = Module()
+        content = self.content
+        credit = Signal(16)
+        some = Signal()  # a cycle late, which nobody notices: a byte takes longer
+        take = Signal()
+        m.d.comb += take.eq(self.s_axis_voxels_tvalid & self.s_axis_voxels_tready)
+        m.d.sync += [
+            credit.eq(credit + Mux(self.granted, self.grant, 0) - take),
+            some.eq(credit != 0),
+        ]
+        voxel = Signal(16, reset_less=True)
+        job_ends = Signal()
+        wait = Signal(range(self.patience + 1))
+        count = Signal(range(VOXELS_A_FRAME + 1))
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.sync += [job_ends.eq(0), count.eq(0), wait.eq(self.patience)]
+                with m.If(self.s_axis_voxels_tvalid & some):
+                    m.next = "KIND"
+            with m.State("KIND"):
+                m.d.comb += [content.valid.eq(1), content.payload.data.eq(Kind.VOXELS)]
+                with m.If(content.ready):
+                    m.next = "TAKE"
+            with m.State("TAKE"):
+                m.d.comb += self.s_axis_voxels_tready.eq(1)
+                m.d.sync += [
+                    voxel.eq(self.s_axis_voxels_tdata),
+                    job_ends.eq(self.s_axis_voxels_tlast),
+                    wait.eq(wait - 1),
+                ]
+                with m.If(take):
+                    m.d.sync += [count.eq(count + 1), wait.eq(self.patience)]
+                    m.next = "LOW"
+                with m.Elif(self.hurry | (wait == 0)):
+                    m.d.sync += job_ends.eq(0)
+                    m.next = "FLAG"
+            for state, part, following in (("LOW", 0, "HIGH"), ("HIGH", 1, "NEXT")):
+                with m.State(state):
+                    m.d.comb += [
+                        content.valid.eq(1),
+                        content.payload.data.eq(voxel.word_select(part, 8)),
+                    ]
+                    with m.If(content.ready):
+                        m.next = following
+            with m.State("NEXT"):
+                m.next = "TAKE"
+                with m.If(job_ends | ~some | (count == VOXELS_A_FRAME)):
+                    m.next = "FLAG"
+            with m.State("FLAG"):
+                m.d.comb += [
+                    content.valid.eq(1),
+                    content.payload.data.eq(job_ends),
+                    content.payload.last.eq(1),
+                ]
+                with m.If(content.ready):
+                    m.next = "IDLE"
+        return m
+
+
+class FrameArbiter(wiring.Component):
+    """Several sources of frames take turns, frame by frame; the first one goes first.
+
+    Parameters
+    ----------
+    sources : int
+
+    Attributes
+    ----------
+    contents : In(streams of CONTENT)
+    content : Out(stream of CONTENT)
+    """
+
+    def __init__(self, sources: int):
+        self.sources = sources
+        super().__init__(
+            {
+                "contents": In(stream.Signature(CONTENT)).array(sources),
+                "content": Out(stream.Signature(CONTENT)),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Amaranth's hook."""
+        m = Module()
+        chosen = Signal(self.sources)  # one-hot, or nobody
+        with m.If(chosen == 0):
+            for number in reversed(range(self.sources)):
+                with m.If(self.contents[number].valid):
+                    m.d.sync += chosen.eq(1 << number)
+        for number, each in enumerate(self.contents):
+            with m.If(chosen[number]):
+                m.d.comb += [
+                    self.content.valid.eq(each.valid),
+                    self.content.payload.eq(each.payload),
+                    each.ready.eq(self.content.ready),
+                ]
+        with m.If(self.content.valid & self.content.ready & self.content.payload.last):
+            m.d.sync += chosen.eq(0)
+        return m
+
+
+class Notices(wiring.Component):
+    """Makes the frames that are not answers of the executor.
+
+    What is asked for while a frame of its kind has not begun is told once, with the last reason.
+
+    Attributes
+    ----------
+    reset_done, granted, refused : In(1)
+    reason : In(Refusal)
+    content : Out(stream of CONTENT)
+    """
+
+    def __init__(self):
+        super().__init__(
+            {
+                "reset_done": In(1),
+                "granted": In(1),
+                "refused": In(1),
+                "reason": In(Refusal),
+                "content": Out(stream.Signature(CONTENT)),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Amaranth's hook."""
+        m = Module()
+        content = self.content
+        asked = Signal(3)
+        begun = Signal(3)
+        reason = Signal(Refusal)
+        kind = Signal(8)
+        events = Cat(self.reset_done, self.granted, self.refused)
+        m.d.sync += asked.eq((asked & ~begun) | events)
+        with m.If(self.refused):
+            m.d.sync += reason.eq(self.reason)
+        kinds = (Kind.RESET + ANSWER, Kind.GRANT + ANSWER, Kind.REFUSED)
+        with m.FSM():
+            with m.State("IDLE"):
+                for number, each in enumerate(kinds):
+                    with m.If(asked[number]):
+                        m.d.comb += begun.eq(1 << number)
+                        m.d.sync += kind.eq(each)
+                        m.next = "KIND"
+            with m.State("KIND"):
+                m.d.comb += [
+                    content.valid.eq(1),
+                    content.payload.data.eq(kind),
+                    content.payload.last.eq(kind != Kind.REFUSED),
+                ]
+                with m.If(content.ready):
+                    m.next = "IDLE"
+                    with m.If(kind == Kind.REFUSED):
+                        m.next = "REASON"
+            with m.State("REASON"):
+                m.d.comb += [
+                    content.valid.eq(1),
+                    content.payload.data.eq(reason),
+                    content.payload.last.eq(1),
+                ]
+                with m.If(content.ready):
+                    m.next = "IDLE"
+        return m
+
+
+class HostLink(wiring.Component):
+    """Gives a host on a serial line all ports of an accelerator, see ``implicore.link``.
+
+    The line is the slowest part by far, so nothing here hurries.
+
+    Parameters
+    ----------
+    divisor : int
+        Clock cycles of a bit on the line.
+
+    Attributes
+    ----------
+    rx : In(1)
+    tx : Out(1)
+    reset : Out(1)
+        For the accelerator.
+    m_axi_*, m_axis_program_*, m_axis_points_*, s_axis_voxels_* :
+        To be connected with the accelerator's ports.
+    """
+
+    def __init__(self, divisor: int):
+        self.divisor = divisor
+        super().__init__(
+            {
+                "rx": In(1, init=1),
+                "tx": Out(1, init=1),
+                "reset": Out(1),
+                **EXECUTOR_PORTS,
+                **VOXEL_PORTS,
+            }
+        )
+
+    def elaborate(self, platform):
+        """Amaranth's hook."""
+        m = Module()
+        m.submodules.receiver = receiver = UartReceiver(self.divisor)
+        m.submodules.transmitter = transmitter = UartTransmitter(self.divisor)
+        m.submodules.decoder = decoder = FrameDecoder()
+        m.d.comb += [
+            receiver.line.eq(self.rx),
+            self.tx.eq(transmitter.line),
+            decoder.valid.eq(receiver.valid),
+            decoder.byte.eq(receiver.byte),
+        ]
+        # A reset spares what only knows bytes: a cut one would garble the answer to the reset.
+        queue, executor, sender = FrameQueue(ROOM), Executor(), VoxelSender(10 * self.divisor)
+        notices, arbiter, encoder = Notices(), FrameArbiter(3), FrameEncoder()
+        for name, component in {
+            "queue": queue,
+            "executor": executor,
+            "sender": sender,
+            "notices": notices,
+            "arbiter": arbiter,
+            "encoder": encoder,
+        }.items():
+            m.submodules[name] = ResetInserter(self.reset)(component)
+        wiring.connect(m, queue.tokens, executor.tokens)
+        for number, source in enumerate((notices, executor, sender)):
+            wiring.connect(m, source.content, arbiter.contents[number])
+        wiring.connect(m, arbiter.content, encoder.content)
+        wiring.connect(m, encoder.bytes, transmitter.bytes)
+        m.d.comb += sender.hurry.eq(notices.content.valid | executor.content.valid)
+        for component, ports in ((executor, EXECUTOR_PORTS), (sender, VOXEL_PORTS)):
+            for name, port in ports.items():
+                inner, outer = getattr(component, name), getattr(self, name)
+                m.d.comb += inner.eq(outer) if port.flow is In else outer.eq(inner)
+
+        # The frame that is arriving: its kind, and whether its size can be right.
+        begun = Signal()
+        kind = Signal(8)
+        size = Signal(range(max(ITEM_BYTES.values()) + 1))
+        part = Signal.like(size)  # bytes of the item that is arriving
+        items = Signal(2)  # none, one, more
+        no_room = Signal()
+        payload = Signal(16, reset_less=True)  # its last two bytes
+        known = Signal()
+        queued = Signal()
+        fits = Signal()
+        m.d.comb += fits.eq((part == 0) & (items != 0))
+        with m.Switch(kind):
+            for each, count in ITEM_BYTES.items():
+                with m.Case(each):
+                    m.d.comb += [known.eq(1), size.eq(count), queued.eq(each in QUEUED)]
+                    if each is Kind.GRANT:
+                        m.d.comb += fits.eq((part == 0) & (items == 1))
+            with m.Case(Kind.RESET):
+                m.d.comb += [known.eq(1), fits.eq((part == 0) & (items == 0))]
+        with m.If(decoder.put):
+            m.d.sync += begun.eq(1)
+            m.d.comb += [queue.put.eq(1), queue.token.data.eq(decoder.data)]
+            with m.If(queue.full):
+                m.d.sync += no_room.eq(1)
+            with m.If(~begun):
+                m.d.sync += kind.eq(decoder.data)
+            with m.Else():
+                m.d.sync += [payload.eq(Cat(payload[8:], decoder.data)), part.eq(part + 1)]
+                with m.If(part + 1 == size):
+                    m.d.sync += [part.eq(0), items.eq(Mux(items == 0, 1, 2))]
+
+        # The verdict, and what is done at once.
+        commit = Signal()
+        m.d.sync += [self.reset.eq(0), commit.eq(0), notices.reset_done.eq(self.reset)]
+        m.d.comb += [queue.commit.eq(commit), sender.grant.eq(payload)]
+        with m.If(decoder.good | decoder.bad):
+            m.d.sync += [begun.eq(0), part.eq(0), items.eq(0), no_room.eq(0)]
+            m.d.comb += [notices.refused.eq(1), queue.drop.eq(1)]
+            with m.If(decoder.bad):
+                m.d.comb += notices.reason.eq(Refusal.GARBLED)
+            with m.Elif(~known):
+                m.d.comb += notices.reason.eq(Refusal.UNKNOWN)
+            with m.Elif(~fits):
+                m.d.comb += notices.reason.eq(Refusal.WRONG_SIZE)
+            with m.Elif(queued & (no_room | queue.full)):
+                m.d.comb += notices.reason.eq(Refusal.TOO_LONG)
+            with m.Else():
+                m.d.comb += notices.refused.eq(0)
+                with m.If(queued):
+                    m.d.comb += [queue.drop.eq(0), queue.put.eq(1), queue.token.end.eq(1)]
+                    m.d.sync += commit.eq(1)
+                with m.Elif(kind == Kind.RESET):
+                    m.d.sync += self.reset.eq(1)
+                with m.Else():
+                    m.d.comb += [sender.granted.eq(1), notices.granted.eq(1)]
+        return m

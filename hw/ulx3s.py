@@ -1,0 +1,220 @@
+"""The accelerator on a board: ULX3S with an LFE5U-85F, its only connection the USB serial line."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from amaranth import Cat, ClockDomain, ClockSignal, Const, Instance, Module, ResetSignal, Signal
+from amaranth.back import verilog
+from amaranth.lib import cdc, wiring
+from amaranth.lib.wiring import In, Out
+
+from implicore.machine import AcceleratorConfig
+
+from .accelerator import Accelerator
+from .link import EXECUTOR_PORTS, VOXEL_PORTS, HostLink
+from .verilog import PREFIX, ports_of
+
+DEVICE = "LFE5U-85F-6BG381C"
+OSCILLATOR_MHZ = 25.0
+BAUD = 3_000_000
+"""The greatest rate of the board's FT231X."""
+
+BAUD_ERROR = 0.02
+"""Of a bit's length; a byte bears twice as much."""
+
+PINS = {
+    "clk_25mhz": "G2",
+    "ftdi_txd": "M1",
+    "ftdi_rxd": "L4",
+    "btn": "D6",
+    "wifi_gpio0": "L2",
+    **{f"led[{n}]": site for n, site in enumerate("B2 C2 C1 D2 D1 E2 E1 H3".split())},
+}
+"""Sites of the board's versions 2 and 3, by the names of its own constraint file."""
+
+
+@dataclass(frozen=True)
+class Pll:
+    """Dividers of an EHXPLLL: ``oscillator / input * feedback``, its VCO ``output`` times that."""
+
+    input: int
+    feedback: int
+    output: int
+
+    @property
+    def mhz(self) -> float:
+        """What comes out."""
+        return OSCILLATOR_MHZ / self.input * self.feedback
+
+    @classmethod
+    def near(cls, mhz: float) -> Pll:
+        """The frequency nearest to the one asked for; ValueError if none is within one percent.
+
+        Limits from Lattice's FPGA-TN-02200: phase detector from 3.125 MHz, VCO 400 to 800 MHz.
+        """
+        found = [
+            cls(divider, feedback, output)
+            for divider in range(1, int(OSCILLATOR_MHZ / 3.125) + 1)
+            for feedback in range(1, 81)
+            for output in range(1, 129)
+            if 400 <= OSCILLATOR_MHZ / divider * feedback * output <= 800
+        ]
+        # Of several with the same frequency: the fastest phase detector, the VCO in the middle.
+        best = min(found, key=lambda p: (abs(p.mhz - mhz), p.input, abs(p.mhz * p.output - 600)))
+        if abs(best.mhz - mhz) > mhz / 100:
+            raise ValueError(f"The board's PLL cannot make {mhz:g} MHz: nearest is {best.mhz:g}.")
+        return best
+
+
+def divisor_of(mhz: float, baud: int) -> int:
+    """Clock cycles of a bit; ValueError if whole ones are too far off."""
+    exact = mhz * 1e6 / baud
+    divisor = round(exact)
+    if abs(divisor - exact) > exact * BAUD_ERROR:
+        raise ValueError(f"{mhz:g} MHz is no multiple of {baud} baud, within {BAUD_ERROR:.0%}.")
+    return divisor
+
+
+class SerialAccelerator(wiring.Component):
+    """An accelerator with nothing but a serial line.
+
+    The accelerator itself is instantiated by its name: its Verilog is ``hw.verilog``'s.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    divisor : int
+        Clock cycles of a bit on the line.
+
+    Attributes
+    ----------
+    rx : In(1)
+    tx : Out(1)
+    irq : Out(1)
+    """
+
+    def __init__(self, config: AcceleratorConfig, divisor: int):
+        self.config = config
+        self.divisor = divisor
+        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "irq": Out(1)})
+
+    def elaborate(self, platform):
+        """Amaranth's hook."""
+        m = Module()
+        m.submodules.link = link = HostLink(self.divisor)
+        m.d.comb += [link.rx.eq(self.rx), self.tx.eq(link.tx)]
+        accelerator = Accelerator(self.config)
+        accelerator._MustUse__used = True  # only its ports are needed
+        connections = {
+            f"{port.direction[0]}_{port.name}": value
+            for port, value in ports_of(accelerator).items()
+        }
+        m.submodules.accelerator = Instance(
+            PREFIX, i_clk=ClockSignal(), i_rst=ResetSignal() | link.reset, **connections
+        )
+        for name, port in {**EXECUTOR_PORTS, **VOXEL_PORTS}.items():
+            # m_axi_awaddr drives s_axi_awaddr, m_axis_voxels_tvalid drives s_axis_voxels_tvalid.
+            other = ("s" if name[0] == "m" else "m") + name[1:]
+            inner, outer = getattr(link, name), getattr(accelerator, other)
+            m.d.comb += inner.eq(outer) if port.flow is In else outer.eq(inner)
+        m.d.comb += self.irq.eq(accelerator.irq)
+        return m
+
+
+class Ulx3s(wiring.Component):
+    """The board's top.
+
+    The button PWR resets. LEDs, from the lowest: clock stable; an interrupt is pending; the host
+    sends; the board sends.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    pll : Pll
+    baud : int
+
+    Attributes
+    ----------
+    clk_25mhz, ftdi_txd, btn : In(1)
+    ftdi_rxd, wifi_gpio0 : Out(1)
+    led : Out(8)
+    """
+
+    def __init__(self, config: AcceleratorConfig, pll: Pll, baud: int = BAUD):
+        self.config = config
+        self.pll = pll
+        self.divisor = divisor_of(pll.mhz, baud)
+        super().__init__(
+            {
+                "clk_25mhz": In(1),
+                "ftdi_txd": In(1),  # named by the other end
+                "ftdi_rxd": Out(1),
+                "btn": In(1),
+                "wifi_gpio0": Out(1),
+                "led": Out(8),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Amaranth's hook."""
+        m = Module()
+        m.domains.sync = ClockDomain()
+        locked = Signal()
+        m.submodules.pll = Instance(
+            "EHXPLLL",
+            a_FREQUENCY_PIN_CLKI=f"{OSCILLATOR_MHZ:g}",
+            a_FREQUENCY_PIN_CLKOP=f"{self.pll.mhz:g}",
+            a_ICP_CURRENT="12",
+            a_LPF_RESISTOR="8",
+            a_MFG_ENABLE_FILTEROPAMP="1",
+            a_MFG_GMCREF_SEL="2",
+            p_CLKI_DIV=self.pll.input,
+            p_CLKFB_DIV=self.pll.feedback,
+            p_CLKOP_ENABLE="ENABLED",
+            p_CLKOP_DIV=self.pll.output,
+            p_CLKOP_CPHASE=(self.pll.output - 1) // 2,  # none, as ecppll puts it
+            p_CLKOP_FPHASE=0,
+            p_FEEDBK_PATH="CLKOP",
+            i_CLKI=self.clk_25mhz,
+            i_CLKFB=ClockSignal(),
+            i_RST=Const(0),
+            i_STDBY=Const(0),
+            i_PHASESEL0=Const(0),
+            i_PHASESEL1=Const(0),
+            i_PHASEDIR=Const(1),
+            i_PHASESTEP=Const(1),
+            i_PHASELOADREG=Const(1),
+            i_PLLWAKESYNC=Const(0),
+            i_ENCLKOP=Const(0),
+            o_CLKOP=ClockSignal(),
+            o_LOCK=locked,
+        )
+        # The button is low while it is pressed.
+        m.submodules.reset = cdc.ResetSynchronizer(~locked | ~self.btn)
+        m.submodules.serial = serial = SerialAccelerator(self.config, self.divisor)
+        m.d.comb += [
+            serial.rx.eq(self.ftdi_txd),
+            self.ftdi_rxd.eq(serial.tx),
+            self.wifi_gpio0.eq(1),  # or the board's other processor takes the FPGA over
+            self.led.eq(Cat(~ResetSignal(), serial.irq, ~serial.rx, ~serial.tx)),
+        ]
+        return m
+
+
+def constraints() -> str:
+    """The pins, in Lattice's format."""
+    lines = ["BLOCK RESETPATHS;", "BLOCK ASYNCPATHS;"]
+    lines += [f'FREQUENCY PORT "clk_25mhz" {OSCILLATOR_MHZ:g} MHZ;']
+    for port, site in PINS.items():
+        pull = " PULLMODE=UP" if port in ("ftdi_txd", "btn") else ""
+        lines += [f'LOCATE COMP "{port}" SITE "{site}";']
+        lines += [f'IOBUF PORT "{port}" IO_TYPE=LVCMOS33{pull};']
+    return "\n".join(lines) + "\n"
+
+
+def convert(component: wiring.Component, name: str) -> str:
+    """The Verilog of a component of this module, without the accelerator's."""
+    os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
+    return verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)

@@ -1,0 +1,301 @@
+"""Talking to an accelerator over a serial line: the protocol, and the host's end of it.
+
+Either side sends *frames*: bytes between two END bytes, escaped as in SLIP (RFC 1055), so that a
+receiver finds the next frame after whatever garbage. A frame holds
+
+    kind (1 byte)   payload   CRC-16 of both (2 bytes, the higher one first)
+
+the CRC being CRC-16/IBM-3740 (``binascii.crc_hqx`` from 0xFFFF). Numbers are little-endian. An
+empty frame is nothing. The host asks, the board answers, in the order of the questions:
+
+    kind          payload                     answer, its kind being the question's + 0x80
+    READ          1 byte of address, each     4 bytes, each
+    WRITE         address, 4 bytes, each      nothing, once the registers have taken them
+    PROGRAM       4 bytes a word              nothing, once the program stream has taken them
+    PROGRAM_END   the same, the last word with ``tlast``
+    POINTS        x, y, z: 6 bytes a point    nothing, once the point stream has taken them
+    POINTS_END    the same, the last point with ``tlast``
+    GRANT         2 bytes                     nothing; so many more voxels may come
+    RESET         nothing                     nothing; board and accelerator are as after power-up
+
+Beside the answers the board sends VOXELS (2 bytes each, and one more byte: 1 if the last voxel
+came with ``tlast``), never more of them than were granted; and REFUSED with a ``Refusal``, one
+byte, instead of an answer: the question has had no effect.
+
+**Nothing is ever lost for want of room.** The board keeps questions in ``ROOM`` bytes until they
+have been carried out; the host counts a question's kind, payload and one byte more until its
+answer has come, and stays below that. Points and programs wait until the accelerator takes them;
+what comes after them waits as well, but for GRANT and RESET, which act at once. So voxels are
+granted before the points that they belong to are sent. Accelerator and board wait for a host that
+grants nothing.
+
+**Nothing wrong is ever taken**: what the CRC does not vouch for is refused whole. Nothing is sent
+again of itself; after a ``LinkError`` call ``Link.reset`` and begin anew.
+"""
+
+from __future__ import annotations
+
+import struct
+from binascii import crc_hqx
+from collections import deque
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+from typing import Protocol
+
+import numpy as np
+
+from .errors import BadInput
+
+END, ESCAPE, ESCAPED_END, ESCAPED_ESCAPE = 0xC0, 0xDB, 0xDC, 0xDD
+"""SLIP's bytes."""
+
+ROOM = 2048
+"""Bytes that the board keeps of questions that it has not carried out."""
+
+CHUNK = 768
+"""Bytes of payload that the host puts into a frame: two frames wait while a third is at work."""
+
+WINDOW = 1024
+"""Voxels that the host lets come before it has looked at the last ones."""
+
+ANSWER = 0x80
+"""Added to a question's kind it gives the answer's."""
+
+
+class Kind(IntEnum):
+    """What a frame is; the last two are the board's own."""
+
+    READ = 1
+    WRITE = 2
+    PROGRAM = 3
+    PROGRAM_END = 4
+    POINTS = 5
+    POINTS_END = 6
+    GRANT = 7
+    RESET = 8
+    VOXELS = 9
+    REFUSED = 10
+
+
+ITEM_BYTES = {
+    Kind.READ: 1,
+    Kind.WRITE: 5,
+    Kind.PROGRAM: 4,
+    Kind.PROGRAM_END: 4,
+    Kind.POINTS: 6,
+    Kind.POINTS_END: 6,
+    Kind.GRANT: 2,
+}
+"""Bytes of what a payload is made of. There is at least one, of GRANT exactly one."""
+
+
+class Refusal(IntEnum):
+    """Why the board refused a frame."""
+
+    GARBLED = 1
+    TOO_LONG = 2
+    UNKNOWN = 3
+    WRONG_SIZE = 4
+
+
+REFUSALS = {
+    Refusal.GARBLED: "it arrived garbled",
+    Refusal.TOO_LONG: "there was no room for it",
+    Refusal.UNKNOWN: "its kind is unknown",
+    Refusal.WRONG_SIZE: "its size does not suit its kind",
+}
+
+
+class LinkError(BadInput):
+    """The line or the board failed: reset the link and begin anew."""
+
+
+class Port(Protocol):
+    """A serial port as the link needs it; an open ``serial.Serial`` with a timeout is one."""
+
+    def write(self, data: bytes, /) -> object:
+        """Send all of it."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes; fewer, or none, when the port's time is over."""
+
+
+def encode(kind: int, payload: bytes = b"") -> bytes:
+    """A frame."""
+    content = bytes([kind]) + payload
+    content += crc_hqx(content, 0xFFFF).to_bytes(2, "big")
+    content = content.replace(bytes([ESCAPE]), bytes([ESCAPE, ESCAPED_ESCAPE]))
+    content = content.replace(bytes([END]), bytes([ESCAPE, ESCAPED_END]))
+    return bytes([END]) + content + bytes([END])
+
+
+def decode(frame: bytes) -> tuple[int, bytes]:
+    """Kind and payload of what stood between two END bytes; LinkError if it is garbled."""
+    parts = frame.split(bytes([ESCAPE]))
+    escapes = {ESCAPED_END: END, ESCAPED_ESCAPE: ESCAPE}
+    if all(part and part[0] in escapes for part in parts[1:]):
+        content = b"".join([parts[0], *(bytes([escapes[p[0]]]) + p[1:] for p in parts[1:])])
+        if len(content) >= 3 and crc_hqx(content, 0xFFFF) == 0:
+            return content[0], content[1:-2]
+    raise LinkError("A frame from the board arrived garbled.")
+
+
+class Link:
+    """The host's end. Every method raises LinkError if line or board fail.
+
+    Parameters
+    ----------
+    port : Port
+        Its timeout is how long the board may be silent. That must be longer than the array takes
+        for its first voxels, and than the rest of a job where a program has to wait for its end.
+    """
+
+    def __init__(self, port: Port):
+        self._port = port
+        self._forget()
+
+    def _forget(self) -> None:
+        self._received = b""
+        self._voxels: list[np.ndarray] = []
+        self._ended = False
+        self._wanted = 0  # voxels that have not been granted yet
+        self._coming = 0  # voxels that have been granted, and have not come
+        self._granting = False
+
+    def reset(self) -> None:
+        """Board, accelerator and link as after power-up: any program is gone."""
+        self._forget()
+        self._port.write(bytes([END]) + encode(Kind.RESET))
+        while True:
+            try:
+                if self._frame() == (Kind.RESET + ANSWER, b""):
+                    return
+            except _Silence:
+                raise
+            except LinkError:
+                pass  # what was under way when the reset came
+
+    def read(self, *addresses: int) -> list[int]:
+        """The words at some byte addresses of the registers."""
+        payload = bytes(addresses)
+        chunks = (payload[first : first + CHUNK] for first in range(0, len(payload), CHUNK))
+        answers = self._ask((Kind.READ, chunk) for chunk in chunks)
+        return np.frombuffer(b"".join(answers), "<u4").tolist()
+
+    def write(self, pairs: Iterable[tuple[int, int]]) -> None:
+        """Write words: pairs of byte address and value."""
+        self._ask((Kind.WRITE, struct.pack("<BI", *pair)) for pair in pairs)
+
+    def program(self, words: np.ndarray) -> None:
+        """Send a program, see ``stream.program_stream``; its ``error`` register tells the rest."""
+        payload = np.asarray(words).astype("<u4").tobytes()
+        self._ask(_chunks(Kind.PROGRAM, Kind.PROGRAM_END, payload))
+
+    def decode(self, voxels: int, points: np.ndarray | None = None) -> np.ndarray:
+        """Start nothing, but take the voxels of a job that has been started; uint16.
+
+        Parameters
+        ----------
+        voxels : int
+            Their number.
+        points : array of int of shape (voxels, 3), optional
+            Those of a job of points, which are sent meanwhile.
+        """
+        self._voxels, self._ended, self._wanted = [], False, voxels
+        self._grant()
+        if points is not None:
+            x = np.asarray(points)
+            payload = (x.reshape(-1, 3) & 0xFFFF).astype("<u2").tobytes()
+            self._ask(_chunks(Kind.POINTS, Kind.POINTS_END, payload))
+        while self._wanted or self._coming or self._granting:
+            if self._answer() is not None:
+                raise LinkError("The board answered what nobody had asked.")
+            if self._ended and (self._wanted or self._coming):
+                break
+        found = np.concatenate([np.empty(0, "<u2"), *self._voxels]).astype(np.uint16)
+        if len(found) != voxels or not self._ended:
+            raise LinkError(f"The job gave {len(found)} voxels and not {voxels}.")
+        return found
+
+    # --------------------------------------------------------------------------- what it is made of
+
+    def _ask(self, questions: Iterable[tuple[Kind, bytes]]) -> list[bytes]:
+        """The payloads of the answers. Questions are sent ahead as far as the board has room."""
+        asked, answers, taken = deque(), [], 0
+
+        def take() -> None:
+            nonlocal taken
+            kind, size = asked.popleft()
+            answer = None
+            while answer is None:
+                answer = self._answer()
+            if answer[0] != kind + ANSWER:
+                raise LinkError(f"The board answered {answer[0]:#x} to a {kind.name}.")
+            answers.append(answer[1])
+            taken -= size
+
+        for kind, payload in questions:
+            size = len(payload) + 2
+            while asked and taken + size > ROOM:
+                take()
+            self._port.write(encode(kind, payload))
+            asked.append((kind, size))
+            taken += size
+        while asked:
+            take()
+        return answers
+
+    def _grant(self) -> None:
+        """Let voxels come, as many as are wanted and one may leave unread."""
+        more = min(self._wanted, WINDOW - self._coming)
+        # In portions, or there would be a grant for each frame of voxels.
+        if not self._granting and more and (more == self._wanted or more >= WINDOW // 2):
+            self._port.write(encode(Kind.GRANT, struct.pack("<H", more)))
+            self._granting = True
+            self._wanted -= more
+            self._coming += more
+
+    def _answer(self) -> tuple[int, bytes] | None:
+        """The next frame if it is an answer; None if it has been dealt with here."""
+        kind, payload = self._frame()
+        if kind == Kind.REFUSED and len(payload) == 1:
+            reason = REFUSALS.get(payload[0], f"reason {payload[0]}")
+            raise LinkError(f"The board refused a frame: {reason}.")
+        if kind == Kind.VOXELS and len(payload) % 2:
+            voxels = np.frombuffer(payload[:-1], "<u2")
+            if len(voxels) > self._coming:
+                raise LinkError("The board sent voxels that nobody had asked for.")
+            self._voxels.append(voxels)
+            self._coming -= len(voxels)
+            self._ended = bool(payload[-1])
+        elif kind == Kind.GRANT + ANSWER:
+            self._granting = False
+        else:
+            return kind, payload
+        self._grant()
+        return None
+
+    def _frame(self) -> tuple[int, bytes]:
+        while True:
+            frame, end, rest = self._received.partition(bytes([END]))
+            if end:
+                self._received = rest
+                if frame:
+                    return decode(frame)
+                continue
+            # One byte that is waited for, then whatever has come with it.
+            more = self._port.read(1)
+            if not more:
+                raise _Silence("The board does not answer.")
+            self._received += more + self._port.read(getattr(self._port, "in_waiting", 0))
+
+
+class _Silence(LinkError):
+    """Nothing came in time."""
+
+
+def _chunks(kind: Kind, last: Kind, payload: bytes) -> Iterator[tuple[Kind, bytes]]:
+    size = CHUNK // ITEM_BYTES[kind] * ITEM_BYTES[kind]
+    for first in range(0, len(payload), size):
+        ends = first + size >= len(payload)
+        yield (last if ends else kind), payload[first : first + size]

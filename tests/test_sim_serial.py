@@ -1,0 +1,216 @@
+"""The link from end to end: the host's Python, the Verilog of the board, golden voxels."""
+
+import numpy as np
+import pytest
+
+from implicore.config import Formats, NetworkShape
+from implicore.fixed import COORDINATE
+from implicore.job import GridJob
+from implicore.link import END, ROOM, Kind, Link, LinkError, Refusal, decode, encode
+from implicore.machine import AcceleratorConfig
+from implicore.model.golden import Renderer
+from implicore.random_program import random_program
+from implicore.registers import IDENTITY, Error, addresses
+from implicore.sim.serial import SerialBoard
+from implicore.sim.session import COMMANDS, grid_writes
+from implicore.stream import program_stream
+
+FORMATS = Formats.parse("w8a8m3")
+SHAPE = NetworkShape(frequencies=3, width=5, depth=3, skips=(2,))
+CONFIG = AcceleratorConfig.sized(3, 2, FORMATS, [SHAPE])
+PROGRAM = random_program(SHAPE, FORMATS, seed=1)
+WORDS = program_stream(PROGRAM, CONFIG)
+POINTS = np.random.default_rng(0).integers(COORDINATE.low, COORDINATE.high + 1, (700, 3))
+EXPECTED = Renderer(PROGRAM).voxels(POINTS)
+JOB = GridJob.of(PROGRAM.grid, PROGRAM.frame)
+VOLUME = Renderer(PROGRAM).render(PROGRAM.grid).ravel(order="F")
+AT = addresses()
+
+
+@pytest.fixture
+def board():
+    with SerialBoard(CONFIG, timeout=120_000) as board:
+        yield board
+
+
+@pytest.fixture
+def link(board):
+    link = Link(board)
+    link.reset()
+    return link
+
+
+def start(link, command):
+    link.write([(AT["control"], COMMANDS[command])])
+
+
+def load(link):
+    link.program(WORDS)
+    assert link.read(AT["error"], AT["status"]) == [Error.NONE, 1]
+
+
+def check_points(link, number=20):
+    start(link, "start_points")
+    assert (link.decode(number, POINTS[:number]) == EXPECTED[:number]).all()
+
+
+def frames(board) -> list:
+    """Everything that the board sends before it falls silent."""
+    data = b""
+    while byte := board.read(1):
+        data += byte
+    return [decode(frame) for frame in data.split(bytes([END])) if frame]
+
+
+def refusal(reason):
+    return [(Kind.REFUSED, bytes([reason]))]
+
+
+def test_registers(link):
+    assert link.read(AT["identity"], AT["configuration"]) == [IDENTITY, CONFIG.digest]
+    values = np.random.default_rng(1).integers(0, 1 << 32, 24).tolist()
+    places = [AT["grid_origin"] + 8 * n for n in range(3)]
+    link.write(zip(places, values, strict=False))
+    assert link.read(*places) == values[:3]
+    # More than one frame's worth, and more than the board has room for at once.
+    assert link.read(*places * 1000) == values[:3] * 1000
+
+
+def test_points_and_a_grid_are_decoded_bit_for_bit(link):
+    load(link)
+    start(link, "start_points")
+    assert (link.decode(len(POINTS), POINTS) == EXPECTED).all()
+    link.write((write.address, write.value) for write in grid_writes(JOB))
+    for _ in range(2):
+        start(link, "start_grid")
+        assert (link.decode(JOB.voxels) == VOLUME).all()
+
+
+def test_a_job_waits_for_a_host_that_takes_nothing(link, board):
+    load(link)
+    link.write((write.address, write.value) for write in grid_writes(JOB))
+    start(link, "start_grid")
+    assert frames(board) == []
+    board.write(encode(Kind.GRANT, b"\5\0"))
+    granted, voxels = frames(board)
+    assert granted == (Kind.GRANT + 0x80, b"")
+    assert voxels == (Kind.VOXELS, VOLUME[:5].astype("<u2").tobytes() + b"\0")
+    assert (link.decode(JOB.voxels - 5) == VOLUME[5:]).all()
+
+
+def test_points_wait_for_their_voxels_and_answers_go_between_voxels(link, board):
+    load(link)
+    start(link, "start_points")
+    payload = (POINTS[:100] & 0xFFFF).astype("<u2").tobytes()
+    board.write(encode(Kind.POINTS_END, payload) + encode(Kind.READ, bytes([AT["identity"]])))
+    assert frames(board) == []  # the array and its buffer are full, the points are not all taken
+    board.write(encode(Kind.GRANT, b"\0\1"))
+    found = frames(board)
+    assert found[0] == (Kind.GRANT + 0x80, b"")
+    voxels = [payload for kind, payload in found if kind == Kind.VOXELS]
+    assert b"".join(part[:-1] for part in voxels) == EXPECTED[:100].astype("<u2").tobytes()
+    assert [part[-1] for part in voxels] == [0] * (len(voxels) - 1) + [1]
+    answers = [frame for frame in found[1:] if frame[0] != Kind.VOXELS]
+    assert answers == [
+        (Kind.POINTS_END + 0x80, b""),
+        (Kind.READ + 0x80, IDENTITY.to_bytes(4, "little")),
+    ]
+
+
+def test_a_program_waits_for_the_end_of_a_job(link, board):
+    load(link)
+    start(link, "start_points")
+    board.write(encode(Kind.PROGRAM, WORDS[:3].astype("<u4").tobytes()))
+    assert frames(board) == []
+    # The points would come behind the program: only a reset helps.
+    link.reset()
+    assert link.read(AT["status"]) == [0]
+    load(link)
+    check_points(link)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_garbage_on_the_line(link, board, seed):
+    load(link)
+    board.write(np.random.default_rng(seed).bytes(3000))
+    frames_before = len(frames(board))
+    assert frames_before > 0  # refused, whatever it was
+    board.write(bytes([END]))
+    frames(board)
+    check_points(link)  # nothing of it had any effect
+
+
+def test_a_cut_frame(link, board):
+    load(link)
+    whole = encode(Kind.WRITE, bytes([AT["control"]]) + COMMANDS["abort"].to_bytes(4, "little"))
+    for length in range(1, len(whole) - 1):
+        board.write(whole[:length] + encode(Kind.READ, bytes([AT["array"]])))
+        *refused, answer = frames(board)
+        assert answer == (Kind.READ + 0x80, (3 | 2 << 16).to_bytes(4, "little"))
+        assert refused == (refusal(Refusal.GARBLED) if length > 1 else [])
+    check_points(link)
+
+
+def test_a_reset_ends_everything(link, board):
+    load(link)
+    link.write((write.address, write.value) for write in grid_writes(JOB))
+    start(link, "start_grid")
+    board.write(encode(Kind.GRANT, b"\xff\xff") + encode(Kind.POINTS, bytes(600)))
+    board.read(50)  # in the middle of a frame, with points that nobody wants
+    board.write(encode(Kind.READ, bytes(100))[:70])
+    link.reset()
+    assert frames(board) == []
+    assert link.read(AT["identity"], AT["status"], AT["grid_ends"]) == [IDENTITY, 0, 0]
+    load(link)
+    check_points(link)
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "reason"),
+    [
+        (0, b"", Refusal.UNKNOWN),
+        (11, b"abcd", Refusal.UNKNOWN),
+        (Kind.VOXELS, b"\0", Refusal.UNKNOWN),
+        (Kind.READ, b"", Refusal.WRONG_SIZE),
+        (Kind.WRITE, bytes(9), Refusal.WRONG_SIZE),
+        (Kind.PROGRAM, bytes(5), Refusal.WRONG_SIZE),
+        (Kind.POINTS, bytes(7), Refusal.WRONG_SIZE),
+        (Kind.GRANT, bytes(3), Refusal.WRONG_SIZE),
+        (Kind.GRANT, bytes(4), Refusal.WRONG_SIZE),
+        (Kind.RESET, bytes(1), Refusal.WRONG_SIZE),
+        (Kind.POINTS, bytes(6 * 400), Refusal.TOO_LONG),
+    ],
+)
+def test_refusals_have_no_effect(link, board, kind, payload, reason):
+    load(link)
+    board.write(encode(kind, payload))
+    assert frames(board) == refusal(reason)
+    check_points(link)
+
+
+def test_the_board_has_the_room_that_it_promises(link, board):
+    """A question that fills it to the last byte, and is not carried out."""
+    load(link)
+    count = (ROOM - 2) // 6
+    assert 6 * count == ROOM - 2
+    points = encode(Kind.POINTS, (POINTS[:count] & 0xFFFF).astype("<u2").tobytes())
+    board.write(points)
+    assert frames(board) == []
+    # The first point waits outside by now, which makes room for its bytes, not for many more.
+    board.write(encode(Kind.READ, bytes(40)))
+    assert frames(board) == refusal(Refusal.TOO_LONG)
+    # What acts at once needs no room.
+    board.write(encode(Kind.GRANT, b"\1\0"))
+    assert frames(board) == [(Kind.GRANT + 0x80, b"")]
+    link.reset()
+    load(link)
+    check_points(link)
+
+
+def test_a_silent_board():
+    with SerialBoard(CONFIG, timeout=1000) as board:
+        link = Link(board)
+        link.reset()
+        board.write = lambda data: None
+        with pytest.raises(LinkError, match=r"^The board does not answer\.$"):
+            link.read(0)
