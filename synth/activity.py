@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from implicore.sim import fast, session
-from implicore.sim.tools import Tool, ToolFailed, cached, run
+from implicore.sim.tools import Tool, cached, run
 
 from .circuit import Circuit
 
@@ -86,13 +86,14 @@ class Window:
     ----------
     first, last : int
         Voxels delivered before the window opens and before it closes.
-    record : tuple of int
-        Slots to be recorded in every cycle of it.
+    slots, lanes : tuple of int
+        To be recorded in every cycle of it.
     """
 
     first: int
     last: int
-    record: tuple[int, ...] = ()
+    slots: tuple[int, ...] = ()
+    lanes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -149,16 +150,15 @@ def decode(circuit: Circuit, operations: list, window: Window, *, seed: int = 0)
         folder = Path(name)
         circuit.words().tofile(folder / "circuit")
         np.array(slots, np.uint32).tofile(folder / "ports")
-        np.array([seed, window.first, window.last, *window.record], np.uint32).tofile(
-            folder / "window"
-        )
+        plan = [seed, window.first, window.last, len(window.slots), *window.slots, *window.lanes]
+        np.array(plan, np.uint32).tofile(folder / "window")
         session.encode(operations, 0.0, 0).astype("<u4").tofile(folder / "session")
         tool = Tool(str(executable), "", {"GATES": name})
         run([executable, "session", "answers"], folder, tool)
         answers = session.decode(np.fromfile(folder / "answers", "<u4"), operations)
         if not (folder / "activity").is_file():
             return Run(answers, None, np.zeros((0, 0, 0), bool))
-        record = _bits(folder / "record", circuit, window.record)
+        record = _bits(folder / "record", len(window.slots), len(window.lanes))
         return Run(answers, Activity.read(folder / "activity", circuit), record)
 
 
@@ -198,15 +198,19 @@ def replay(
         np.array([cycles, first, len(slots), *slots, *seen], np.uint32).tofile(folder / "plan")
         np.concatenate(packed, axis=1).tofile(folder / "inputs")
         run([executable, "."], folder)
-        bits = _bits(folder / "outputs", circuit, seen)
+        bits = _bits(folder / "outputs", len(seen), lanes)
         activity = Activity.read(folder / "activity", circuit)
-    outputs, place = {}, 0
-    for name in made:
-        width = len(ports[name][1])
+    return numbers(bits, {name: len(ports[name][1]) for name in made}), activity
+
+
+def numbers(bits: np.ndarray, widths: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """Unsigned numbers, (cycles, lanes) each, that stand one above the other as bits."""
+    found, place = {}, 0
+    for name, width in widths.items():
         weights = 1 << np.arange(width, dtype=np.int64)
-        outputs[name] = np.einsum("cbl,b->cl", bits[:, place : place + width, :lanes], weights)
+        found[name] = np.einsum("cbl,b->cl", bits[:, place : place + width], weights)
         place += width
-    return outputs, activity
+    return found
 
 
 def _packed(values: np.ndarray, width: int) -> np.ndarray:
@@ -218,16 +222,12 @@ def _packed(values: np.ndarray, width: int) -> np.ndarray:
     return np.packbits(bits, axis=2, bitorder="little").reshape(len(values), -1)
 
 
-def _bits(path: Path, circuit: Circuit, slots) -> np.ndarray:
-    """Recorded slots of equally many lanes as (cycles, slots, lanes)."""
+def _bits(path: Path, slots: int, lanes: int) -> np.ndarray:
+    """Recorded bits as (cycles, slots, lanes)."""
     if not slots:
-        return np.zeros((0, 0, 0), bool)
-    lanes = [circuit.lanes[slot] for slot in slots]
-    words = [-(-count // 64) for count in lanes]
-    if len(set(words)) > 1:
-        raise ToolFailed("Only slots of equally many lanes can be recorded together.")
-    octets = np.fromfile(path, np.uint8).reshape(-1, len(slots), 8 * words[0])
-    return np.unpackbits(octets, axis=2, bitorder="little")[:, :, : max(lanes)].astype(bool)
+        return np.zeros((0, 0, lanes), bool)
+    octets = np.fromfile(path, np.uint8).reshape(-1, slots, 8 * -(-lanes // 64))
+    return np.unpackbits(octets, axis=2, count=lanes, bitorder="little").astype(bool)
 
 
 def netlists_of(design) -> dict:

@@ -7,13 +7,12 @@ the pipeline is full. Nothing is sampled but time.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from time import perf_counter
 
 import numpy as np
 
+from implicore.atomic import write_json
 from implicore.cycles import Accesses, predict
 from implicore.job import GridJob
 from implicore.program import Program
@@ -21,8 +20,9 @@ from implicore.sim.script import Script
 from implicore.sim.simulate import middle_plane
 from implicore.sim.tools import ToolFailed
 
-from . import activity
-from .circuit import Circuit
+from . import activity, baseline
+from .blocks import BLOCKS
+from .circuit import CLOCK, Circuit
 from .liberty import read_liberty
 from .power import CLOCK_SLEW_NS, Part, Power
 
@@ -31,28 +31,11 @@ WINDOW_TILES = 2
 AROUND = 3
 """Tiles that are decoded beside: one before the window, two behind it for the mapper to work on."""
 SLICE = 256 * 256
+SHARES = ("data_mw", "clock_mw", "sram_mw", "leakage_mw")
 
-BLOCKS = (
-    ("array", r"core.array"),
-    ("requantizers", "core.row.requantizer"),
-    ("tails", "core.row.tail"),
-    ("features memory", "core.row.features"),
-    ("hidden memory", "core.row.hidden"),
-    ("row units", "core.row"),
-    ("weights memory", "core.column.weights"),
-    ("column units", "core.column"),
-    ("constants memory", "core.constants"),
-    ("elements memory", "core.elements"),
-    ("sine tables", "core.mapper.lane.table"),
-    ("Fourier mapper", "core.mapper"),
-    ("control", ""),
-)
-"""Blocks and the instances that begin them; the first that fits counts."""
-
-LEFT_OUT = (
-    "wires, the clock tree and glitches (every net settles at most once a cycle); "
-    f"the clock is ideal, its slope {CLOCK_SLEW_NS} ns"
-)
+ELEMENTS = "core.array.row.pe"
+SAMPLE = 64
+"""Processing elements, spread over the array, whose operands are recorded."""
 
 
 @dataclass(frozen=True)
@@ -64,19 +47,17 @@ class Measurement:
     parts : list of Part
     activity : Activity
     circuit : Circuit
-    record : ndarray
-        Operands of the processing elements: (cycles, activation bits then weight bits then
-        ``done``, elements).
-    voxels, mismatches, cycles : int
-        Decoded; other than the golden model's; of the whole simulation.
+    operands : dict of str to ndarray of shape (cycles, elements)
+        Inputs of a sample of the array's processing elements.
+    voxels, cycles : int
+        Decoded, every one as by the golden model; simulated, loading included.
     """
 
     parts: list[Part]
     activity: activity.Activity
     circuit: Circuit
-    record: np.ndarray
+    operands: dict[str, np.ndarray]
     voxels: int
-    mismatches: int
     cycles: int
 
 
@@ -97,9 +78,7 @@ def circuit_of(design) -> Circuit:
     return Circuit("implicore", activity.netlists_of(design), cells, macros)
 
 
-def simulate(
-    design, program: Program, *, tiles: int = WINDOW_TILES, seed: int = 1, record: bool = False
-) -> Measurement:
+def simulate(design, program: Program, *, tiles: int = WINDOW_TILES, seed: int = 1) -> Measurement:
     """Decode on gates; ToolFailed if a voxel or the count of a memory's accesses is wrong.
 
     Parameters
@@ -110,8 +89,6 @@ def simulate(
         Voxel tiles to be counted.
     seed : int
         Of the flip-flops' state at power-up.
-    record : bool
-        Whether to record the operands of all processing elements.
     """
     config = design.config
     config.check_fits(program)
@@ -120,9 +97,15 @@ def simulate(
     script.load(program)
     job = line(program, (tiles + AROUND) * config.rows)
     script.grid(job)
-    window = activity.Window(config.rows, (1 + tiles) * config.rows)
-    if record:
-        window = activity.Window(window.first, window.last, tuple(_operands(circuit)))
+    element = next(one for one in circuit.groups if one.path == ELEMENTS)
+    ports = [port for port, (way, _) in element.netlist.ports.items() if way == "input"]
+    ports = {port: element.netlist.ports[port][1] for port in ports if port != "clk"}
+    window = activity.Window(
+        config.rows,
+        (1 + tiles) * config.rows,
+        tuple(circuit.slot(element, bit) for bits in ports.values() for bit in bits),
+        tuple(sorted({*np.linspace(0, element.lanes - 1, SAMPLE).round().astype(int).tolist()})),
+    )
     run = activity.decode(circuit, script.operations, window, seed=seed)
     complaints = script.mismatches(run.answers)
     if complaints or run.activity is None:
@@ -132,24 +115,12 @@ def simulate(
         power.parts(run.activity),
         run.activity,
         circuit,
-        run.record,
+        activity.numbers(run.record, {port: len(bits) for port, bits in ports.items()}),
         job.voxels,
-        0,
         run.answers.cycles,
     )
     _check_accesses(design, program, found, tiles)
     return found
-
-
-def _operands(circuit: Circuit) -> list[int]:
-    """Slots of the inputs of the array's processing elements."""
-    (group,) = (one for one in circuit.groups if one.path == "core.array.row.pe")
-    ports = group.netlist.ports
-    return [
-        circuit.slot(group, bit)
-        for name in ("activation_in", "weight_in", "done")
-        for bit in ports[name][1]
-    ]
 
 
 def accesses(config, shape, tiles: int) -> dict[str, Accesses]:
@@ -179,93 +150,88 @@ def _check_accesses(design, program: Program, found: Measurement, tiles: int) ->
             )
 
 
-def block_of(path: str) -> str:
-    """The block that an instance belongs to."""
-    for name, begin in BLOCKS:
-        if not begin or path == begin or path.startswith(f"{begin}."):
-            return name
-    raise AssertionError(path)
-
-
 def measure(design, program: Program, clock_mhz: float, folder: Path | None = None) -> dict:
     """Power and energy of a decode.
 
     Parameters
     ----------
-    design : Design
+    design : asic.Design
     program : Program
     clock_mhz : float
     folder : Path, optional
-        Where ``energy.json`` is written: the result, and every group of instances.
+        Where ``energy.json`` is written: the result, and all instances at corresponding places.
 
     Returns
     -------
     dict
         ``power_mw``; ``pj_per_mac`` of a useful multiply-accumulate; ``nj_per_voxel``;
         ``mj_per_slice`` of 256 x 256 voxels; ``voxels_per_second``; ``voxels_per_joule``;
-        ``blocks``: name to ``mw`` and its shares ``data_mw``, ``clock_mw``, ``sram_mw``,
-        ``leakage_mw``; ``annotated``, the share of nets with activity; what was counted and what
-        was left out.
+        ``power_blocks``, block to ``power_mw`` and its shares ``data_mw``, ``clock_mw``,
+        ``sram_mw`` and ``leakage_mw``; ``element_pj``, one processing element's share of a cycle;
+        ``bare``, the multiply-accumulate alone on the same operands (``baseline.compare``);
+        ``annotated``, the share of nets with activity; ``activity``, what was counted.
     """
-    started = perf_counter()
     found = simulate(design, program)
     result = summary(design, program, found, clock_mhz)
-    result["seconds"] = perf_counter() - started
+    result["bare"] = baseline.compare(design, found.operands, result, clock_mhz)
     if folder is not None:
         content = {**result, "instances": [asdict(part) for part in found.parts]}
-        (Path(folder) / "energy.json").write_text(json.dumps(content, indent=2) + "\n")
+        write_json(Path(folder) / "energy.json", content)
     return result
 
 
 def summary(design, program: Program, found: Measurement, clock_mhz: float) -> dict:
-    """``measure``'s result from a measurement."""
+    """``measure``'s result, the bare multiply-accumulate apart."""
     config, shape = design.config, program.shape
     slice_ = predict(shape, config, SLICE)
     blocks: dict[str, dict[str, float]] = {}
-    for part in found.parts:
-        block = blocks.setdefault(
-            block_of(part.path),
-            {"mw": 0.0, "data_mw": 0.0, "clock_mw": 0.0, "sram_mw": 0.0, "leakage_mw": 0.0},
-        )
-        block["data_mw"] += (part.switching + part.internal) * clock_mhz / 1000
-        block["clock_mw"] += part.clock * clock_mhz / 1000
-        block["leakage_mw"] += part.leakage_mw
+    for block, part in zip(blocks_of(design, found.circuit), found.parts, strict=True):
+        sums = blocks.setdefault(block, dict.fromkeys(SHARES, 0.0))
+        sums["data_mw"] += (part.switching + part.internal) * clock_mhz / 1000
+        sums["clock_mw"] += part.clock * clock_mhz / 1000
+        sums["leakage_mw"] += part.leakage_mw
     for memory in design.memories.values():  # from the exact counts of the whole slice
         counts = slice_.memories[memory.role]
         energy = counts.reads * memory.energy_pj(write=False)
         energy += counts.writes * memory.energy_pj(write=True)
-        blocks[f"{memory.role} memory"]["sram_mw"] += energy / slice_.cycles * clock_mhz / 1000
-    for block in blocks.values():
-        block["mw"] = sum(share for name, share in block.items() if name != "mw")
-    power_mw = sum(block["mw"] for block in blocks.values())
+        blocks[f"memory {memory.role}"]["sram_mw"] += energy / slice_.cycles * clock_mhz / 1000
+    power_mw = sum(sum(sums.values()) for sums in blocks.values())
     slice_s = slice_.cycles / (clock_mhz * 1e6)
     slice_mj = power_mw * slice_s
+    (element,) = (part for part in found.parts if part.path == ELEMENTS)
     return {
-        "clock_mhz": clock_mhz,
         "power_mw": power_mw,
         "pj_per_mac": slice_mj * 1e9 / slice_.useful,
         "nj_per_voxel": slice_mj * 1e6 / SLICE,
         "mj_per_slice": slice_mj,
         "voxels_per_second": SLICE / slice_s,
         "voxels_per_joule": SLICE / (slice_mj * 1e-3),
-        "blocks": {name: blocks[name] for name, _ in BLOCKS if name in blocks},
+        "power_blocks": {
+            block: {"power_mw": sum(sums.values()), **sums} for block, sums in blocks.items()
+        },
+        "element_pj": (element.pj + element.leakage_mw / clock_mhz * 1000) / element.instances,
         "annotated": annotated(found.circuit),
-        "window_cycles": found.activity.cycles,
-        "window_voxels": WINDOW_TILES * config.rows,
-        "decoded_voxels": found.voxels,
-        "mismatches": found.mismatches,
-        "simulated_cycles": found.cycles,
         "activity": (
-            f"every net of the whole netlist over {found.activity.cycles} cycles of a decode, "
-            "all voxels equal to the golden model's"
+            f"all nets of the whole netlist in {found.activity.cycles} cycles of a decode of "
+            f"{found.voxels} voxels across the image, each equal to the golden model's; "
+            f"clock and outer inputs rise within {CLOCK_SLEW_NS} ns"
         ),
-        "library": f"{design.target.title}, {design.target.corner}",
-        "memories": design.target.memories,
-        "left_out": LEFT_OUT,
     }
 
 
+def blocks_of(design, circuit: Circuit) -> list[str]:
+    """The block that each group belongs to."""
+    found: dict[int, str] = {}
+    for group in circuit.groups:  # parents come first
+        if group.module in design.memories:
+            block = f"memory {design.memories[group.module].role}"
+        else:
+            block = BLOCKS.get(group.module) or found[id(group.parent)]
+        found[id(group)] = block
+    return list(found.values())
+
+
 def annotated(circuit: Circuit) -> float:
-    """Share of the nets read by a cell or a macro whose activity was counted."""
-    nets = sum(circuit.lanes[3:])
+    """Share of the nets that are read anywhere whose activity was counted."""
+    nets = sum(circuit.lanes[CLOCK + 1 :])
     return nets / (nets + circuit.undriven)

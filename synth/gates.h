@@ -182,6 +182,15 @@ public:
         save(path, words);
     }
 
+    // Some lanes of a slot, packed.
+    void append(uint32_t slot, const std::vector<uint32_t>& lanes,
+                std::vector<uint64_t>& words) const {
+        for (size_t lane = 0; lane < lanes.size(); ++lane) {
+            if (lane % 64 == 0) words.push_back(0);
+            words.back() |= uint64_t(get(slot, lanes[lane])) << lane % 64;
+        }
+    }
+
     // All lanes of a slot, to and from words.
     void append(uint32_t slot, std::vector<uint64_t>& words) const {
         const uint64_t* first = &values[offsets[slot]];

@@ -443,7 +443,7 @@ class Power:
             if pin in [prefix + sram.macro.pins["clock"] for prefix in sram.macro.prefixes]:
                 part.clock += sram.group.lanes * capacitance * volts
                 continue
-            changes = activity.toggles[slots(pin)].sum() / activity.cycles
+            changes = float(activity.toggles[slots(pin)].sum()) / activity.cycles
             arcs = cell.energy[pin]
             hidden = sum(
                 float(arc.at(CLOCK_SLEW_NS, 0.0)) * (arc.when.probability(highs) if arc.when else 1)

@@ -1,0 +1,107 @@
+"""The limit: a multiply-accumulate and nothing else, mapped and driven like the array's own."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from implicore.config import Formats
+
+from . import mapping
+from .activity import replay
+from .asic import ELEMENT
+from .circuit import Circuit, Netlist
+from .liberty import read_liberty
+from .mapping import RECIPES, Mapped
+from .power import Power, total
+from .target import Target
+
+NAME = "bare_multiply_accumulate"
+SETTLED = 4
+"""Cycles after which nothing in it is left of its state at power-up but the sum."""
+
+
+def verilog(formats: Formats) -> str:
+    """Signed weight times unsigned activation, a register, an accumulator that can begin anew."""
+    weight, activation, total_ = (
+        formats.weight_bits,
+        formats.activation_bits,
+        formats.accumulator_bits,
+    )
+    return f"""module {NAME}(clk, weight, activation, done, sum);
+  input clk;
+  input [{weight - 1}:0] weight;
+  input [{activation - 1}:0] activation;
+  input done;
+  output [{total_ - 1}:0] sum;
+  reg [{weight + activation - 1}:0] product;
+  reg [{total_ - 1}:0] sum;
+  always @(posedge clk) begin
+    product <= $signed(weight) * $signed({{1'b0, activation}});
+    sum <= $signed(done ? {total_}'d0 : sum) + $signed(product);
+  end
+endmodule
+"""
+
+
+def fittest(formats: Formats, target: Target, period_ns: float) -> Mapped:
+    """The bare unit, mapped by the rule for the accelerator's modules: in time, then small."""
+    text = verilog(formats)
+    found = mapping.map_all(
+        RECIPES, lambda recipe: mapping.map_module(text, NAME, "", {}, recipe, target)
+    )
+    return min(found, key=lambda unit: (max(0.0, unit.period_ns - period_ns), unit.area_um2))
+
+
+def compare(design, operands: dict[str, np.ndarray], result: dict, clock_mhz: float) -> dict:
+    """The bare unit beside the accelerator.
+
+    Parameters
+    ----------
+    design : asic.Design
+    operands : dict of str to ndarray of shape (cycles, elements)
+        ``weight_in``, ``activation_in`` and ``done`` of processing elements at work.
+    result : dict
+        ``pj_per_mac`` and ``element_pj`` of the accelerator.
+    clock_mhz : float
+        At which leakage is shared out.
+
+    Returns
+    -------
+    dict
+        ``recipe``, ``area_um2``, ``fmax_mhz``; ``pj``, its energy in a cycle; ``clock_pj`` of it;
+        and multiples of it: ``element_area`` and ``element_energy`` of one processing element,
+        ``logic_area`` of everything but the memories, by elements, and ``machine_energy`` of a
+        useful multiply-accumulate, memories included.
+    """
+    config = design.config
+    unit = fittest(config.formats, design.target, design.period_ns)
+    library = read_liberty(design.target.liberty)
+    netlist = Netlist.read(unit.folder / "netlist.json", NAME)
+    cycles, elements = operands["done"].shape
+    circuit = Circuit(NAME, {NAME: netlist}, library.cells, lanes=elements)
+    # Whoever gives the operands holds them in registers, as the element's neighbours do: the
+    # bare unit is given them a cycle after an element is.
+    _, activity = replay(
+        circuit,
+        {
+            "weight": operands["weight_in"][:-1],
+            "activation": operands["activation_in"][:-1],
+            "done": operands["done"][1:],
+        },
+        first=SETTLED,
+    )
+    sums = total(Power(circuit, library).parts(activity))
+    pj = (sums["pj"] + sums["leakage_mw"] / clock_mhz * 1000) / elements
+    element = design.modules[ELEMENT].area_um2
+    return {
+        "recipe": unit.recipe,
+        "area_um2": unit.area_um2,
+        "fmax_mhz": 1000 / unit.period_ns,
+        "pj": pj,
+        "clock_pj": sums["clock"] / elements,
+        "operands": f"{elements} processing elements, {cycles} cycles",
+        "element_area": element / unit.area_um2,
+        "element_energy": result["element_pj"] / pj,
+        "logic_area": design.logic_area_um2 / (config.rows * config.columns * unit.area_um2),
+        "machine_energy": result["pj_per_mac"] / pj,
+    }
