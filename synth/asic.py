@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 from implicore.machine import AcceleratorConfig
 from implicore.sim import simulators
 
-from . import mapping, memories, timing
-from .mapping import RECIPES, Mapped, Source
+from . import blocks, mapping, memories, timing
+from .blocks import TOP
+from .mapping import RECIPES, Mapped, Recipe, Source
 from .memories import Memory
 from .target import Target
 
-TOP = "implicore"
 ELEMENT = "implicore_processing_element"
 
 
@@ -41,18 +42,34 @@ class Design:
     memories: dict[str, Memory]
 
     @cached_property
-    def counts(self) -> dict[str, int]:
-        """Instances of each module in the whole accelerator."""
-        counts = dict.fromkeys(self.modules, 0)
+    def instances(self) -> list[tuple[str, str, int]]:
+        """Every module, the block it belongs to, and how often it stands there."""
+        children = {name: module.children for name, module in self.modules.items()}
+        roles = {name: memory.role for name, memory in self.memories.items()}
+        return list(blocks.instances(children, roles))
 
-        def visit(name: str, times: int) -> None:
-            counts[name] += times
-            children = list(self.modules[name].children.values())
-            for child in set(children):
-                visit(child, times * children.count(child))
+    @cached_property
+    def block_areas(self) -> dict[str, float]:
+        """Area of each block in um2, macros included."""
+        areas: dict[str, float] = {}
+        for name, block, times in self.instances:
+            area = self.modules[name].area_um2
+            if name in self.memories:
+                area += self.memories[name].area_um2
+            areas[block] = areas.get(block, 0.0) + times * area
+        return areas
 
-        visit(TOP, 1)
-        return counts
+    @property
+    def area_um2(self) -> float:
+        """Of everything."""
+        return sum(self.block_areas.values())
+
+    @property
+    def logic_area_um2(self) -> float:
+        """Of everything but the memories."""
+        return sum(
+            area for block, area in self.block_areas.items() if not block.startswith("memory ")
+        )
 
     @cached_property
     def paths(self) -> list[timing.TimingPath]:
@@ -72,6 +89,17 @@ class Design:
         return 1000 / self.modules[ELEMENT].period_ns
 
 
+def sources(
+    config: AcceleratorConfig, target: Target, period_ns: float
+) -> tuple[dict[str, Source], dict[str, Memory]]:
+    """The modules of an accelerator and, made of macros, its memories, by name."""
+    logic, _ = simulators.verilog(config)
+    listed = json.loads((logic.parent / "implicore.json").read_text(encoding="utf-8"))["memories"]
+    banks = {entry["module"]: memories.choose(entry, target, period_ns) for entry in listed}
+    modules = mapping.split(logic.read_text(encoding="utf-8"))
+    return modules | {name: Source(name, bank.verilog) for name, bank in banks.items()}, banks
+
+
 def map_accelerator(
     config: AcceleratorConfig, target: Target, *, clock_mhz: float | None = None
 ) -> Design:
@@ -84,18 +112,14 @@ def map_accelerator(
     clock_mhz : float, optional
         Without it, that of the processing element with the least product of area and period.
     """
-    logic, _ = simulators.verilog(config)
-    modules = mapping.split(logic.read_text(encoding="utf-8"))
-    listed = json.loads((logic.parent / "implicore.json").read_text(encoding="utf-8"))["memories"]
     if clock_mhz is None:
-        found = _candidates(modules, [ELEMENT], {}, target)
-        period = min(found, key=lambda element: element.area_um2 * element.period_ns).period_ns
+        period = best_element(config, target).period_ns
     else:
         period = 1000 / clock_mhz
-    banks = {entry["module"]: memories.choose(entry, target, period) for entry in listed}
-    modules |= {name: Source(name, bank.verilog) for name, bank in banks.items()}
+    modules, banks = sources(config, target, period)
+    jobs = [(*job, recipe, target) for job in _jobs(modules, banks) for recipe in RECIPES]
     chosen: dict[str, Mapped] = {}
-    for mapped in _candidates(modules, list(modules), banks, target):
+    for mapped in mapping.map_all(jobs, lambda job: mapping.map_module(*job)):
         best = chosen.get(mapped.name, mapped)
         chosen[mapped.name] = min(best, mapped, key=lambda module: _cost(module, period))
     return Design(config, target, period, chosen, banks)
@@ -106,15 +130,37 @@ def _cost(module: Mapped, period: float) -> tuple[float, float]:
     return max(0.0, module.period_ns - period), module.area_um2
 
 
-def _candidates(
-    modules: dict[str, Source], names: list[str], banks: dict[str, Memory], target: Target
-) -> list[Mapped]:
-    """The named modules by every recipe."""
-    jobs = []
+def best_element(config: AcceleratorConfig, target: Target) -> Mapped:
+    """The processing element of the least product of area and period."""
+    modules, banks = sources(config, target, period_ns=1.0)
+    (job,) = (job for job in _jobs(modules, banks) if job[1] == ELEMENT)
+    found = mapping.map_all(RECIPES, lambda recipe: mapping.map_module(*job, recipe, target))
+    return min(found, key=lambda element: element.area_um2 * element.period_ns)
+
+
+def flat_area(config: AcceleratorConfig, target: Target, recipe: Recipe) -> tuple[float, float]:
+    """Area in um2 of all cells, mapped module by module and mapped as one; macros apart.
+
+    All modules by the same recipe: what is compared is the hierarchy alone.
+    """
+    modules, banks = sources(config, target, period_ns=1.0)
+    jobs = [(*job, recipe, target) for job in _jobs(modules, banks)]
+    mapped = {
+        module.name: module
+        for module in mapping.map_all(jobs, lambda job: mapping.map_module(*job))
+    }
+    design = Design(config, target, 1.0, mapped, banks)
+    apart = sum(times * mapped[name].area_um2 for name, _, times in design.instances)
+    text = "\n".join(module.text for module in modules.values())
+    stubs = "".join(
+        {bank.macro.name: memories.stub(bank.macro) for bank in banks.values()}.values()
+    )
+    return apart, mapping.map_module(text, TOP, stubs, {}, recipe, target).area_um2
+
+
+def _jobs(modules: dict[str, Source], banks: dict[str, Memory]) -> Iterator[tuple]:
+    """What ``map_module`` has to know of each module."""
     for module, text, children, stubs in mapping.merged(modules):
-        if module.name not in names:
-            continue
         if module.name in banks:
             stubs += memories.stub(banks[module.name].macro)
-        jobs += [(text, module.name, stubs, children, recipe, target) for recipe in RECIPES]
-    return mapping.map_all(jobs, lambda job: mapping.map_module(*job))
+        yield text, module.name, stubs, children

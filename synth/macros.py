@@ -159,6 +159,16 @@ def _liberty(name: str, depth: int, width: int, ports: int, figures: dict[str, f
         'time_unit : "1ns"; voltage_unit : "1V"; current_unit : "1uA";',
         'pulling_resistance_unit : "1kohm"; leakage_power_unit : "1nW";',
         "capacitive_load_unit(1, pf);",
+        *(
+            f"{kind}_threshold_pct_{edge} : {percent};"
+            for kind, percent in (
+                ("input", 50),
+                ("output", 50),
+                ("slew_lower", 20),
+                ("slew_upper", 80),
+            )
+            for edge in ("rise", "fall")
+        ),
     ]
     for bits in sorted({address, width}):
         lines.append(

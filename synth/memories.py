@@ -10,6 +10,9 @@ from .target import Target
 TILES_NS = 0.5
 """Allowed for the choice between tiles behind their outputs."""
 
+SHALLOWEST = 256
+"""Words of the smallest modelled macro that another one is put beside."""
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -69,12 +72,18 @@ def choose(entry: dict, target: Target, period_ns: float) -> Memory:
     """
     depth, width = entry["depth"], entry["width"]
     ports = 2 if entry["reads_while_written"] else 1
-    fixed = (entry["module"], entry["role"], depth, width, ports)
-    if not target.macros:
-        return Memory(*fixed, modelled(depth, width, ports, target), 1, 1)
+    if target.macros:
+        macros = macros_of(target)
+    else:
+        depths = {min(depth, SHALLOWEST << doubling) for doubling in range(depth.bit_length())}
+        macros = [modelled(tile, width, ports, target) for tile in sorted(depths)]
     tilings = [
-        Memory(*fixed, macro, -(-depth // macro.depth), -(-width // macro.width))
-        for macro in macros_of(target)
+        Memory(
+            *(entry["module"], entry["role"], depth, width, ports, macro),
+            deep=-(-depth // macro.depth),
+            wide=-(-width // macro.width),
+        )
+        for macro in macros
         if macro.ports == ports
     ]
 

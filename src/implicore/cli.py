@@ -206,6 +206,30 @@ def _parser() -> argparse.ArgumentParser:
     )
     simulate.add_argument("--source", metavar="IMAGE", help="the image, for the picture")
     simulate.add_argument("--waves", metavar="FILE.vcd", help="write a waveform of the beginning")
+
+    synth = _verb(verbs, _synth, "measure area, clock and energy of an accelerator")
+    synth.add_argument(
+        "-o", "--folder", required=True, metavar="DIR", help="folder for the reports and netlists"
+    )
+    _configuration(synth)
+    synth.add_argument(
+        "--target",
+        default="osu018",
+        metavar="NAME|FILE.toml",
+        help="osu018 and ihp-sg13g2 (standard cells), ecp5 (an FPGA board), generic (gates, no "
+        "library), or the description of another cell library (default: %(default)s)",
+    )
+    synth.add_argument(
+        "--program",
+        metavar="PROGRAM",
+        help="program (.inr) to decode gate by gate: without one there are no figures of energy",
+    )
+    synth.add_argument(
+        "--clock-mhz",
+        type=float,
+        metavar="MHZ",
+        help="clock to synthesize for (default: the processing element's best; ecp5: 100)",
+    )
     return parser
 
 
@@ -503,6 +527,42 @@ def _simulate(options) -> dict:
     for complaint in metrics["complaints"]:
         _say(options, f"  {complaint}")
     return metrics
+
+
+def _synth(options) -> dict:
+    from .configure import read_config
+    from .program import Program
+
+    config = read_config(options.config, options.set)
+    _need("synth", "pyosys", "synth")
+    if options.clock_mhz is not None and not 0 < options.clock_mhz < 1e5:
+        raise BadInput(f"--clock-mhz must be above 0 and below 100000, not {options.clock_mhz:g}.")
+    program = Program.load(options.program) if options.program else None
+    if program is not None:
+        config.check_fits(program)
+    from .synth import synthesize
+
+    folder = _folder(options.folder)
+    return synthesize.synthesize(
+        config,
+        options.target,
+        folder,
+        clock_mhz=options.clock_mhz,
+        program=program,
+        report=lambda line: _say(options, line),
+    )
+
+
+def _folder(name: str) -> Path:
+    """A folder to write into, made if there is none."""
+    folder = Path(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise BadInput(f"{folder} is a file, not a folder.") from None
+    except OSError as error:
+        raise BadInput(f"{folder} cannot be written: {error.strerror}.") from None
+    return folder
 
 
 def _chosen_grid(source: Grid, options) -> Grid:

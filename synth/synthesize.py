@@ -1,0 +1,147 @@
+"""One accelerator through the flow of one target: figures, and a folder with the evidence."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from implicore.atomic import atomic_write, write_json
+from implicore.machine import AcceleratorConfig
+from implicore.program import Program
+
+from . import asic, fpga, generic
+from .asic import Design
+from .target import find
+
+LEFT_OUT = (
+    "wires: no placement, no routing, no parasitics",
+    "the clock tree: the clock arrives everywhere at once, and costs only its flip-flops' pins",
+    "glitches: the activity is that of a simulation without delays",
+    "hold times, scan chains, pads, the power grid, macro keep-outs",
+)
+"""What the figures of an ASIC do not hold."""
+
+
+def synthesize(
+    config: AcceleratorConfig,
+    target: str,
+    folder: str | Path,
+    *,
+    clock_mhz: float | None = None,
+    program: Program | None = None,
+    report: Callable[[str], None] = lambda line: None,
+) -> dict:
+    """Put an accelerator through the flow of a target.
+
+    The folder gets ``report.json`` and ``report.txt``; with a cell library also the mapped
+    ``netlist.v``, whose modules are those of the Verilog, with an FPGA the bitstream.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    target : str
+        ``generic`` (gates, without area and clock), an FPGA board (``fpga.TARGETS``), or a cell
+        library (``target.find``).
+    folder : path-like
+        Made if there is none.
+    clock_mhz : float, optional
+        To map for; else that of the processing element at the least product of area and period.
+    program : Program, optional
+        What is decoded to measure activity; without one there are no figures of energy.
+    report : function of a line
+        Told what is being done.
+
+    Returns
+    -------
+    dict
+        The verb's metrics.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    began = time.perf_counter()
+    if target == "generic":
+        metrics = generic.count_gates(config)
+        lines = generic.describe(metrics)
+    elif target in fpga.TARGETS:
+        metrics = fpga.synthesize_fpga(config, target, folder, clock_mhz=clock_mhz, report=report)
+        lines = fpga.describe(metrics).splitlines()
+    else:
+        library = find(target)
+        report(f"mapping to {library.title}")
+        design = asic.map_accelerator(config, library, clock_mhz=clock_mhz)
+        report("timing of the whole accelerator")
+        metrics = figures(design)
+        if program is not None:
+            from . import power
+
+            report("activity of a decode, gate by gate")
+            metrics |= power.measure(design, program, metrics["clock_mhz"])
+        lines = describe(metrics)
+        with atomic_write(folder / "netlist.v") as temporary, open(temporary, "w") as netlist:
+            for module in design.modules.values():
+                netlist.write((module.folder / "netlist.v").read_text(encoding="utf-8"))
+    metrics["seconds"] = round(time.perf_counter() - began, 2)
+    write_json(folder / "report.json", metrics)
+    with atomic_write(folder / "report.txt") as temporary:
+        Path(temporary).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for line in lines:
+        report(line)
+    return metrics
+
+
+def figures(design: Design) -> dict:
+    """Area by block and the clock of a mapped accelerator."""
+    target, areas, path = design.target, design.block_areas, design.paths[0]
+    return {
+        "target": target.title,
+        "library": target.liberty.name,
+        "corner": target.corner,
+        "memories": target.memories,
+        "area_um2": design.area_um2,
+        "logic_area_um2": design.logic_area_um2,
+        "blocks": {block: {"area_um2": area} for block, area in areas.items()},
+        "element_area_um2": design.modules[asic.ELEMENT].area_um2,
+        "mapped_for_mhz": 1000 / design.period_ns,
+        "fmax_mhz": design.fmax_mhz,
+        "clock_mhz": design.fmax_mhz,
+        "element_fmax_mhz": design.element_fmax_mhz,
+        "critical_path": {
+            "start": path.start,
+            "end": path.end,
+            "delay_ns": path.delay_ns,
+            "cells": [f"{at:.3f} ns {pin}" for at, pin in path.steps],
+        },
+        "macros": {
+            memory.role: f"{memory.deep} x {memory.wide} {memory.macro.name}"
+            for memory in design.memories.values()
+        },
+        "left_out": list(LEFT_OUT),
+    }
+
+
+def describe(metrics: dict) -> list[str]:
+    """The report for people."""
+    blocks = sorted(metrics["blocks"].items(), key=lambda item: -item[1]["area_um2"])
+    whole = metrics["area_um2"]
+    path = metrics["critical_path"]
+    lines = [
+        f"{metrics['target']}, {metrics['corner']} ({metrics['library']})",
+        f"Memories: {metrics['memories']}",
+        "",
+        f"Area {whole / 1e6:.3f} mm2, {metrics['logic_area_um2'] / 1e6:.3f} mm2 without memories",
+    ]
+    for block, figure in blocks:
+        share = figure["area_um2"] / whole
+        macro = metrics["macros"].get(block.removeprefix("memory "), "")
+        lines.append(f"  {block:18} {figure['area_um2']:12,.0f} um2 {share:6.1%}  {macro}".rstrip())
+    lines += [
+        "",
+        f"Clock {metrics['fmax_mhz']:.0f} MHz; one processing element alone "
+        f"{metrics['element_fmax_mhz']:.0f} MHz ({metrics['element_area_um2']:,.0f} um2)",
+        f"  from {path['start']}",
+        f"  to   {path['end']}",
+    ]
+    lines += [f"       {cell}" for cell in path["cells"]]
+    lines += ["", "Left out:", *(f"  {what}" for what in metrics["left_out"])]
+    return lines
