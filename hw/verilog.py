@@ -294,23 +294,25 @@ filesets:
     file_type: verilogSource
   lint:
     files:
-      - {PREFIX}.vlt: {{file_type: vlt}}
+      - {PREFIX}.vlt
+    file_type: vlt
   software:
     files:
       - {PREFIX}.h: {{is_include_file: true}}
     file_type: cSource
 
 targets:
-  default: &default
+  default:
+    description: The accelerator, to be used by other cores
     filesets: [rtl, software]
     toplevel: {PREFIX}
   lint:
+    description: Verilator's lint, every warning an error
+    flow: lint
+    flow_options:
+      tool: verilator
+      verilator_options: [-Wall]
     filesets: [lint, rtl]
-    default_tool: verilator
-    tools:
-      verilator:
-        mode: lint-only
-        verilator_options: [-Wall]
     toplevel: {PREFIX}
 """
 
