@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from implicore.machine import AcceleratorConfig
@@ -12,6 +12,7 @@ from implicore.sim import simulators
 
 from . import blocks, mapping, memories, timing
 from .blocks import TOP
+from .boundary import boundary
 from .mapping import RECIPES, Mapped, Recipe, Source
 from .memories import Memory
 from .target import Target
@@ -73,10 +74,20 @@ class Design:
 
     @cached_property
     def paths(self) -> list[timing.TimingPath]:
-        """The longest paths of the whole accelerator."""
-        macros = {memory.macro.liberty for memory in self.memories.values()}
-        netlists = [module.folder / "netlist.v" for module in self.modules.values()]
-        return timing.longest_paths(TOP, netlists, [self.target.liberty, *sorted(macros)])
+        """The longest paths of the whole accelerator, longest first.
+
+        Of the processing elements, what lies between their registers is looked at once.
+        """
+        library = self.target.liberty
+        macros = sorted({memory.macro.liberty for memory in self.memories.values()})
+        netlists = {name: module.folder / "netlist.v" for name, module in self.modules.items()}
+        element = netlists[ELEMENT]
+        inside = timing.longest_paths(ELEMENT, [element], [library], inside=True)
+        netlists[ELEMENT] = boundary(element, ELEMENT, library)
+        whole = timing.longest_paths(TOP, list(netlists.values()), [library, *macros])
+        at = "core/array/row_*/pe_*/"
+        inside = [replace(path, start=at + path.start, end=at + path.end) for path in inside]
+        return sorted(inside + whole, key=lambda path: -path.delay_ns)
 
     @property
     def fmax_mhz(self) -> float:

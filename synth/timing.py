@@ -64,21 +64,23 @@ def longest_paths(
     top: str,
     netlists: Sequence[Path],
     liberties: Sequence[Path],
-    false_paths: Sequence[str] = (),
+    *,
+    inside: bool = False,
 ) -> list[TimingPath]:
-    """The longest paths of a whole design, longest first.
+    """The longest paths of a design, longest first.
 
     Parameters
     ----------
     top : str
     netlists, liberties : sequences of Path
-    false_paths : sequence of str
-        Commands of OpenSTA that leave paths out.
+    inside : bool
+        Only those from register to register.
     """
     script = [f"read_liberty {path}" for path in liberties]
     script += [f"read_verilog {path}" for path in netlists]
-    script += [f"link_design {top}", _constraints(), *false_paths]
-    script.append(f"report_checks -path_delay max -group_count {PATHS} -digits 3")
+    script += [f"link_design {top}", _constraints()]
+    ends = "-from [all_registers -clock_pins] -to [all_registers -data_pins]" if inside else ""
+    script.append(f"report_checks -path_delay max -group_count {PATHS} -digits 3 {ends}")
 
     def make(folder: Path) -> None:
         _sta(script, folder)
