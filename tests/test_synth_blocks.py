@@ -1,0 +1,32 @@
+from implicore.synth.blocks import instances
+
+
+def test_a_module_belongs_to_the_block_it_stands_in():
+    pe = "implicore_processing_element"
+    children = {
+        "implicore": {"core": "implicore_core"},
+        "implicore_core": {
+            "array": "implicore_systolic_array",
+            "row_0": "implicore_row_unit",
+            "row_1": "implicore_row_unit",
+        },
+        "implicore_systolic_array": {
+            "row_0": "implicore_array_row",
+            "row_1": "implicore_array_row",
+        },
+        "implicore_array_row": {"pe_0": pe, "pe_1": pe, "pe_2": pe},
+        "implicore_row_unit": {"tail": pe, "hidden": "ram"},
+        "ram": {"sram_0_0": "macro"},
+    }
+    found = {(name, block): times for name, block, times in instances(children, {"ram": "hidden"})}
+    assert found == {
+        ("implicore", "control"): 1,
+        ("implicore_core", "control"): 1,
+        ("implicore_systolic_array", "array"): 1,
+        ("implicore_array_row", "array"): 2,
+        (pe, "array"): 6,
+        ("implicore_row_unit", "row units"): 2,
+        (pe, "row units"): 2,
+        ("ram", "memory hidden"): 2,
+        ("macro", "memory hidden"): 2,
+    }

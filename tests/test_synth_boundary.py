@@ -1,0 +1,40 @@
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+
+from implicore.synth.boundary import INSTANCE, visible
+
+_SPEC = spec_from_file_location("synth_library", Path(__file__).with_name("synth_library.py"))
+small = module_from_spec(_SPEC)
+_SPEC.loader.exec_module(small)
+
+
+@pytest.fixture
+def liberty(tmp_path):
+    small.library(tmp_path)
+    return tmp_path / "small.lib"
+
+
+def test_only_what_a_port_sees_is_kept(liberty):
+    """in -> gate -> first -> deep -> between -> deeper -> last -> exit -> out; load hangs on in."""
+    module = small.netlist(
+        {"clk": 2, "in": 3},
+        {"out": 20},
+        gate=("INV", {"A": 3, "Y": 4}),
+        first=("DFF", {"D": 4, "CK": 2, "R": 30, "Q": 5}),
+        deep=("INV", {"A": 5, "Y": 6}),
+        between=("DFF", {"D": 6, "CK": 2, "R": 30, "Q": 7}),
+        deeper=("INV", {"A": 7, "Y": 8}),
+        last=("DFF", {"D": 8, "CK": 2, "R": 30, "Q": 9}),
+        exit=("INV", {"A": 9, "Y": 20}),
+        load=("INV", {"A": 9, "Y": 21}),
+        behind_load=("INV", {"A": 21, "Y": 22}),
+        constant=("TIE", {"Y": 30}),
+    )
+    assert visible(module, liberty) == {"gate", "first", "last", "exit", "load", "constant"}
+
+
+def test_instances_are_told_apart():
+    text = "  INV \\kept[0]_ff  (\n    .A(a),\n    .Y(b)\n  );\n  INV _1_ (\n    .Y(c)\n  );\n"
+    assert [found[1] for found in INSTANCE.finditer(text)] == ["kept[0]_ff", "_1_"]

@@ -1,0 +1,151 @@
+import os
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from implicore.synth import macros, memories, target
+
+
+@pytest.fixture(scope="module")
+def osu():
+    return target.find("osu018")
+
+
+@pytest.fixture(scope="module")
+def ihp():
+    if not os.environ.get("PDK_ROOT"):
+        pytest.skip("PDK_ROOT is not set: the ihp-sg13g2 kit is not here")
+    return target.find("ihp-sg13g2")
+
+
+def entry(depth, width, *, both=False):
+    return {
+        "module": "bank",
+        "role": "weights",
+        "depth": depth,
+        "width": width,
+        "reads_while_written": both,
+    }
+
+
+def behaviour(macro) -> str:
+    """An SRAM in Verilog: what is asked for in one cycle stands in the next, and stays."""
+    pins, address = macro.pins, max(1, (macro.depth - 1).bit_length())
+    ports, always = [], []
+    for name, pin in macro.cell.pins.items():
+        bits = 1
+        if pin.group_name == "bus":
+            bits = address if pins["address"] in name else macro.width
+        way = "output reg" if name.endswith(pins["data_out"]) else "input"
+        ports.append(f"{way} [{bits - 1}:0] {name}")
+    for prefix in macro.prefixes:
+        p = {name: prefix + pin for name, pin in pins.items() if isinstance(pin, str)}
+        mask = p["mask"] if p.get("mask") in macro.cell.pins else f"{{{macro.width}{{1'b1}}}}"
+        write = f"words[{p['address']}]"
+        always.append(f"""always @(posedge {p["clock"]}) if ({p["enable"]}) begin
+    if ({p["write"]}) {write} <= ({p["data_in"]} & {mask}) | ({write} & ~{mask});
+    if ({p["read"]}) {p["data_out"]} <= words[{p["address"]}];
+  end""")
+    return (
+        f"module {macro.name} ({', '.join(ports)});\n"
+        f"  reg [{macro.width - 1}:0] words [0:{macro.depth - 1}];\n  "
+        + "\n  ".join(always)
+        + "\nendmodule\n"
+    )
+
+
+def works(memory, folder: Path, both: bool) -> None:
+    """Random reads and writes of every part of a tiled memory, in Icarus."""
+    pick = random.Random(memory.depth)
+    known, lines, expected = {}, [], []
+    held = None
+    for step in range(400):
+        write, read = pick.random() < 0.6, pick.random() < 0.6
+        if not both and write:
+            read = False
+        at = pick.randrange(memory.depth)
+        value = pick.getrandbits(memory.width)
+        others = [address for address in known if address != at]
+        read = read and bool(others) and step > 100
+        source = pick.choice(others) if others else 0
+        lines.append(
+            f"  write_enable = {int(write)}; write_address = {at}; "
+            f"write_data = {memory.width}'d{value}; "
+            f"read_enable = {int(read)}; read_address = {source}; #1 clk = 1; #1 clk = 0;"
+        )
+        if read:
+            held = known[source]
+        if write:
+            known[at] = value
+        if held is not None:
+            lines.append('  $display("%0d", read_data);')
+            expected.append(held)
+    bits = max(1, (memory.depth - 1).bit_length()) - 1
+    bench = f"""module bench;
+  reg clk = 0, write_enable, read_enable;
+  reg [{bits}:0] write_address, read_address;
+  reg [{memory.width - 1}:0] write_data;
+  wire [{memory.width - 1}:0] read_data;
+  bank bank (.clk(clk), .write_enable(write_enable), .write_address(write_address),
+    .write_data(write_data), .read_enable(read_enable), .read_address(read_address),
+    .read_data(read_data));
+  initial begin
+{chr(10).join(lines)}
+  end
+endmodule
+"""
+    (folder / "bench.v").write_text(behaviour(memory.macro) + memory.verilog + bench)
+    subprocess.run(["iverilog", "-g2012", "-o", "bench", "bench.v"], cwd=folder, check=True)
+    done = subprocess.run(["vvp", "bench"], cwd=folder, capture_output=True, text=True, check=True)
+    assert [int(line) for line in done.stdout.split()] == expected
+
+
+@pytest.mark.parametrize(
+    ("depth", "width", "both"),
+    [(1000, 8, False), (3840, 20, False), (192, 16, False), (300, 12, True), (640, 9, True)],
+)
+def test_macros_of_a_kit_are_one_memory(ihp, tmp_path, depth, width, both):
+    memory = memories.choose(entry(depth, width, both=both), ihp, period_ns=4.1)
+    assert memory.deep * memory.macro.depth >= depth and memory.wide * memory.macro.width >= width
+    assert memory.macro.ports == 1 + both
+    works(memory, tmp_path, both)
+
+
+@pytest.mark.parametrize(
+    ("depth", "width", "both"), [(1000, 8, False), (5, 3, True), (1, 1, False)]
+)
+def test_modelled_macros_are_one_memory(osu, tmp_path, depth, width, both):
+    works(memories.choose(entry(depth, width, both=both), osu, period_ns=4.1), tmp_path, both)
+
+
+def test_the_clock_chooses_the_macros(ihp):
+    fast = memories.choose(entry(512, 12, both=True), ihp, period_ns=4.0)
+    slow = memories.choose(entry(512, 12, both=True), ihp, period_ns=10.0)
+    assert fast.macro.access_ns < 3.6 < slow.macro.access_ns
+    assert slow.area_um2 < fast.area_um2
+
+
+def test_figures_come_from_the_liberty(ihp):
+    macro = next(m for m in macros.macros_of(ihp) if (m.depth, m.width, m.ports) == (256, 16, 1))
+    assert macro.area_um2 == 28127.104
+    # A_CLK, "A_MEN & !A_WEN & A_REN" and "A_MEN & A_WEN & !A_REN".
+    assert (macro.energy_pj(write=False), macro.energy_pj(write=True)) == (14.192, 18.4562)
+    assert macro.access_ns == 3.1758
+
+
+def test_the_model_is_near_the_macros_that_it_was_fitted_to(ihp, osu):
+    here = target.Target(
+        "here", "", "", osu.liberty, (), (), (), {}, (), {"scale": 0.13, "voltage": 1.2}
+    )
+    for macro in macros.macros_of(ihp):
+        if macro.depth > 4096:
+            continue
+        model = macros.modelled(macro.depth, macro.width, macro.ports, here)
+        assert model.area_um2 == pytest.approx(macro.area_um2, rel=0.10)
+        for write in (False, True):
+            assert model.energy_pj(write=write) == pytest.approx(
+                macro.energy_pj(write=write), rel=0.13
+            )
+        assert model.access_ns == pytest.approx(macro.access_ns, rel=0.16)
