@@ -21,7 +21,7 @@ from .circuit import Circuit
 
 HERE = Path(__file__).parent
 COMPILER = "c++"
-OPTIONS = ["-std=c++17", "-O3", "-Wno-unused"]
+OPTIONS = ["-std=c++17", "-O2", "-Wno-unused"]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,231 @@
+import re
+import subprocess
+
+import numpy as np
+import pytest
+
+from implicore.config import NETWORKS, Formats, NetworkShape
+from implicore.errors import BadInput
+from implicore.machine import ACCELERATORS, AcceleratorConfig
+from implicore.random_program import random_program
+from implicore.sim import fast, simulators
+from implicore.sim.script import Script
+from implicore.sim.simulators import find_icarus
+from implicore.synth import activity, asic, energy, target, yosys
+from implicore.synth.circuit import Circuit, Netlist
+from implicore.synth.liberty import read_liberty
+from implicore.synth.mapping import RECIPES
+
+FORMATS = Formats.parse("w6a6")
+NETWORK = NetworkShape(frequencies=5, width=7, depth=3, skips=(2,))
+MODELS = "read_liberty -ignore_miss_func {}\nwrite_verilog -noattr cells.v\n"
+SMALL = AcceleratorConfig.sized(2, 3, FORMATS, [NETWORK])
+
+
+def library(name):
+    try:
+        return target.find(name)
+    except BadInput as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module", params=["osu018", "ihp-sg13g2"])
+def cells(request):
+    return library(request.param)
+
+
+def mapped(config, cells):
+    """A design by one recipe: what is simulated here is not judged by its clock."""
+    modules, banks = asic.sources(config, cells, 4.0)
+    jobs = asic._jobs(modules, banks)
+    found = [asic.mapping.map_module(*job, RECIPES[1], cells) for job in jobs]
+    return asic.Design(config, cells, 4.0, {one.name: one for one in found}, banks)
+
+
+def changes(vcd: str) -> dict[tuple[str, int], list[int]]:
+    """Of each bit of a waveform, the times at which it settles to another level."""
+    names, values, before, found = {}, {}, {}, {}
+    for line in re.finditer(r"\$var \w+ (\d+) (\S+) (\S+)(?: \[\S+\])? \$end", vcd):
+        names.setdefault(line[2], []).append((line[3].lstrip("\\"), int(line[1])))
+    for block in re.split(r"^#", vcd, flags=re.M)[1:]:
+        time, *lines = block.splitlines()
+        for line in lines:
+            if one := re.fullmatch(r"b(\w+) (\S+)", line) or re.fullmatch(r"([01xz])(\S+)", line):
+                values[one[2]] = one[1]
+        for code, value in values.items():
+            for name, width in names.get(code, ()):
+                bits = value.rjust(width, "0" if value[0] in "01" else value[0])
+                for bit, level in enumerate(reversed(bits)):
+                    if {level, before.get((name, bit))} == {"0", "1"}:
+                        found.setdefault((name, bit), []).append(int(time))
+                    before[name, bit] = level
+    return found
+
+
+BENCH = """`timescale 1ns/1ns
+module bench;
+  reg clk = 0;
+  reg [7:0] weights [0:CYCLES], activations [0:CYCLES], ends [0:CYCLES];
+  reg [5:0] weight, activation;
+  reg done;
+  integer cycle = 0;
+  unit unit (.clk(clk), .weight_in(weight), .activation_in(activation), .done(done));
+  initial begin
+    $readmemh("weight_in", weights);
+    $readmemh("activation_in", activations);
+    $readmemh("done", ends);
+    weight = weights[0]; activation = activations[0]; done = ends[0];
+    $dumpfile("waves.vcd");
+    $dumpvars(1, unit);
+    #10 forever begin
+      clk = 1; cycle = cycle + 1;
+      if (cycle == CYCLES) $finish;
+      #5 clk = 0; #5;
+    end
+  end
+  always @(posedge clk) begin
+    weight <= weights[cycle]; activation <= activations[cycle]; done <= ends[cycle];
+  end
+endmodule
+"""
+
+
+def test_every_net_changes_as_often_as_in_icarus(cells, tmp_path):
+    """A processing element, with the cells that Yosys reads from the same library."""
+    icarus = find_icarus()
+    unit = mapped(SMALL, cells).modules[asic.ELEMENT]
+    netlist = Netlist.read(unit.folder / "netlist.json", unit.name)
+    yosys.yosys(
+        f"read_json {unit.folder / 'netlist.json'}\nrename {unit.name} unit\n"
+        "write_verilog -norename -noattr unit.v\n"
+        f"design -reset\n{MODELS.format(cells.liberty)}",
+        tmp_path,
+    )
+    cycles, first = 300, 10
+    rng = np.random.default_rng(0)
+    inputs = {
+        "weight_in": rng.integers(0, 64, cycles),
+        "activation_in": rng.integers(0, 64, cycles) * rng.integers(0, 2, cycles),
+        "done": (rng.integers(0, 8, cycles) == 0) | (np.arange(cycles) < 5),
+    }
+    for name, values in inputs.items():
+        (tmp_path / name).write_text("\n".join(f"{value:x}" for value in values) + "\n0\n0\n")
+    (tmp_path / "bench.v").write_text(BENCH.replace("CYCLES", str(cycles + 1)))
+    sources = ["bench.v", "unit.v", "cells.v"]
+    subprocess.run([icarus.command, "-g2012", "-o", "run", *sources], cwd=tmp_path, check=True)
+    subprocess.run(["vvp", "-n", "run"], cwd=tmp_path, check=True, capture_output=True)
+    seen = changes((tmp_path / "waves.vcd").read_text())
+
+    circuit = Circuit(unit.name, {unit.name: netlist}, read_liberty(cells.liberty).cells)
+    given = {name: np.asarray(values, int)[:, None] for name, values in inputs.items()}
+    _, counted = activity.replay(circuit, given, first=first)
+    states = {state for _, state in circuit.ends}
+    compared = 0
+    for name, bits in netlist.names.items():
+        for place, bit in enumerate(bits):
+            slot = circuit.groups[0].slots.get(bit)
+            if name == "clk" or slot is None:
+                continue
+            # A cycle of the window ends with the edge at which flip-flops change.
+            window = range(first, cycles) if slot not in states else range(first + 1, cycles + 1)
+            due = sum(time // 10 in window for time in seen.get((name, place), ()))
+            assert counted.toggles[slot] == due, (name, place)
+            compared += due > 0
+    assert compared > 150
+
+
+def decode(design, program, points, *, seed, circuit=None):
+    script = Script(design.config)
+    script.load(program)
+    script.points(points)
+    circuit = circuit or energy.circuit_of(design)
+    run = activity.decode(circuit, script.operations, activity.Window(2, 4), seed=seed)
+    return script.mismatches(run.answers), run
+
+
+def coordinates(count):
+    return np.random.default_rng(2).integers(-(1 << 15), 1 << 15, (count, 3))
+
+
+def test_a_whole_netlist_decodes_whatever_its_state_at_power_up(cells):
+    """From reset, through the loading of a program, to the last voxel: every bit a gate's."""
+    design = mapped(SMALL, cells)
+    for seed in (0, 1, 2):
+        program = random_program(NETWORK, FORMATS, seed=seed)
+        mismatches, run = decode(design, program, coordinates(9), seed=seed)
+        assert not mismatches
+        assert run.activity.cycles > 0
+
+
+def test_a_wrong_cell_is_noticed():
+    """Of some modules, one gate computes something else: no voxel passes unnoticed."""
+    design = mapped(SMALL, library("osu018"))
+    program = random_program(NETWORK, FORMATS, seed=1)
+    for name in (asic.ELEMENT, "implicore_requantizer", "implicore_fourier_lane"):
+        circuit = energy.circuit_of(design)
+        groups = [group for group in circuit.groups if group.module == name]
+        kinds = {"NAND2X1": "NOR2X1", "XNOR2X1": "XOR2X1"}
+        cell, (kind, pins) = next(
+            (cell, one) for cell, one in groups[0].netlist.cells.items() if one[0] in kinds
+        )
+        netlists = activity.netlists_of(design)
+        netlists[name].cells[cell] = kinds[kind], pins
+        macros = {memory.macro.name: memory.macro for memory in design.memories.values()}
+        broken = Circuit("implicore", netlists, circuit.cells, macros)
+        mismatches, _ = decode(design, program, coordinates(9), seed=0, circuit=broken)
+        assert mismatches, (name, cell)
+
+
+def test_accesses_of_the_memories_are_the_predicted_ones(cells):
+    design = mapped(SMALL, cells)
+    program = random_program(NETWORK, FORMATS, seed=3)
+    found = energy.simulate(design, program, tiles=3)  # it compares them itself
+    due = energy.accesses(SMALL, NETWORK, 3)
+    assert {role for role, count in due.items() if count.reads} == set(due)
+    found.activity.reads[0] += 1
+    with pytest.raises(BadInput, match="memory were read and written .* not .* as predicted"):
+        energy._check_accesses(design, program, found, 3)
+
+
+def test_what_the_elements_take_in_is_recorded():
+    design = mapped(SMALL, library("osu018"))
+    program = random_program(NETWORK, FORMATS, seed=4)
+    found = energy.simulate(design, program, tiles=2)
+    assert {name: array.shape for name, array in found.operands.items()} == dict.fromkeys(
+        ("activation_in", "done", "weight_in"), (found.activity.cycles, 6)
+    )
+    weights = found.operands["weight_in"].reshape(-1, 2, 3)  # rows, columns
+    assert (weights[1:, 1] == weights[:-1, 0]).all()  # down a row a cycle later
+    activations = found.operands["activation_in"].reshape(-1, 2, 3)
+    assert (activations[1:, :, 1:] == activations[:-1, :, :-1]).all()
+    assert len(np.unique(activations)) > 20
+
+
+def test_the_compiler_is_asked_only_once(cells, monkeypatch, tmp_path):
+    top = Netlist({"clk": ("input", [2]), "a": ("input", [3]), "y": ("output", [3])}, {}, {})
+    circuit = Circuit("top", {"top": top}, read_liberty(cells.liberty).cells)
+    monkeypatch.setenv("IMPLICORE_CACHE", str(tmp_path))
+    for _ in range(2):
+        activity.replay(circuit, {"a": np.zeros((3, 1))})
+    assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 1
+
+
+@pytest.mark.slow
+def test_verilator_decodes_on_the_netlist_of_tiny(tmp_path):
+    """Nothing of this flow but the netlist: Verilator, and the cells as Yosys reads them."""
+    cells = library("osu018")
+    config = ACCELERATORS["tiny"]
+    design = mapped(config, cells)
+    memories = simulators.verilog(config)[1]
+    yosys.yosys(MODELS.format(cells.liberty), tmp_path)
+    netlists = [
+        module.folder / "netlist.v"
+        for name, module in design.modules.items()
+        if name not in design.memories
+    ]
+    sources = [*netlists, memories, tmp_path / "cells.v"]
+    machine = fast.build(config, sources=sources)
+    script = Script(config)
+    script.load(random_program(NETWORKS["fast"], config.formats, seed=5))
+    script.points(coordinates(10))
+    assert not script.mismatches(machine.run(script.operations))

@@ -1,0 +1,120 @@
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from implicore.sim.tools import ToolFailed
+from implicore.synth.activity import replay
+from implicore.synth.circuit import CLOCK, HIGH, LOW, Circuit, logic_of
+
+_SPEC = spec_from_file_location("synth_library", Path(__file__).with_name("synth_library.py"))
+small = module_from_spec(_SPEC)
+_SPEC.loader.exec_module(small)
+netlist = small.netlist
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory):
+    return small.library(tmp_path_factory.mktemp("library")).cells
+
+
+def flop(**pins):
+    return "DFF", {"CK": 2, "R": "1", **pins}
+
+
+def test_what_cells_do(cells):
+    assert logic_of(cells["NAND2"]).outputs["Y"].pins == ("A", "B")
+    dff = logic_of(cells["DFF"])
+    assert dff.clock == "CK" and dff.idle == {"R": True}
+    assert dff.outputs == {"Q": False, "QN": True} and dff.next_state.pins == ("D",)
+    with pytest.raises(ToolFailed, match="LATCH is neither gate nor flip-flop"):
+        logic_of(cells["LATCH"])
+
+
+def test_a_hierarchy_of_lanes_computes_like_its_parts(cells):
+    """Three stages of inverter and flip-flop in a chain of two modules' depth, two chains."""
+    stage = netlist({"clk": 2, "a": 3}, {"y": 5}, gate=("INV", {"A": 3, "Y": 4}), ff=flop(D=4, Q=5))
+    chain = netlist(
+        {"clk": 2, "a": 3},
+        {"y": 6},
+        stage_0=("stage", {"clk": 2, "a": 3, "y": 4}),
+        stage_1=("stage", {"clk": 2, "a": 4, "y": 5}),
+        stage_2=("stage", {"clk": 2, "a": 5, "y": 6}),
+    )
+    top = netlist(
+        {"clk": 2, "a": 3, "b": 4},
+        {"y": 7},
+        chain_0=("chain", {"clk": 2, "a": 3, "y": 5}),
+        chain_1=("chain", {"clk": 2, "a": 4, "y": 6}),
+        gate=("XOR2", {"A": 5, "B": 6, "Y": 7}),
+    )
+    circuit = Circuit("top", {"top": top, "chain": chain, "stage": stage}, cells, lanes=3)
+    assert [(group.path, group.lanes) for group in circuit.groups] == [
+        ("", 3),
+        ("chain", 6),
+        ("chain.stage", 18),
+    ]
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 2, (2, 100, 3))
+    outputs, _ = replay(circuit, {"a": a, "b": b})
+    assert (outputs["y"][3:] == (a ^ b)[:-3]).all()
+
+
+def test_more_lanes_than_a_word(cells):
+    top = netlist(
+        {"clk": 2, "a": 3, "b": 4},
+        {"y": 6, "z": 7},
+        gate=("NAND2", {"A": 3, "B": 4, "Y": 5}),
+        ff=flop(D=5, Q=6, QN=7),
+    )
+    circuit = Circuit("top", {"top": top}, cells, lanes=150)
+    rng = np.random.default_rng(1)
+    a, b = rng.integers(0, 2, (2, 50, 150))
+    outputs, activity = replay(circuit, {"a": a, "b": b})
+    expected = 1 - (a & b)
+    assert (outputs["y"][1:] == expected[:-1]).all()
+    assert (outputs["z"][1:] == 1 - expected[:-1]).all()
+    slots = circuit.groups[0].slots
+    assert activity.toggles[slots[5]] == np.abs(np.diff(expected, axis=0, prepend=0)).sum()
+    assert activity.highs[slots[5]] == expected.sum()
+    held = np.concatenate([np.zeros((1, 150), int), expected[:-1]])
+    assert activity.joint[0] == (expected & held).sum()
+
+
+def test_constants_and_the_clock_are_the_same_for_everybody(cells):
+    part = netlist({"clk": 2, "a": 3, "r": 4}, {"y": 5}, ff=flop(D=3, R=4, Q=5))
+    top = netlist(
+        {"clk": 2},
+        {"y": 6, "z": 7},
+        tie=("TIE", {"Y": 3}),
+        part_0=("part", {"clk": 2, "a": "0", "r": 3, "y": 6}),
+        part_1=("part", {"clk": 2, "a": "0", "r": "1", "y": 7}),
+    )
+    circuit = Circuit("top", {"top": top, "part": part}, cells)
+    part = circuit.groups[1]
+    assert circuit.slot(part, 2) == CLOCK
+    assert circuit.groups[0].slots[3] == HIGH and circuit.slot(part, 3) == LOW
+    assert circuit.undriven == 0
+
+
+def test_a_net_that_nothing_drives_is_counted(cells):
+    top = netlist({"clk": 2}, {"y": 4}, gate=("INV", {"A": 3, "Y": 4}))
+    assert Circuit("top", {"top": top}, cells, lanes=2).undriven == 2
+
+
+def test_what_cannot_be_simulated_is_refused(cells):
+    def circuit(*, inputs=None, **parts):
+        Circuit("top", {"top": netlist({"clk": 2, **(inputs or {})}, {}, **parts)}, cells)
+
+    with pytest.raises(ToolFailed, match="a loop of logic"):
+        circuit(
+            one=("INV", {"A": 3, "Y": 4}),
+            two=("INV", {"A": 4, "Y": 3}),
+        )
+    with pytest.raises(ToolFailed, match="ff of top has a clock of its own"):
+        circuit(gate=("INV", {"A": 2, "Y": 3}), ff=flop(D="0", CK=3, Q=4))
+    with pytest.raises(ToolFailed, match="ff of top is reset by R"):
+        circuit(inputs={"rst": 3}, ff=flop(D="0", R=3, Q=4))
+    with pytest.raises(ToolFailed, match="a cell AOI, which the library has not"):
+        circuit(gate=("AOI", {"A": 2}))
