@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from .macros import Macro, macros_of, modelled
 from .target import Target
 
-TILES_NS = 0.5
+TILES_NS = 0.3
 """Allowed for the choice between tiles behind their outputs."""
 
 SHALLOWEST = 256
