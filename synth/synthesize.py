@@ -10,7 +10,7 @@ from implicore.atomic import atomic_write, write_json
 from implicore.machine import AcceleratorConfig
 from implicore.program import Program
 
-from . import asic, fpga, generic
+from . import asic, energy, fpga, generic
 from .asic import Design
 from .target import find
 
@@ -73,10 +73,10 @@ def synthesize(
         report("timing of the whole accelerator")
         metrics = figures(design)
         if program is not None:
-            from . import power
-
             report("activity of a decode, gate by gate")
-            metrics |= power.measure(design, program, metrics["clock_mhz"])
+            metrics |= energy.measure(design, program, metrics["clock_mhz"], folder)
+            for block, figure in metrics.pop("power_blocks").items():
+                metrics["blocks"].setdefault(block, {"area_um2": 0.0}).update(figure)
         lines = describe(metrics)
         with atomic_write(folder / "netlist.v") as temporary, open(temporary, "w") as netlist:
             for module in design.modules.values():
@@ -143,5 +143,40 @@ def describe(metrics: dict) -> list[str]:
         f"  to   {path['end']}",
     ]
     lines += [f"       {cell}" for cell in path["cells"]]
+    if "power_mw" in metrics:
+        lines += describe_energy(metrics)
     lines += ["", "Left out:", *(f"  {what}" for what in metrics["left_out"])]
     return lines
+
+
+def describe_energy(metrics: dict) -> list[str]:
+    """The part of the report that a program's decode gives."""
+    bare = metrics["bare"]
+    lines = [
+        "",
+        f"Power {metrics['power_mw']:.1f} mW at {metrics['clock_mhz']:.0f} MHz",
+        f"  {metrics['pj_per_mac']:.2f} pJ a multiply-accumulate, "
+        f"{metrics['nj_per_voxel']:.1f} nJ a voxel, "
+        f"{metrics['mj_per_slice']:.3f} mJ a slice of 256 x 256",
+        f"  {metrics['voxels_per_second']:,.0f} voxels a second, "
+        f"{metrics['voxels_per_joule']:,.0f} a joule",
+        f"  {'':18} {'mW':>9} {'logic':>9} {'clock':>9} {'SRAM':>9} {'leakage':>9}",
+    ]
+    powered = [item for item in metrics["blocks"].items() if "power_mw" in item[1]]
+    for block, figure in sorted(powered, key=lambda item: -item[1]["power_mw"]):
+        names = ("power_mw", "data_mw", "clock_mw", "sram_mw", "leakage_mw")
+        numbers = " ".join(f"{figure[name]:9.3f}" for name in names)
+        lines.append(f"  {block:18} {numbers}")
+    return [
+        *lines,
+        "",
+        f"The bare multiply-accumulate on the same operands: {bare['area_um2']:,.0f} um2, "
+        f"{bare['fmax_mhz']:.0f} MHz, {bare['pj']:.2f} pJ",
+        f"  one processing element: {bare['element_area']:.2f} times the area, "
+        f"{bare['element_energy']:.2f} times the energy",
+        f"  the whole machine: {bare['logic_area']:.2f} times the area without memories, "
+        f"{bare['machine_energy']:.2f} times the energy with them",
+        "",
+        f"Activity: {metrics['activity']}",
+        f"  {metrics['annotated']:.1%} of the nets annotated",
+    ]
