@@ -199,7 +199,7 @@ class FrameQueue(wiring.Component):
 
     What has been put can be read only once it is committed, until when it can be taken back.
 
-    Latency: 3 cycles from ``commit`` to the first token. Throughput: a token in two cycles.
+    Latency: 4 cycles from ``commit`` to the first token. Throughput: a token in three cycles.
 
     Parameters
     ----------
@@ -240,19 +240,22 @@ class FrameQueue(wiring.Component):
         written, committed, read = (
             Signal(bits + 1, name=name) for name in ("written", "committed", "read")
         )
-        fetched = Signal()
         fetch = Signal()
+        fetched = Signal()
+        there = Signal()
+        token = Signal(TOKEN, reset_less=True)  # a memory's output comes late in its cycle
         m.d.comb += [
             self.full.eq(written - read == self.depth),
             ram.write_enable.eq(self.put & ~self.full),
             ram.write_address.eq(written),
             ram.write_data.eq(self.token),
-            fetch.eq((committed != read) & ~fetched),
+            fetch.eq((committed != read) & ~fetched & ~there),
             ram.read_enable.eq(fetch),
             ram.read_address.eq(read),
-            self.tokens.valid.eq(fetched),
-            self.tokens.payload.eq(ram.read_data),
+            self.tokens.valid.eq(there),
+            self.tokens.payload.eq(token),
         ]
+        m.d.sync += fetched.eq(fetch)
         with m.If(ram.write_enable):
             m.d.sync += written.eq(written + 1)
         with m.If(self.commit):
@@ -260,9 +263,11 @@ class FrameQueue(wiring.Component):
         with m.If(self.drop):
             m.d.sync += written.eq(committed)
         with m.If(fetch):
-            m.d.sync += [fetched.eq(1), read.eq(read + 1)]
-        with m.If(self.tokens.valid & self.tokens.ready):
-            m.d.sync += fetched.eq(0)
+            m.d.sync += read.eq(read + 1)
+        with m.If(fetched):
+            m.d.sync += [token.eq(ram.read_data), there.eq(1)]
+        with m.If(there & self.tokens.ready):
+            m.d.sync += there.eq(0)
         return m
 
 

@@ -28,7 +28,7 @@ SEEDS = 3
 CELLS = {"luts": "TRELLIS_COMB", "ffs": "TRELLIS_FF", "dsps": "MULT18X18D", "brams": "DP16KD"}
 """What nextpnr calls them."""
 
-CLOCK_NET = "serial.clk"
+CLOCK_NET = "$clk"
 TOP = "ulx3s"
 
 LEFT_OUT = (
