@@ -1,56 +1,37 @@
-"""The cocotb benches of single components: random operands in, a model beside them."""
+"""The cocotb benches of components that never wait: operands in, a model beside them."""
 
-import json
-import os
 import random
 
 import cocotb
 import numpy as np
-from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge
+from cocotb.triggers import FallingEdge, ReadOnly
 
-from implicore.fixed import COORDINATE, FREQUENCY, GRID_GUARD, phase_address, requantize
-from implicore.job import GridJob
-from implicore.machine import AcceleratorConfig, requantizer_latency
+from implicore.fixed import requantize
+from implicore.hw.memory import address_bits
+from implicore.hw.requantizer import Requantizer
+from implicore.hw.row import leave_layout, step_layout
+from implicore.machine import ELEMENT_LATENCY, requantizer_latency
 from implicore.sincos import BIPARTITE_FROM, SineTable
 
-CONFIG = AcceleratorConfig.from_dict(json.loads(os.environ["IMPLICORE_CONFIG"]))
-FORMATS = CONFIG.formats
-RESET = 3
-"""Cycles of reset; inputs are set and outputs looked at while the clock is low."""
+from .component_ports import CONFIG, FORMATS, signed, start
 
 
-async def start(dut, name):
-    """Clock and reset; a function that gives a port of the component."""
-    Clock(dut.clk, 10, "ns").start()
-    dut.rst.value = 1
-    for port in dut:
-        if port._name.startswith(f"{name}__") and port._name in INPUTS[name]:
-            port.value = 0
-    for _ in range(RESET):
-        await FallingEdge(dut.clk)
-    dut.rst.value = 0
-    return lambda port: getattr(dut, f"{name}__{port}")
-
-
-def signed(value, bits):
-    """Two's complement."""
-    return value - (value >> (bits - 1) << bits)
-
-
-INPUTS = {
-    name: [f"{name}__{port}" for port in ports.split()]
-    for name, ports in {
-        "processing_element": "weight_in activation_in done",
-        "array_row": "activation last weights_in beside",
-        "requantizer": "sum multiplier coarse fine offset voxel",
-        "sin_cos_table": "phase cosine",
-        "coordinate_generator": "start grid points__ready",
-        "column_unit": "enable_in address_in write_enable write_address write_data",
-        "fourier_mapper": "points__payload points__valid last_frequency element freed",
-        "ram_features": "write_enable write_address write_data read_enable read_address",
-    }.items()
-}
+def random_sum(high):
+    """A sum, its constants, and what the requantizer makes of them: 0 to ``high``."""
+    limit, offset_limit = 1 << (FORMATS.accumulator_bits - 1), 1 << (FORMATS.offset_bits - 1)
+    spread = random.randrange(FORMATS.accumulator_bits)
+    shift = random.randrange(64)
+    case = {
+        "sum": random.choice([-limit, limit - 1, random.randrange(-limit, limit) >> spread]),
+        "multiplier": random.randrange(1 << FORMATS.multiplier_bits),
+        "coarse": shift >> 3,
+        "fine": shift & 7,
+        "offset": random.randrange(-offset_limit, offset_limit) >> random.randrange(16),
+    }
+    if not FORMATS.multiplier_bits:
+        case["multiplier"] = 1
+    arrays = (np.array([case[name]]) for name in ("sum", "multiplier", "offset"))
+    return {**case, "result": int(requantize(*arrays, np.array([shift]), high)[0])}
 
 
 @cocotb.test()
@@ -71,10 +52,10 @@ async def processing_element(dut):
         port("weight_in").value = inputs[0] & ((1 << weight_bits) - 1)
         port("activation_in").value = inputs[1]
         port("done").value = done
+        await ReadOnly()
         if known:
-            got = signed(int(port("sum").value), FORMATS.accumulator_bits)
             bits = FORMATS.accumulator_bits
-            assert got == signed(total & ((1 << bits) - 1), bits)
+            assert signed(int(port("sum").value), bits) == signed(total, bits)
             assert int(port("activation_out").value) == activation
             assert signed(int(port("weight_out").value), weight_bits) == weight
         await FallingEdge(dut.clk)
@@ -86,7 +67,7 @@ async def processing_element(dut):
 
 @cocotb.test()
 async def array_row(dut):
-    """Dot products one after the other, each column a cycle behind its neighbour."""
+    """Dot products one after the other, each column a cycle behind its neighbour; sums beside."""
     port = await start(dut, "array_row")
     columns, bits = CONFIG.columns, FORMATS.accumulator_bits
     half = 1 << (FORMATS.weight_bits - 1)
@@ -105,9 +86,8 @@ async def array_row(dut):
         for column in range(columns):
             total = sum(a * w[column] for a, w in zip(vector, matrix, strict=True))
             sums[len(steps) - 1 + 4 + column] = total
+    weights_before = 0
     for cycle in range(len(steps) + columns + 4):
-        if cycle in sums:
-            assert signed(int(port("sum").value), bits) == sums[cycle], f"cycle {cycle}"
         activation, last, _ = steps[cycle] if cycle < len(steps) else (0, 0, None)
         packed = 0
         for column in range(columns):
@@ -117,6 +97,14 @@ async def array_row(dut):
         port("activation").value = activation
         port("last").value = int(last)
         port("weights_in").value = packed
+        beside = 0
+        if cycle + 1 not in sums:  # the place is free
+            beside = sums[cycle + 1] = random.choice([0, random.getrandbits(bits)])
+        port("beside").value = beside
+        await ReadOnly()
+        assert signed(int(port("sum").value), bits) == signed(sums.get(cycle, 0), bits)
+        assert int(port("weights_out").value) == weights_before
+        weights_before = packed
         await FallingEdge(dut.clk)
 
 
@@ -124,39 +112,22 @@ async def array_row(dut):
 async def requantizer(dut):
     """Sums and constants of any size, each constant in its own cycle."""
     port = await start(dut, "requantizer")
-    limit, offset_limit = 1 << (FORMATS.accumulator_bits - 1), 1 << (FORMATS.offset_bits - 1)
-    names = ["multiplier", "coarse", "fine", "offset", "voxel"]
-    if not FORMATS.multiplier_bits:
-        del names[0]
+    wait = {"sum": 0, **Requantizer.later(FORMATS)}
+    latency = requantizer_latency(FORMATS)
     cases = []
     for _ in range(1500):
-        spread = random.randrange(FORMATS.accumulator_bits)
-        total = random.choice([-limit, limit - 1, random.randrange(-limit, limit) >> spread])
-        shift = random.randrange(64)
-        case = {
-            "sum": total,
-            "multiplier": random.randrange(1 << FORMATS.multiplier_bits),
-            "coarse": shift >> 3,
-            "fine": shift & 7,
-            "offset": random.randrange(-offset_limit, offset_limit) >> random.randrange(16),
-            "voxel": random.randrange(2),
-        }
-        if not FORMATS.multiplier_bits:
-            case["multiplier"] = 1
-        high = FORMATS.output_max if case["voxel"] else FORMATS.activation_max
-        arrays = (np.array([case[name]]) for name in ("sum", "multiplier", "offset"))
-        case["result"] = int(requantize(*arrays, np.array([shift]), high)[0])
-        case["high"] = high
-        cases.append(case)
-    latency = requantizer_latency(FORMATS)
+        voxel = random.randrange(2)
+        high = FORMATS.output_max if voxel else FORMATS.activation_max
+        cases.append({**random_sum(high), "voxel": voxel, "high": high})
     for cycle in range(len(cases) + latency):
+        for name, later in wait.items():
+            if 0 <= cycle - later < len(cases):
+                width = len(port(name))
+                port(name).value = cases[cycle - later][name] & ((1 << width) - 1)
+        await ReadOnly()
         if cycle >= latency:
             case = cases[cycle - latency]
             assert int(port("result").value) & case["high"] == case["result"], case
-        for wait, name in [(0, "sum"), *enumerate(names)]:
-            if 0 <= cycle - wait < len(cases):
-                width = len(port(name))
-                port(name).value = cases[cycle - wait][name] & ((1 << width) - 1)
         await FallingEdge(dut.clk)
 
 
@@ -169,47 +140,14 @@ async def sin_cos_table(dut):
     phases = list(range(1 << FORMATS.table_address_bits))
     asked = [(phase, cosine) for phase in phases for cosine in (1, 0)]
     for cycle in range(len(asked) + latency):
+        if cycle < len(asked):
+            port("phase").value, port("cosine").value = asked[cycle]
+        await ReadOnly()
         if cycle >= latency:
             phase, cosine = asked[cycle - latency]
             expected = (table.cosines if cosine else table.sines)[phase]
             assert int(port("value").value) == expected, f"phase {phase}, cosine {cosine}"
-        if cycle < len(asked):
-            port("phase").value, port("cosine").value = asked[cycle]
         await FallingEdge(dut.clk)
-
-
-@cocotb.test()
-async def coordinate_generator(dut):
-    """Grids of any steps, with a taker that rests at random."""
-    port = await start(dut, "coordinate_generator")
-    mask = (1 << 40) - 1
-    for _ in range(8):
-        shape = tuple(random.randint(1, 5) for _ in range(3))
-        vectors = [tuple(random.randrange(-(1 << 36), 1 << 36) for _ in range(3)) for _ in range(4)]
-        job = GridJob(shape, vectors[0], tuple(vectors[1:]))
-        grid = sum((count - 1) << (16 * axis) for axis, count in enumerate(shape))
-        for number, value in enumerate(sum(vectors, ())):
-            grid |= (value & mask) << (48 + 40 * number)
-        port("grid").value = grid
-        port("start").value = 1
-        await FallingEdge(dut.clk)
-        port("start").value = 0
-        expected = [tuple(row) for row in job.coordinates(0, job.voxels).tolist()]
-        for number, point in enumerate(expected):
-            ready = False
-            while not ready:
-                ready = random.random() < 0.6
-                port("points__ready").value = int(ready)
-                assert int(port("points__valid").value)
-                payload = int(port("points__payload").value)
-                got = tuple(signed(payload >> 16 * axis & 0xFFFF, 16) for axis in range(3))
-                wrapped = tuple(signed(value & 0xFFFF, 16) for value in point)
-                assert got == wrapped, f"point {number} of {shape}"
-                assert payload >> 48 == (number == len(expected) - 1)
-                await FallingEdge(dut.clk)
-        port("points__ready").value = 0
-        assert not int(port("points__valid").value)
-    assert GRID_GUARD == 24  # the width of the fields above
 
 
 @cocotb.test()
@@ -227,12 +165,13 @@ async def ram_features(dut):
         port("write_enable").value, port("read_enable").value = int(writes), int(reads)
         port("write_address").value, port("write_data").value = address, data
         port("read_address").value = asked
+        await ReadOnly()
+        if shown is not None:
+            assert int(port("read_data").value) == shown
         await FallingEdge(dut.clk)
         shown = words[asked] if reads else shown
         if writes:
             words[address] = data
-        if shown is not None:
-            assert int(port("read_data").value) == shown
 
 
 @cocotb.test()
@@ -249,75 +188,117 @@ async def column_unit(dut):
     port("write_enable").value = 0
     asked = [random.choice([None, random.randrange(len(words))]) for _ in range(500)]
     for cycle, address in enumerate(asked):
+        port("enable_in").value = int(address is not None)
+        port("address_in").value = address or 0
+        await ReadOnly()
+        if cycle >= 1:
+            assert int(port("enable_out").value) == (asked[cycle - 1] is not None)
         if cycle >= 1 and asked[cycle - 1] is not None:
-            assert int(port("enable_out").value)
             assert int(port("address_out").value) == asked[cycle - 1]
         if cycle >= 2 and asked[cycle - 2] is not None:
             assert int(port("weight").value) == words[asked[cycle - 2]]
-        port("enable_in").value = int(address is not None)
-        port("address_in").value = address or 0
         await FallingEdge(dut.clk)
+
+
+class Departures:
+    """Sums of any kind that leave a row one a cycle, and what must come of them.
+
+    ``sums`` and ``tokens`` (fields of ``leave_layout``) stand at the ports, by cycle. Due are
+    ``written`` (address and word), ``voxels`` and ``tails``, by cycle.
+    """
+
+    COMMANDS = ("voxel", "write", "tail", "tail_last")
+
+    def __init__(self, cycles):
+        layout, latency = leave_layout(FORMATS, CONFIG.width), requantizer_latency(FORMATS)
+        self.tokens = [
+            {name: random.getrandbits(field.width) for name, field in layout}
+            | dict.fromkeys(self.COMMANDS, 0)
+            for _ in range(cycles)
+        ]
+        self.sums, self.written, self.voxels, self.tails = {}, {}, {}, {}
+        with_result = ("write", "address", "tail", "tail_last", "tail_weight")
+        later = Requantizer.later(FORMATS) | dict.fromkeys(with_result, latency)
+        total = 0
+        for cycle in range(1, cycles - latency - ELEMENT_LATENCY):
+            command = random.choice(("voxel", "write", "write", "tail", None))
+            high = FORMATS.output_max if command == "voxel" else FORMATS.activation_max
+            token = random_sum(high)
+            self.sums[cycle], result = token.pop("sum"), token.pop("result")
+            ends = cycle + latency
+            token["voxel"] = 0
+            if command:
+                token[command] = 1
+            if command == "voxel":
+                self.voxels[ends] = result
+            elif command == "write":
+                token["address"] = random_address(CONFIG.width)
+                self.written[ends] = token["address"], result
+            elif command == "tail":
+                half = 1 << (FORMATS.weight_bits - 1)
+                token["tail_weight"] = random.randrange(-half, half)
+                total += result * token["tail_weight"]
+                token["tail_last"] = int(random.random() < 0.2)
+                if token["tail_last"]:
+                    self.tails[ends + ELEMENT_LATENCY], total = total, 0
+            for name in token.keys() & later.keys():
+                self.tokens[cycle + later[name] - 1][name] = token[name]
+
+
+def random_address(words):
+    """An address in either half of a bank."""
+    return random.randrange(2) << address_bits(words) | random.randrange(words)
 
 
 @cocotb.test()
-async def fourier_mapper(dut):
-    """Points that come when they like, tiles that are given back late: every feature."""
-    port = await start(dut, "fourier_mapper")
-    rows, lanes = CONFIG.rows, CONFIG.lanes
-    frequencies = random.randint(1, CONFIG.frequencies)
-    matrix = np.array(
-        [
-            [random.randint(FREQUENCY.low, FREQUENCY.high) for _ in range(3)]
-            for _ in range(frequencies)
-        ]
-    )
-    elements = [int(value) & 0xFFFF for value in matrix.ravel()]
-    points = np.array(
-        [
-            [random.randint(COORDINATE.low, COORDINATE.high) for _ in range(3)]
-            for _ in range(5 * rows + 1)
-        ]
-    )
-    phases = phase_address(matrix, points, FORMATS.table_address_bits)
-    table = SineTable(FORMATS.table_address_bits, FORMATS.activation_bits)
-    expected = np.concatenate([table.cosines[phases], table.sines[phases]])
-    half_bit = len(port("address")) - 1
-    port("last_frequency").value = frequencies - 1
-    banks = [{} for _ in range(rows)]
-    given = seen = waited = taken = 0
-    offering = False
-    while seen < len(points):
-        if int(port("points__valid").value) and taken:
-            given, offering = given + 1, False
-        if given < len(points):
-            offering = offering or random.random() < 0.5
-            x, y, z = (int(value) & 0xFFFF for value in points[given])
-            last = given == len(points) - 1
-            port("points__payload").value = x | y << 16 | z << 32 | int(last) << 48
-        else:
-            offering = False
-        port("points__valid").value = int(offering)
-        freed = waited > 2 and random.random() < 0.1
-        if freed:
-            half, tile = int(port("half").value), int(port("tile").value)
-            count = min(rows, len(points) - seen)
-            bits = len(port("tile")) - 1
-            assert tile & ((1 << bits) - 1) == count - 1
-            assert tile >> bits == (seen + count == len(points))
-            for row in range(count):
-                got = [banks[row].get(n | half << half_bit) for n in range(2 * frequencies)]
-                assert got == expected[:, seen + row].tolist(), f"point {seen + row}"
-            seen += count
-        port("freed").value = int(freed)
-        asked = int(port("element_address").value) if int(port("element_enable").value) else None
-        address, enables = int(port("address").value), int(port("enables").value)
-        features = int(port("features").value) if enables else 0
-        for row in range(rows):
-            if enables >> row & 1:
-                lane = features >> (row % lanes) * FORMATS.activation_bits
-                banks[row][address] = lane & FORMATS.activation_max
-        taken = int(port("points__ready").value)
-        waited = 0 if freed else waited + int(port("filled").value)
+async def row_unit(dut):
+    """Steps and sums in any order: activations, what is written back, voxels and the tail."""
+    port = await start(dut, "row_unit")
+    step_shape = step_layout(2 * CONFIG.frequencies, CONFIG.width)
+    leave_shape = leave_layout(FORMATS, CONFIG.width)
+    bits, cycles = FORMATS.accumulator_bits, 1500
+    leaving = Departures(cycles)
+    banks = {"features": {}, "hidden": {}}
+    steps, shown = [], [0, 0]  # activations by cycle: 0 after a step that reads no bank
+    for cycle in range(cycles):
+        writing, reading = leaving.written.get(cycle), None
+        if steps:  # the step of the cycle before is read, beside what is written in this one
+            before = steps[-1]
+            reading = next(((b, before["address"]) for b in banks if before[b]), None)
+            shown.append(banks[reading[0]][reading[1]] if reading else 0)
+        if writing:
+            banks["hidden"][writing[0]] = writing[1]
+        feature = random_address(2 * CONFIG.frequencies)
+        word = random.randint(0, FORMATS.activation_max)
+        enable = random.random() < 0.5 and reading != ("features", feature)
+        if enable:
+            banks["features"][feature] = word
+        port("write_enable").value = int(enable)
+        port("write_address").value, port("write_data").value = feature, word
+
+        bank = random.choice((*banks, None))
+        known = set(banks.get(bank, ()))
+        if bank == "hidden" and cycle + 1 in leaving.written:  # never read while it is written
+            known.discard(leaving.written[cycle + 1][0])
+        chosen = {bank: 1, "address": random.choice(sorted(known))} if known else {}
+        steps.append(step_shape.const({"last": random.randrange(2), **chosen}))
+        port("step_in").value = steps[-1].as_bits()
+        port("leave_in").value = leave_shape.const(leaving.tokens[cycle]).as_bits()
+        junk = random.getrandbits(bits)
+        port("sum").value = leaving.sums.get(cycle, junk) & ((1 << bits) - 1)
+        await ReadOnly()
+
+        if cycle >= 1:
+            assert step_shape.from_bits(int(port("step_out").value)) == steps[-2]
+            token = leave_shape.const(leaving.tokens[cycle - 1])
+            assert leave_shape.from_bits(int(port("leave_out").value)) == token
+        if cycle >= 2:
+            assert int(port("last").value) == steps[-3]["last"]
+            assert int(port("activation").value) == shown[cycle], f"cycle {cycle}"
+        voxel = int(port("voxel_valid").value), int(port("voxel").value)
+        due = cycle in leaving.voxels, leaving.voxels.get(cycle, 0)
+        assert voxel == due, f"voxel in cycle {cycle}"
+        if cycle > ELEMENT_LATENCY:  # until then the tail is cleared
+            total = signed(leaving.tails.get(cycle, 0), bits)
+            assert signed(int(port("beside").value), bits) == total, f"tail in cycle {cycle}"
         await FallingEdge(dut.clk)
-        if asked is not None:
-            port("element").value = elements[asked]

@@ -16,16 +16,29 @@ from .tools import cached
 TOP = "implicore_components"
 BENCHED = (
     *("processing_element", "array_row", "requantizer", "sin_cos_table"),
-    *("coordinate_generator", "fourier_mapper", "column_unit", "ram_features"),
+    *("ram_features", "column_unit", "row_unit"),
+    *("coordinate_generator", "fourier_mapper", "voxel_buffer", "program_loader"),
+    *("sequencer", "control_registers", "core"),
 )
+"""Modules, less their common prefix; each has one bench of its name."""
+
+BENCHES = ("component_bench", "stream_bench", "control_bench")
 
 
-def wrapper(verilog: str, modules: Sequence[str]) -> str:
+def wrapper(verilog: str, modules: Sequence[str]) -> tuple[str, list[str], list[str]]:
     """A module with the named modules' ports, each with its module's name and ``__`` before it.
 
-    Clock and reset are common to all.
+    Clock and reset are common to all. While the port ``fault`` is n, the lowest bit of the n-th
+    output, counted from 1, is wrong.
+
+    Returns
+    -------
+    str
+        The module.
+    list of str, list of str
+        Its inputs and outputs, less clock, reset and fault.
     """
-    ports, instances = {}, []
+    inputs, outputs, ports, body = [], [], [], []
     for name in modules:
         text = re.search(
             rf"^module implicore_{name} *\(.*?^endmodule", verilog, re.M | re.S
@@ -33,33 +46,64 @@ def wrapper(verilog: str, modules: Sequence[str]) -> str:
         declared = re.findall(r"^ +(input|output)(?: reg)? (\[\d+:0\] )?(\w+)[;,]?$", text, re.M)
         connections = []
         for direction, width, port in declared:
-            outer = port if port in ("clk", "rst") else f"{name}__{port}"
-            ports[outer] = f"  {direction} wire {width}{outer}"
-            connections.append(f"    .{port}({outer})")
-        body = ",\n".join(connections)
-        instances.append(f"  implicore_{name} {name} (\n{body}\n  );\n")
-    return (
-        f"module {TOP} (\n"
-        + ",\n".join(ports.values())
-        + "\n);\n"
-        + "".join(instances)
-        + "endmodule\n"
-    )
+            outer = inner = f"{name}__{port}"
+            if port in ("clk", "rst"):
+                inner = port
+            elif direction == "input":
+                inputs.append(outer)
+            else:
+                outputs.append(outer)
+                inner = f"{outer}__right"
+                body.append(f"  wire {width}{inner};\n")
+                body.append(f"  assign {outer} = {inner} ^ (fault == {len(outputs)});\n")
+            if port not in ("clk", "rst"):
+                ports.append(f"  {direction} wire {width}{outer}")
+            connections.append(f"    .{port}({inner})")
+        body.append(f"  implicore_{name} {name} (\n" + ",\n".join(connections) + "\n  );\n")
+    common = ["  input wire clk", "  input wire rst", "  input wire [15:0] fault"]
+    head = f"module {TOP} (\n" + ",\n".join(common + ports) + "\n);\n"
+    return head + "".join(body) + "endmodule\n", inputs, outputs
 
 
-def bench(config: AcceleratorConfig, simulator: Literal["icarus", "verilator"], seed: int) -> int:
+def bench(
+    config: AcceleratorConfig,
+    simulator: Literal["icarus", "verilator"],
+    seed: int,
+    *,
+    only: str | None = None,
+) -> int:
     """Run every component's bench on a configuration's Verilog; the number of benches.
 
-    Raises ToolFailed if one fails.
+    With ``only``, one of ``BENCHED``, that one alone. Raises ToolFailed if one fails.
     """
+    return _run(config, simulator, seed, BENCHES, only)
+
+
+def bench_faults(
+    config: AcceleratorConfig, simulator: Literal["icarus", "verilator"], seed: int
+) -> int:
+    """Run the bench of its component for each output with that output wrong; their number.
+
+    Raises ToolFailed if a bench does not notice.
+    """
+    return _run(config, simulator, seed, ["fault_bench"])
+
+
+def _run(config, simulator, seed, modules, only=None) -> int:
     sources = simulators.verilog(config)
     text = "".join(path.read_text(encoding="utf-8") for path in sources)
-    whole = wrapper(text, BENCHED)
+    whole, inputs, outputs = wrapper(text, BENCHED)
 
     def make(folder: Path) -> None:
         (folder / f"{TOP}.v").write_text(whole, encoding="utf-8")
 
     folder = cached("components", whole, make)
-    machine = cosim.build(config, simulator, sources=[*sources, folder / f"{TOP}.v"], toplevel=TOP)
-    environment = {"IMPLICORE_CONFIG": json.dumps(config.to_dict())}
-    return machine.bench("implicore.sim.component_bench", seed=seed, environment=environment)
+    sources = [*sources, folder / f"{TOP}.v"]
+    machine = cosim.build(config, simulator, sources=sources, toplevel=TOP, optimize=False)
+    environment = {
+        "IMPLICORE_CONFIG": json.dumps(config.to_dict()),
+        "IMPLICORE_INPUTS": " ".join(inputs),
+        "IMPLICORE_OUTPUTS": " ".join(outputs),
+    }
+    modules = [f"implicore.sim.{module}" for module in modules]
+    return machine.bench(modules, only=only, seed=seed, environment=environment)

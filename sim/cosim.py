@@ -59,11 +59,21 @@ class CocotbSimulator:
                 if words is not None:
                     words.astype("<u4").tofile(folder / file)
                     environment[f"IMPLICORE_{file.upper()}"] = str(folder / file)
-            self.bench(BENCH, seed=seed, environment=environment)
+            self.bench([BENCH], seed=seed, environment=environment)
             return session.decode(np.fromfile(folder / "answers", "<u4"), operations)
 
-    def bench(self, module: str, *, seed: int = 0, environment: dict | None = None) -> int:
-        """Run the cocotb tests of a module, and return their number; ToolFailed if one fails."""
+    def bench(
+        self,
+        modules: Sequence[str],
+        *,
+        only: str | None = None,
+        seed: int = 0,
+        environment: dict | None = None,
+    ) -> int:
+        """Run the cocotb tests of some modules; their number, or ToolFailed if one fails.
+
+        With ``only`` those of this name alone.
+        """
         from cocotb_tools.runner import get_results
 
         runner, tool = _runner(self.name)
@@ -73,7 +83,8 @@ class CocotbSimulator:
             failed, tests = 1, 0
             try:
                 runner.test(
-                    test_module=module,
+                    test_module=modules,
+                    test_filter=rf"\.{only}$" if only else None,
                     hdl_toplevel=self.toplevel,
                     hdl_toplevel_lang="verilog",
                     build_dir=self.folder,
@@ -91,7 +102,7 @@ class CocotbSimulator:
                 errors = [line.strip() for line in lines if "Error" in line]
                 raise ToolFailed(
                     "\n".join(
-                        [f"{module} failed under {self.name}, seed {seed}:"]
+                        [f"{', '.join(modules)} failed under {self.name}, seed {seed}:"]
                         + (errors[:LOG_LINES] or lines[-LOG_LINES:])
                     )
                 )
@@ -104,6 +115,7 @@ def build(
     *,
     sources: Sequence[Path] | None = None,
     toplevel: str = "implicore",
+    optimize: bool = True,
 ) -> CocotbSimulator:
     """The simulator of a configuration, or of other Verilog, from the cache if it was built before.
 
@@ -115,12 +127,16 @@ def build(
         Verilog files to take instead of the generated ones.
     toplevel : str
         The module to simulate.
+    optimize : bool
+        Whether many cycles are to follow. Without, Verilator's C++ compiles sooner and runs slower.
     """
     sources = list(sources or verilog(config))
     runner, tool = _runner(simulator)
     import cocotb
 
-    options = VERILATOR_OPTIONS if simulator == "verilator" else []
+    options = []
+    if simulator == "verilator":
+        options = [*VERILATOR_OPTIONS, *([] if optimize else ["-CFLAGS", "-O0"])]
 
     def make(folder: Path) -> None:
         log = folder / "build.log"

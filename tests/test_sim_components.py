@@ -26,33 +26,47 @@ def test_components(simulator, name):
     assert components.bench(CONFIGS[name], simulator, seed) == len(components.BENCHED)
 
 
-BREAKS = {
-    "array_row": ("implicore_array_row", r"(sum <= .*);", r"\1 ^ 1;"),
-    "requantizer": ("implicore_requantizer", r"(result <= .*);", r"\1 ^ 1;"),
-    "coordinate_generator": (
-        "implicore_coordinate_generator",
-        r"(voxel <= .*);",
-        r"\1 ^ 120'h40000000;",  # one bit of x
-    ),
-    "ram_features": ("implicore_ram_features", r"(words\[write_address\])", "words[0]"),
-}
+def test_every_output_is_looked_at():
+    """Wrong in one bit, each of them makes its component's bench fail."""
+    assert components.bench_faults(CONFIGS["w8a12"], "icarus", 1) > 60
 
 
-@pytest.mark.parametrize("name", BREAKS)
-def test_a_broken_component_fails(name, monkeypatch, tmp_path):
-    module, old, new = BREAKS[name]
-    config = CONFIGS["w8a12"]
-    sources = []
-    changed = 0
-    for path in simulators.verilog(config):
+def broken(tmp_path, module, old, new):
+    """The Verilog with a replacement in one module."""
+    sources, changed = [], 0
+    for path in simulators.verilog(CONFIGS["w8a12"]):
         parts = re.split(r"(?<=endmodule\n)", path.read_text())
         for number, part in enumerate(parts):
-            if re.search(rf"^module {module} *\(", part, re.M):
+            if re.search(rf"^module implicore_{module} *\(", part, re.M):
                 parts[number], count = re.subn(old, new, part)
                 changed += count
         sources.append(tmp_path / path.name)
         sources[-1].write_text("".join(parts))
     assert changed
+    return sources
+
+
+def test_a_broken_component_fails_and_its_seed_repeats_the_failure(monkeypatch, tmp_path):
+    sources = broken(tmp_path, "requantizer", r"(result <= .*);", r"\1 ^ 1;")
     monkeypatch.setattr(simulators, "verilog", lambda config: sources)
-    with pytest.raises(tools.ToolFailed):
-        components.bench(config, "icarus", 1)
+
+    def failure(seed):
+        with pytest.raises(tools.ToolFailed, match=f"seed {seed}:") as failed:
+            components.bench(CONFIGS["w8a12"], "icarus", seed, only="requantizer")
+        return re.findall(r"AssertionError.*", str(failed.value))
+
+    first = failure(7)
+    assert first and failure(7) == first != failure(8)
+
+
+def test_a_bench_that_overlooks_an_output_fails(monkeypatch):
+    """The first output is wrong, which is not the core's."""
+    wrapper = components.wrapper
+
+    def counted_wrongly(verilog, modules):
+        text, inputs, outputs = wrapper(verilog, modules)
+        return text, inputs, outputs[-1:]
+
+    monkeypatch.setattr(components, "wrapper", counted_wrongly)
+    with pytest.raises(tools.ToolFailed, match=r"core passes with a wrong voxels__valid"):
+        components.bench_faults(CONFIGS["w8a12"], "icarus", 1)

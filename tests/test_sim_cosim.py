@@ -26,7 +26,7 @@ JOB = GridJob.of(PROGRAM.grid.scaled(0.4), PROGRAM.frame)
 def build(simulator, **options):
     if simulator == "fast":
         return fast.build(CONFIG, optimize=False, **options)
-    return cosim.build(CONFIG, simulator, **options)
+    return cosim.build(CONFIG, simulator, optimize=False, **options)
 
 
 SIMULATORS = ["icarus", "verilator", "fast"]
