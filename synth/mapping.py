@@ -85,6 +85,18 @@ RECIPES = (
 """From the smallest cells to the shortest paths."""
 
 
+GATED_FLOPS = 4
+"""Flip-flops with one enable that are worth a cell to gate their clock."""
+
+ENABLES = "".join(
+    f"module \\$_SDFF{kind}E_PP{value}P_ (input D, C, E, R, output Q);\n"
+    f"  \\$_DFFE_PP_ _TECHMAP_REPLACE_ (.D({data}), .C(C), .E({enable}), .Q(Q));\nendmodule\n"
+    for kind, enable in (("", "E | R"), ("C", "E"))
+    for value, data in ((0, "D & ~R"), (1, "D | R"))
+)
+"""Resets made part of the data and the enable: a clock that stands still resets nothing."""
+
+
 @dataclass(frozen=True)
 class Mapped:
     """A module in cells of the library.
@@ -113,7 +125,7 @@ class Mapped:
     children: dict[str, str]
 
 
-def script(name: str, recipe: Recipe, target: Target, *, flatten: bool = True) -> str:
+def script(name: str, recipe: Recipe, target: Target) -> str:
     """The Yosys script that maps ``module.v``, with ``stubs.v`` for what it instantiates."""
     liberty = f"-liberty {target.liberty}"
     exclude = "".join(f" -dont_use {cell}" for cell in target.exclude)
@@ -121,10 +133,19 @@ def script(name: str, recipe: Recipe, target: Target, *, flatten: bool = True) -
     if target.tie_high:
         high, low = " ".join(target.tie_high), " ".join(target.tie_low)
         ties = f"hilomap -singleton -hicell {high} -locell {low}"
+    gates = ""
+    if target.clock_gate:
+        cell, *pins = target.clock_gate
+        gates = f"""techmap -map enables.v
+simplemap
+opt
+clockgate -pos {cell} {":".join(pins)} -min_net_size {GATED_FLOPS}
+opt"""
     return f"""read_verilog -DSYNTHESIS module.v
 read_verilog stubs.v
 hierarchy -check -top {name}
-synth -top {name} {"-flatten" if flatten else ""} {recipe.synth}
+synth -top {name} -flatten {recipe.synth}
+{gates}
 dfflibmap {liberty}{exclude}
 opt
 abc {liberty} -script abc.txt{exclude}
@@ -159,8 +180,10 @@ def map_module(
     text = script(name, recipe, target)
     abc = recipe.abc.replace("; ", "\n") + "\n"
 
+    files = {"module.v": source, "stubs.v": stubs, "abc.txt": abc, "enables.v": ENABLES}
+
     def make(folder: Path) -> None:
-        for file, content in (("module.v", source), ("stubs.v", stubs), ("abc.txt", abc)):
+        for file, content in files.items():
             (folder / file).write_text(content, encoding="utf-8")
         yosys.yosys(text, folder)
         period = timing.least_period(name, folder / "netlist.v", target.liberty, folder)
