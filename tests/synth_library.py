@@ -1,7 +1,35 @@
-"""A cell library small enough to calculate with by hand."""
+"""For the tests of energies: a library to calculate with by hand, an accelerator in real cells."""
 
+import pytest
+
+from implicore.config import Formats, NetworkShape
+from implicore.errors import BadInput
+from implicore.machine import AcceleratorConfig
+from implicore.synth import asic, mapping, target
 from implicore.synth.circuit import Netlist
 from implicore.synth.liberty import read_liberty
+
+FORMATS = Formats.parse("w6a6")
+NETWORK = NetworkShape(frequencies=5, width=7, depth=3, skips=(2,))
+SMALL = AcceleratorConfig.sized(2, 3, FORMATS, [NETWORK])
+
+
+def cells(name):
+    """A target, or a skip that says why."""
+    try:
+        return target.find(name)
+    except BadInput as error:
+        pytest.skip(str(error))
+
+
+def mapped(config, library):
+    """A design by one recipe alone: what is simulated here is not judged by its clock."""
+    modules, banks = asic.sources(config, library, 4.0)
+    found = [
+        mapping.map_module(*job, mapping.RECIPES[1], library) for job in asic._jobs(modules, banks)
+    ]
+    return asic.Design(config, library, 4.0, {one.name: one for one in found}, banks)
+
 
 LIBRARY = """
 library(small) {

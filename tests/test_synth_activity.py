@@ -1,45 +1,33 @@
 import re
 import subprocess
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from implicore.config import NETWORKS, Formats, NetworkShape
+from implicore.config import NETWORKS
 from implicore.errors import BadInput
-from implicore.machine import ACCELERATORS, AcceleratorConfig
+from implicore.machine import ACCELERATORS
 from implicore.random_program import random_program
 from implicore.sim import fast, simulators
 from implicore.sim.script import Script
 from implicore.sim.simulators import find_icarus
-from implicore.synth import activity, asic, energy, target, yosys
+from implicore.synth import activity, asic, energy, yosys
 from implicore.synth.circuit import Circuit, Netlist
 from implicore.synth.liberty import read_liberty
-from implicore.synth.mapping import RECIPES
 
-FORMATS = Formats.parse("w6a6")
-NETWORK = NetworkShape(frequencies=5, width=7, depth=3, skips=(2,))
+_SPEC = spec_from_file_location("synth_library", Path(__file__).with_name("synth_library.py"))
+small = module_from_spec(_SPEC)
+_SPEC.loader.exec_module(small)
+SMALL, NETWORK, FORMATS, mapped = small.SMALL, small.NETWORK, small.FORMATS, small.mapped
+
 MODELS = "read_liberty -ignore_miss_func {}\nwrite_verilog -noattr cells.v\n"
-SMALL = AcceleratorConfig.sized(2, 3, FORMATS, [NETWORK])
-
-
-def library(name):
-    try:
-        return target.find(name)
-    except BadInput as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module", params=["osu018", "ihp-sg13g2"])
 def cells(request):
-    return library(request.param)
-
-
-def mapped(config, cells):
-    """A design by one recipe: what is simulated here is not judged by its clock."""
-    modules, banks = asic.sources(config, cells, 4.0)
-    jobs = asic._jobs(modules, banks)
-    found = [asic.mapping.map_module(*job, RECIPES[1], cells) for job in jobs]
-    return asic.Design(config, cells, 4.0, {one.name: one for one in found}, banks)
+    return small.cells(request.param)
 
 
 def changes(vcd: str) -> dict[tuple[str, int], list[int]]:
@@ -159,7 +147,7 @@ def test_a_whole_netlist_decodes_whatever_its_state_at_power_up(cells):
 
 def test_a_wrong_cell_is_noticed():
     """Of some modules, one gate computes something else: no voxel passes unnoticed."""
-    design = mapped(SMALL, library("osu018"))
+    design = mapped(SMALL, small.cells("osu018"))
     program = random_program(NETWORK, FORMATS, seed=1)
     for name in (asic.ELEMENT, "implicore_requantizer", "implicore_fourier_lane"):
         circuit = energy.circuit_of(design)
@@ -188,7 +176,7 @@ def test_accesses_of_the_memories_are_the_predicted_ones(cells):
 
 
 def test_what_the_elements_take_in_is_recorded():
-    design = mapped(SMALL, library("osu018"))
+    design = mapped(SMALL, small.cells("osu018"))
     program = random_program(NETWORK, FORMATS, seed=4)
     found = energy.simulate(design, program, tiles=2)
     assert {name: array.shape for name, array in found.operands.items()} == dict.fromkeys(
@@ -213,7 +201,7 @@ def test_the_compiler_is_asked_only_once(cells, monkeypatch, tmp_path):
 @pytest.mark.slow
 def test_verilator_decodes_on_the_netlist_of_tiny(tmp_path):
     """Nothing of this flow but the netlist: Verilator, and the cells as Yosys reads them."""
-    cells = library("osu018")
+    cells = small.cells("osu018")
     config = ACCELERATORS["tiny"]
     design = mapped(config, cells)
     memories = simulators.verilog(config)[1]
@@ -224,7 +212,7 @@ def test_verilator_decodes_on_the_netlist_of_tiny(tmp_path):
         if name not in design.memories
     ]
     sources = [*netlists, memories, tmp_path / "cells.v"]
-    machine = fast.build(config, sources=sources)
+    machine = fast.build(config, sources=sources, optimize=False)
     script = Script(config)
     script.load(random_program(NETWORKS["fast"], config.formats, seed=5))
     script.points(coordinates(10))

@@ -1,0 +1,52 @@
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from implicore.config import Formats
+from implicore.synth import baseline
+from implicore.synth.activity import replay
+from implicore.synth.circuit import Circuit, Netlist
+from implicore.synth.liberty import read_liberty
+
+FORMATS = Formats.parse("w6a7")
+
+
+_SPEC = spec_from_file_location("synth_library", Path(__file__).with_name("synth_library.py"))
+small = module_from_spec(_SPEC)
+_SPEC.loader.exec_module(small)
+
+
+@pytest.fixture(scope="module", params=["osu018", "ihp-sg13g2"])
+def cells(request):
+    return small.cells(request.param)
+
+
+def test_it_multiplies_and_accumulates(cells):
+    unit = baseline.fittest(FORMATS, cells, 4.0)
+    netlist = Netlist.read(unit.folder / "netlist.json", baseline.NAME)
+    circuit = Circuit(
+        baseline.NAME, {baseline.NAME: netlist}, read_liberty(cells.liberty).cells, lanes=5
+    )
+    rng = np.random.default_rng(0)
+    weight = rng.integers(-32, 32, (200, 5))
+    activation = rng.integers(0, 128, (200, 5))
+    done = rng.integers(0, 9, (200, 5)) == 0
+    done[0] = True
+    outputs, _ = replay(circuit, {"weight": weight & 63, "activation": activation, "done": done})
+    total = np.zeros(5, int)
+    product = np.zeros(5, int)
+    bits = FORMATS.accumulator_bits
+    for cycle in range(200):
+        if cycle:  # whatever it held at power-up is gone
+            assert (outputs["sum"][cycle] == total & (1 << bits) - 1).all()
+        total = np.where(done[cycle], 0, total) + product
+        product = weight[cycle] * activation[cycle]
+
+
+def test_the_fittest_is_in_time_and_then_small(cells):
+    slow, fast = (baseline.fittest(FORMATS, cells, period) for period in (100.0, 0.1))
+    assert slow.area_um2 <= fast.area_um2 and slow.period_ns >= fast.period_ns
+    between = baseline.fittest(FORMATS, cells, slow.period_ns)
+    assert between == slow

@@ -1,0 +1,90 @@
+import json
+from dataclasses import replace
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+
+from implicore.cycles import predict
+from implicore.errors import BadInput
+from implicore.random_program import random_program
+from implicore.synth import energy
+
+_SPEC = spec_from_file_location("synth_library", Path(__file__).with_name("synth_library.py"))
+small = module_from_spec(_SPEC)
+_SPEC.loader.exec_module(small)
+CONFIG, NETWORK = small.SMALL, small.NETWORK
+
+
+@pytest.fixture(scope="module", params=["osu018", "ihp-sg13g2"])
+def design(request):
+    return small.mapped(CONFIG, small.cells(request.param))
+
+
+@pytest.fixture(scope="module")
+def program():
+    """Its activity is no image's, but it does not matter here."""
+    return random_program(NETWORK, CONFIG.formats, seed=1)
+
+
+def test_what_a_decode_costs(design, program, tmp_path):
+    figures = energy.measure(design, program, 100.0, tmp_path)
+    slice_ = predict(NETWORK, CONFIG, 256 * 256)
+    seconds = slice_.cycles / 100e6
+    blocks = figures["power_blocks"]
+    assert set(blocks) == set(design.block_areas)
+    for block in blocks.values():
+        assert block["power_mw"] == pytest.approx(sum(block[share] for share in energy.SHARES))
+    assert figures["power_mw"] == pytest.approx(sum(one["power_mw"] for one in blocks.values()))
+    joule = figures["power_mw"] * 1e-3 * seconds
+    assert figures["mj_per_slice"] == pytest.approx(joule * 1e3)
+    assert figures["nj_per_voxel"] * NETWORK.weights**-1 * 1e3 == pytest.approx(
+        figures["pj_per_mac"]
+    )
+    assert figures["voxels_per_second"] == pytest.approx(256 * 256 / seconds)
+    assert figures["voxels_per_joule"] == pytest.approx(256 * 256 / joule)
+    assert figures["annotated"] >= 0.95
+    for role, memory in ((memory.role, memory) for memory in design.memories.values()):
+        due = slice_.memories[role]
+        pj = due.reads * memory.energy_pj(write=False) + due.writes * memory.energy_pj(write=True)
+        assert blocks[f"memory {role}"]["sram_mw"] == pytest.approx(pj * 1e-9 / seconds)
+    bare = figures["bare"]
+    assert 0 < bare["clock_pj"] < bare["pj"] < figures["element_pj"] < figures["pj_per_mac"]
+    assert 1 < bare["element_energy"] < bare["machine_energy"]
+    assert 1 < bare["element_area"] < bare["logic_area"]
+    content = json.loads((tmp_path / "energy.json").read_text())
+    assert content["power_mw"] == pytest.approx(figures["power_mw"])
+    assert "core.array.row.pe" in {part["path"] for part in content["instances"]}
+
+
+def test_leakage_and_clock_take_their_share(design, program):
+    found = energy.simulate(design, program)
+    slow, fast = (energy.summary(design, program, found, clock) for clock in (1.0, 100.0))
+    leakage = sum(part.leakage_mw for part in found.parts)
+    assert fast["power_mw"] - leakage == pytest.approx(100 * (slow["power_mw"] - leakage))
+    assert fast["voxels_per_second"] == pytest.approx(100 * slow["voxels_per_second"])
+
+
+def test_the_window_stands_for_a_longer_one(design, program):
+    """Two voxel tiles against thirty."""
+    short, long = (
+        energy.summary(design, program, energy.simulate(design, program, tiles=tiles), 100.0)
+        for tiles in (energy.WINDOW_TILES, 30)
+    )
+    assert short["power_mw"] == pytest.approx(long["power_mw"], rel=0.1)
+    assert short["power_mw"] != long["power_mw"]
+
+
+def test_a_program_that_does_not_fit_is_refused(design):
+    other = random_program(replace(NETWORK, width=8), CONFIG.formats)
+    with pytest.raises(BadInput, match="does not fit"):
+        energy.measure(design, other, 100.0)
+
+
+def test_the_line_crosses_the_image(program):
+    job = energy.line(program, 9)
+    whole = energy.GridJob.of(energy.middle_plane(program.grid), program.frame)
+    assert job.voxels == 9
+    points = job.coordinates(0, 9)
+    ends = whole.at([[0, whole.shape[1] // 2, 0], [whole.shape[0] - 1, whole.shape[1] // 2, 0]])
+    assert abs(points[[0, -1]] - ends).max() <= 1
