@@ -115,7 +115,7 @@ MUTANTS = [
     Mutant(
         "points are taken into an occupied half",
         "fourier",
-        "(row != 0) | ~occupied.bit_select(filling, 1)",
+        "~tile_full | ~occupied.bit_select(~filling, 1)",
         "1",
     ),
     Mutant(
@@ -127,20 +127,20 @@ MUTANTS = [
     Mutant(
         "a short tile waits for all rows",
         "fourier",
-        "with m.If((row == self.rows - 1) | points.payload.last):",
-        "with m.If(row == self.rows - 1):",
+        "row_ends = (row == self.rows - 1) | points.payload.last",
+        "row_ends = row == self.rows - 1",
     ),
     Mutant(
         "second axis steps like the first",
         "coordinates",
-        "Mux(at_end[1], grid.steps[2][axis], grid.steps[1][axis])",
-        "Mux(at_end[1], grid.steps[2][axis], grid.steps[0][axis])",
+        "ways = [grid.origin, *grid.moves]",
+        "ways = [grid.origin, grid.moves[0], grid.moves[0], grid.moves[2]]",
     ),
     Mutant(
         "planes begin where lines do",
         "coordinates",
-        "with m.If(at_end[:2].all()):\n                    m.d.sync += plane",
-        "with m.If(at_end[0]):\n                    m.d.sync += plane",
+        "at_end[0] & ~at_end[1], at_end[:2].all()",
+        "at_end[0], at_end[0]",
     ),
     Mutant(
         "no wait for neurons still to be written",

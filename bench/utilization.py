@@ -64,7 +64,7 @@ def register_writes(job: GridJob) -> list[str]:
     """Addresses and values that start a grid job."""
     at = addresses()
     writes = [(at["grid_ends"] + 4 * axis, count - 1) for axis, count in enumerate(job.shape)]
-    vectors = {"grid_origin": job.origin, "grid_steps": sum(job.steps, ())}
+    vectors = {"grid_origin": job.origin, "grid_moves": sum(job.moves, ())}
     for name, values in vectors.items():
         for index, value in enumerate(values):
             address = at[name] + 8 * index

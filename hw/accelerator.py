@@ -79,21 +79,21 @@ class Accelerator(wiring.Component):
             m.d.comb += inner.eq(outer) if port.flow is In else outer.eq(inner)
         m.d.comb += self.irq.eq(control.interrupt)
 
-        # Jobs.
-        command = control.wo.control
+        # Jobs. A command is looked at a cycle after it came, and a job starts in the next one.
+        command = Signal.like(control.wo.control)
+        m.d.sync += command.eq(control.wo.control)
         running = Signal()
         wanting = Signal()  # points, until the last one has been taken
         from_grid = Signal()
         loaded = Signal()
         asked = command.start_grid | command.start_points
-        busy = running | loader.loading | (self.s_axis_program_tvalid & loader.words.ready)
         start = Signal()
+        busy = running | start | loader.loading
         point_taken = Signal()
         voxel_taken = Signal()
         job_ends = Signal()
         m.d.comb += [
             abort.eq(command.abort),
-            start.eq(asked & loaded & ~busy & ~abort),
             point_taken.eq(core.points.valid & core.points.ready),
             voxel_taken.eq(core.voxels.valid & core.voxels.ready),
             job_ends.eq(voxel_taken & core.voxels.payload.last),
@@ -101,15 +101,19 @@ class Accelerator(wiring.Component):
             core.running.eq(running),
             core.shape.eq(loader.shape),
             core.store.eq(loader.store),
-            generator.start.eq(start & command.start_grid),
+            generator.start.eq(start & from_grid),
         ]
         m.d.comb += [
             generator.grid.ends.eq(control.rw.grid_ends),
             generator.grid.origin.eq(control.rw.grid_origin),
-            generator.grid.steps.eq(control.rw.grid_steps),
+            generator.grid.moves.eq(control.rw.grid_moves),
         ]
+        accepted = asked & loaded & ~busy & ~abort
+        m.d.sync += start.eq(accepted)
+        with m.If(accepted):
+            m.d.sync += from_grid.eq(command.start_grid)
         with m.If(start):
-            m.d.sync += [running.eq(1), wanting.eq(1), from_grid.eq(command.start_grid)]
+            m.d.sync += [running.eq(1), wanting.eq(1)]
         with m.If(point_taken & core.points.payload.last):
             m.d.sync += wanting.eq(0)  # what follows on the stream belongs to the next job
         with m.If(job_ends | abort):
@@ -118,7 +122,7 @@ class Accelerator(wiring.Component):
         # Streams.
         point = Cat(self.s_axis_points_tdata[: 3 * COORDINATE.bits], self.s_axis_points_tlast)
         m.d.comb += [
-            loader.enable.eq(~running & ~asked),
+            loader.enable.eq(~running & ~start & ~asked),
             loader.words.valid.eq(self.s_axis_program_tvalid),
             loader.words.payload.data.eq(self.s_axis_program_tdata),
             loader.words.payload.last.eq(self.s_axis_program_tlast),
@@ -127,7 +131,7 @@ class Accelerator(wiring.Component):
                 wanting & Mux(from_grid, generator.points.valid, self.s_axis_points_tvalid)
             ),
             core.points.payload.eq(Mux(from_grid, generator.points.payload.as_value(), point)),
-            generator.points.ready.eq(wanting & from_grid & core.points.ready),
+            generator.points.ready.eq(core.points.ready),
             self.s_axis_points_tready.eq(wanting & ~from_grid & core.points.ready),
             self.m_axis_voxels_tvalid.eq(core.voxels.valid),
             self.m_axis_voxels_tdata.eq(core.voxels.payload.value),
@@ -137,7 +141,7 @@ class Accelerator(wiring.Component):
 
         # Status, errors, events.
         error = Signal(Error)
-        refused = asked & ~start & ~abort
+        refused = asked & ~accepted & ~abort
         with m.If(loader.loading):
             m.d.sync += loaded.eq(0)
         with m.If(loader.done):
@@ -154,7 +158,7 @@ class Accelerator(wiring.Component):
             ro.array.eq(config.rows | config.columns << 16),
             ro.status.loaded.eq(loaded),
             ro.status.loading.eq(loader.loading),
-            ro.status.running.eq(running),
+            ro.status.running.eq(running | start),
             ro.error.eq(error),
             control.events.interrupt.done.eq(job_ends),
             control.events.interrupt.loaded.eq(loader.done & (loader.error == Error.NONE)),
@@ -173,8 +177,12 @@ class Accelerator(wiring.Component):
             "input_stall": (begun & wanting & core.points.ready & ~core.points.valid, 1),
             "output_stall": (core.voxels.valid & ~core.voxels.ready, 1),
             "useful": (voxel_taken, core.useful),
-            "spent": (core.step, config.rows * config.columns),
         }
+        slots = config.rows * config.columns
+        if slots & (slots - 1):
+            count["spent"] = (core.step, slots)
+        else:  # one counter less
+            m.d.comb += ro.spent.eq(ro.busy << (slots.bit_length() - 1))
         for name, (when, amount) in count.items():
             counter = Signal.like(ro[name], name=name)
             m.d.comb += ro[name].eq(counter)

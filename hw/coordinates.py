@@ -1,13 +1,17 @@
 """Coordinates of a grid, one voxel a cycle, without a multiplier."""
 
-from amaranth import Module, Mux, Signal, signed
+from functools import reduce
+from itertools import pairwise
+from operator import or_
+
+from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from implicore.fixed import COORDINATE, GRID_GUARD
 
 POSITION_BITS = COORDINATE.bits + GRID_GUARD
-"""Width of an origin or a step. Sums wrap: only the result has to be in range."""
+"""Width of an origin or a move. Sums wrap: only the result has to be in range."""
 
 COUNT_BITS = 16
 """Width of a grid axis' greatest index, the number of samples less one."""
@@ -21,19 +25,24 @@ GRID = data.StructLayout(
     {
         "ends": data.ArrayLayout(COUNT_BITS, 3),
         "origin": VECTOR,
-        "steps": data.ArrayLayout(VECTOR, 3),
+        "moves": data.ArrayLayout(VECTOR, 3),
     }
 )
 """``implicore.job.GridJob``; ``ends`` are the samples of each axis less one."""
+
+PARTS = (GRID_GUARD // 2, GRID_GUARD, POSITION_BITS)
+"""Where the parts of a position end that are added one after the other, a cycle each."""
 
 
 class CoordinateGenerator(wiring.Component):
     """Walks a grid with the first index fastest; exact at every index.
 
-    Beside the position it keeps those of the line's and the plane's first voxel, so that nothing
-    is multiplied and nothing accumulates but exact integers.
+    A point is the one before it plus one of three moves: to the next voxel of the line, to the
+    first one of the next line, or of the next plane. So nothing is multiplied, and nothing
+    accumulates but exact integers. The sum is taken in three parts from the lowest to the
+    highest, each a step behind the one below: three points are on their way at a time.
 
-    Latency: the first point stands one cycle after ``start``. Throughput: a point a cycle.
+    Latency: the first point stands four cycles after ``start``. Throughput: a point a cycle.
 
     Attributes
     ----------
@@ -50,47 +59,52 @@ class CoordinateGenerator(wiring.Component):
         """Amaranth's hook."""
         m = Module()
         grid, points = self.grid, self.points
-        index = Signal(grid.ends.shape(), reset_less=True)
-        voxel, line, plane = (
-            Signal(VECTOR, name=name, reset_less=True) for name in ("voxel", "line", "plane")
-        )
-        busy = Signal()
-        at_end = Signal(3)
-        m.d.comb += [at_end[axis].eq(index[axis] == grid.ends[axis]) for axis in range(3)]
-        m.d.comb += [points.valid.eq(busy), points.payload.last.eq(at_end.all())]
-        for axis in range(3):
-            m.d.comb += points.payload.xyz[axis].eq(voxel[axis] >> GRID_GUARD)
+        advance = Signal()
+        m.d.comb += advance.eq(~points.valid | points.ready)
 
-        with m.If(points.valid & points.ready):
-            m.d.sync += index[0].eq(Mux(at_end[0], 0, index[0] + 1))
-            with m.If(at_end[0]):
-                m.d.sync += index[1].eq(Mux(at_end[1], 0, index[1] + 1))
-            with m.If(at_end[:2].all()):
-                m.d.sync += index[2].eq(index[2] + 1)
+        # The point to be begun: those left behind it on each axis, whether there are none, and
+        # what leads to it, one-hot: the origin or one of the moves.
+        busy = Signal()
+        left = Signal(grid.ends.shape(), reset_less=True)
+        at_end = Signal(3, reset_less=True)
+        way = Signal(4, reset_less=True)
+        with m.If(advance):
+            m.d.sync += way.eq(Cat(0, ~at_end[0], at_end[0] & ~at_end[1], at_end[:2].all()))
             with m.If(at_end.all()):
                 m.d.sync += busy.eq(0)
-            # One adder an axis: the next voxel lies one step after this one, or after the first
-            # of this line, or after the first of this plane.
-            for axis in range(3):
-                base = Mux(at_end[0], Mux(at_end[1], plane[axis], line[axis]), voxel[axis])
-                step = Mux(
-                    at_end[0],
-                    Mux(at_end[1], grid.steps[2][axis], grid.steps[1][axis]),
-                    grid.steps[0][axis],
-                )
-                following = Signal(signed(POSITION_BITS), name=f"following_{axis}")
-                m.d.comb += following.eq(base + step)
-                m.d.sync += voxel[axis].eq(following)
-                with m.If(at_end[0]):
-                    m.d.sync += line[axis].eq(following)
-                with m.If(at_end[:2].all()):
-                    m.d.sync += plane[axis].eq(following)
         with m.If(self.start):
-            m.d.sync += [
-                busy.eq(1),
-                index.eq(0),
-                voxel.eq(grid.origin),
-                line.eq(grid.origin),
-                plane.eq(grid.origin),
-            ]
+            m.d.sync += [busy.eq(1), way.eq(1)]
+        for axis in range(3):
+            with m.If(advance & at_end[:axis].all()):
+                m.d.sync += [left[axis].eq(left[axis] - 1), at_end[axis].eq(left[axis] == 1)]
+            with m.If((advance & at_end[: axis + 1].all()) | self.start):
+                m.d.sync += [left[axis].eq(grid.ends[axis]), at_end[axis].eq(grid.ends[axis] == 0)]
+
+        # Its parts, one after the other.
+        ways = [grid.origin, *grid.moves]
+        token, valid, carry = Cat(way, at_end.all()), busy, Const(0, 3)
+        for low, high in pairwise((0, *PARTS)):
+            position = Signal(
+                data.ArrayLayout(high - low, 3), name=f"position_{low}", reset_less=True
+            )
+            carry_out = Signal(3, name=f"carry_{high}", reset_less=True)
+            for axis in range(3):
+                addend = reduce(
+                    or_, (Mux(token[n], to[axis][low:high], 0) for n, to in enumerate(ways))
+                )
+                base = Mux(token[0], 0, position[axis])
+                # One adder: the carry comes out of its lowest bit.
+                total = Cat(carry[axis], base) + Cat(carry[axis], addend)
+                with m.If(advance):
+                    m.d.sync += Cat(position[axis], carry_out[axis]).eq(total[1:])
+            carry = carry_out
+            token_later = Signal.like(token, name=f"token_{low}", reset_less=True)
+            valid_later = Signal(name=f"valid_{low}")
+            with m.If(advance):
+                m.d.sync += [token_later.eq(token), valid_later.eq(valid)]
+            with m.If(self.start):
+                m.d.sync += valid_later.eq(0)
+            token, valid = token_later, valid_later
+        m.d.comb += [points.valid.eq(valid), points.payload.last.eq(token[-1])]
+        m.d.comb += [points.payload.xyz[axis].eq(position[axis]) for axis in range(3)]
         return m

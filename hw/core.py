@@ -52,6 +52,10 @@ def store_layout(config: AcceleratorConfig):
     )
 
 
+TOGETHER = 16
+"""Rows or columns that one set of registers writes to."""
+
+
 class Core(wiring.Component):
     """Array, banks, requantizers, mapper and sequencer: ``docs/hardware.md`` draws them.
 
@@ -73,7 +77,7 @@ class Core(wiring.Component):
     points : In(stream of POINT)
     voxels : Out(stream of voxel_layout)
     step : Out(1)
-        A step is issued in this cycle.
+        A step was issued in the cycle before.
     useful : Out
         Multiply-accumulates that the voxel at ``voxels`` took.
     """
@@ -182,15 +186,22 @@ class Core(wiring.Component):
             sequencer.written.eq(leave.write),
         ]
 
-        # Rows and columns around the array.
+        # Rows and columns around the array. What is to be written reaches so many of them at once,
+        # the next ones a cycle later.
         step, weights = sequencer.step, (sequencer.weight_enable, sequencer.weight_address)
+        enables, address, features = mapper.enables, mapper.address, mapper.features
         for number, row in enumerate(rows):
             m.submodules[f"row_{number}"] = row
+            at = number % TOGETHER
+            if number and not at:
+                enables, address, features = _later(
+                    m, f"features_{number}", enables[TOGETHER:], address, features
+                )
             m.d.comb += [
                 row.step_in.eq(step),
-                row.write_enable.eq(mapper.enables[number]),
-                row.write_address.eq(mapper.address),
-                row.write_data.eq(mapper.features[number % config.lanes]),
+                row.write_enable.eq(enables[at]),
+                row.write_address.eq(address),
+                row.write_data.eq(features[number % config.lanes]),
                 array.activations[number].eq(row.activation),
                 array.last[number].eq(row.last),
                 array.beside[number].eq(row.beside),
@@ -199,14 +210,22 @@ class Core(wiring.Component):
             if number:
                 m.d.comb += row.leave_in.eq(rows[number - 1].leave_out)
             step = row.step_out
+        enables, address, weight = store.weight_enables, store.weight_address, store.weight
         for number in range(config.columns):
             m.submodules[f"column_{number}"] = column = ColumnUnit(config.weight_depth, formats)
+            at = number % TOGETHER
+            if not at:
+                served = min(number, TOGETHER)
+                enables, address, later = _later(
+                    m, f"weights_{number}", enables[served:], address, weight
+                )
+                weight = later if number else weight  # which comes a cycle before them
             m.d.comb += [
                 column.enable_in.eq(weights[0]),
                 column.address_in.eq(weights[1]),
-                column.write_enable.eq(store.weight_enables[number]),
-                column.write_address.eq(store.weight_address),
-                column.write_data.eq(store.weight),
+                column.write_enable.eq(enables[at]),
+                column.write_address.eq(address),
+                column.write_data.eq(weight),
                 array.weights[number].eq(column.weight),
             ]
             weights = (column.enable_out, column.address_out)
@@ -227,20 +246,31 @@ class Core(wiring.Component):
         wiring.connect(m, buffer.voxels, wiring.flipped(self.voxels))
 
         # Useful work: one row's steps, counted while a tile is made, belong to each of its voxels.
-        m.d.comb += self.step.eq(sequencer.weight_enable)
+        used = Signal(sequencer.column_bits + 1, reset_less=True)
+        finished = delayed(m, sequencer.finish, 1, name="finished", reset=True)
         counted = Signal.like(self.useful)
         counted_now = Signal.like(self.useful)
-        tail_columns = sequencer.columns_used & sequencer.tail_columns.replicate(
-            len(sequencer.columns_used)
-        )
-        m.d.comb += counted_now.eq(counted + sequencer.columns_used + tail_columns)
+        m.d.sync += [
+            self.step.eq(sequencer.weight_enable),
+            used.eq(sequencer.columns_used << sequencer.tail_columns),
+        ]
+        m.d.comb += counted_now.eq(counted + used)
         with m.If(self.step):
             m.d.sync += counted.eq(counted_now)
-        with m.If(sequencer.finish):
+        with m.If(finished):
             m.d.sync += [counted.eq(0), self.useful.eq(counted_now)]
         with m.If(self.start):
             m.d.sync += counted.eq(0)
         return m
+
+
+def _later(m: Module, name: str, enables, address, data):
+    """What is to be written, a cycle later."""
+    return (
+        delayed(m, enables, 1, name=f"{name}_enables", reset=True),
+        delayed(m, address, 1, name=f"{name}_address"),
+        delayed(m, data, 1, name=f"{name}_data"),
+    )
 
 
 def useful_bits(config: AcceleratorConfig) -> int:

@@ -272,8 +272,8 @@ PROOFS = {
         "coordinates",
         grid_points,
         "prove",
-        4,
-        ("with m.If(points.valid & points.ready):", "with m.If(points.valid):"),
+        8,
+        ("~points.valid | points.ready", "1"),
     ),
     "voxels": Proof(
         "voxels", voxels, "bmc", 14, ("claimed & ~delivered & (gone < come)", "claimed")
@@ -283,7 +283,7 @@ PROOFS = {
         features,
         "bmc",
         26,
-        ("(row != 0) | ~occupied.bit_select(filling, 1)", "1"),
+        ("~tile_full | ~occupied.bit_select(~filling, 1)", "1"),
     ),
     "sequencer": Proof(
         "sequencer",

@@ -1,6 +1,6 @@
 """Fourier feature mapping: points to cosines and sines of their phases."""
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -198,9 +198,10 @@ class FourierMapper(wiring.Component):
         row = Signal(address_bits(self.rows))
         lane = Signal(self.lanes, init=1)
         tile_full = Signal()
-        loaded = points.valid & points.ready
-        with m.If(~running):
-            m.d.comb += points.ready.eq((row != 0) | ~occupied.bit_select(filling, 1))
+        ready = Signal(init=1)
+        m.d.comb += points.ready.eq(ready)
+        loaded = points.valid & ready
+        row_ends = (row == self.rows - 1) | points.payload.last
         with m.If(loaded):
             m.d.sync += [
                 occupied.bit_select(filling, 1).eq(1),
@@ -209,9 +210,9 @@ class FourierMapper(wiring.Component):
                 row.eq(row + 1),
                 lane.eq(lane << 1),
             ]
-            with m.If(lane[-1] | (row == self.rows - 1) | points.payload.last):
-                m.d.sync += [running.eq(1), lane.eq(1)]
-            with m.If((row == self.rows - 1) | points.payload.last):
+            with m.If(lane[-1] | row_ends):
+                m.d.sync += [running.eq(1), lane.eq(1), ready.eq(0)]
+            with m.If(row_ends):
                 m.d.sync += tile_full.eq(1)
 
         # Running through B.
@@ -233,6 +234,10 @@ class FourierMapper(wiring.Component):
                 m.d.sync += frequency.eq(frequency + 1)
         with m.If(slot_ends):
             m.d.sync += [running.eq(0), self.element_address.eq(0), frequency.eq(0)]
+            # Of the next tile none but the first point may have to wait, for its half.
+            m.d.sync += ready.eq(~tile_full | ~occupied.bit_select(~filling, 1))
+        with m.If(self.freed & (tile_ends | (~running & ~ready))):
+            m.d.sync += ready.eq(1)
         with m.If(tile_ends):
             m.d.sync += [filling.eq(~filling), row.eq(0), tile_full.eq(0)]
 
@@ -252,11 +257,12 @@ class FourierMapper(wiring.Component):
                 self.features[number].eq(unit.feature),
             ]
 
-        # Writing: cosines from address 0, sines from L on.
+        # Writing: cosines from address 0, sines from L on. Where to is settled a cycle before the
+        # feature is there: all these outputs are registers, for they go to every row.
         table_cycles = mapper_latency(self.formats) - 2 - FourierLane.DONE
-        cosine = delayed(m, done, table_cycles - 1, name="cosine", reset=True)
+        cosine = delayed(m, done, table_cycles - 2, name="cosine", reset=True)
         sine = delayed(m, cosine, 1, name="sine", reset=True)
-        last_slot = FourierLane.DONE + 1 + table_cycles
+        last_slot = FourierLane.DONE + table_cycles
         slot_written = delayed(m, slot_ends, last_slot, name="slot_ends", reset=True)
         tile_written = delayed(m, tile_ends, last_slot, name="tile_ends", reset=True)
         written_half = Signal()
@@ -264,11 +270,13 @@ class FourierMapper(wiring.Component):
         slots = -(-self.rows // self.lanes)
         slot = Signal(slots, init=1)
         position = Signal(address_bits(2 * self.frequencies))
+        where = Signal.like(self.address, reset_less=True)
         m.d.comb += [
             position.eq(Mux(cosine, written, written + self.last_frequency + 1)),
-            self.address.eq(position | (written_half << len(position))),
+            self.address.eq(where),
         ]
-        m.d.comb += [
+        m.d.sync += where.eq(Cat(position, written_half))
+        m.d.sync += [
             self.enables[number].eq((cosine | sine) & slot[number // self.lanes])
             for number in range(self.rows)
         ]
@@ -277,11 +285,9 @@ class FourierMapper(wiring.Component):
         with m.If(slot_written):
             m.d.sync += [written.eq(0), slot.eq(slot << 1)]
         with m.If(tile_written):
-            m.d.sync += [
-                slot.eq(1),
-                written_half.eq(~written_half),
-                readable.bit_select(written_half, 1).eq(1),
-            ]
+            m.d.sync += [slot.eq(1), written_half.eq(~written_half)]
+        with m.If(delayed(m, tile_written, 1, name="tile_readable", reset=True)):
+            m.d.sync += readable.bit_select(~written_half, 1).eq(1)
         with m.If(self.freed):
             m.d.sync += [
                 oldest.eq(~oldest),

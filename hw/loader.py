@@ -1,6 +1,6 @@
 """Takes a program from the stream into the memories, checking all that can be checked."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.crc import catalog
 from amaranth.lib.wiring import In, Out
@@ -68,19 +68,22 @@ class ProgramLoader(wiring.Component):
         error = self.error
 
         # Words to items, the lower half first.
-        word = Signal(WORD, reset_less=True)
+        item = Signal(ITEM, reset_less=True)
+        upper = Signal(ITEM, reset_less=True)
+        last = Signal(reset_less=True)
         halves = Signal(2)  # one-hot: which half is at hand
-        item = Signal(ITEM)
         there = halves.any()
-        stream_ends = halves[1] & word.last
+        stream_ends = halves[1] & last
         verdict = Signal()
-        m.d.comb += [
-            item.eq(Mux(halves[0], word.data[:ITEM], word.data[ITEM:])),
-            self.words.ready.eq(self.enable & ~halves[0] & ~stream_ends & ~verdict),
-        ]
-        m.d.sync += halves.eq(halves << 1)
+        m.d.comb += self.words.ready.eq(self.enable & ~halves[0] & ~stream_ends & ~verdict)
+        m.d.sync += [halves.eq(halves << 1), item.eq(upper)]
         with m.If(self.words.valid & self.words.ready):
-            m.d.sync += [word.eq(self.words.payload), halves.eq(1)]
+            word = self.words.payload
+            m.d.sync += [
+                Cat(item, upper).eq(word.data),
+                last.eq(word.last),
+                halves.eq(1),
+            ]
         m.submodules.checksum = crc = catalog.CRC32_ISO_HDLC(ITEM).create()
         m.d.comb += [crc.valid.eq(there), crc.data.eq(item)]
 
@@ -199,7 +202,7 @@ class ProgramLoader(wiring.Component):
                 cut_short()
             with m.State("CHECKSUM"), m.If(halves[1]):
                 m.next = "COMPARE"
-                with m.If(~word.last):
+                with m.If(~last):
                     fail(Error.TOO_LONG)
                     m.next = "SWALLOW"
             with m.State("SWALLOW"), m.If(stream_ends):

@@ -176,8 +176,10 @@ class ColumnUnit(wiring.Component):
     enable_in, address_in : In
     enable_out, address_out : Out
         For the next column, a cycle later.
-    write_enable, write_address, write_data : In
+    write_enable, write_address : In
         Never used in a cycle in which the bank is read: one port is enough.
+    write_data : In
+        A cycle before them: a deep bank is a load that only a register of its own can drive.
     weight : Out
     """
 
@@ -211,7 +213,7 @@ class ColumnUnit(wiring.Component):
             weights.read_address.eq(address),
             weights.write_enable.eq(self.write_enable),
             weights.write_address.eq(self.write_address),
-            weights.write_data.eq(self.write_data),
+            weights.write_data.eq(delayed(m, self.write_data, 1, name="data")),
             self.weight.eq(weights.read_data),
         ]
         return m

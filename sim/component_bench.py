@@ -1,6 +1,7 @@
 """The cocotb benches of components that never wait: operands in, a model beside them."""
 
 import random
+from itertools import pairwise
 
 import cocotb
 import numpy as np
@@ -181,9 +182,10 @@ async def column_unit(dut):
     words = [random.randrange(1 << FORMATS.weight_bits) for _ in range(CONFIG.weight_depth)]
     addresses = list(range(len(words)))
     random.shuffle(addresses)
-    port("write_enable").value = 1
-    for address in addresses:
-        port("write_address").value, port("write_data").value = address, words[address]
+    for address, following in pairwise([None, *addresses, None]):
+        port("write_enable").value = int(address is not None)
+        port("write_address").value = address or 0
+        port("write_data").value = 0 if following is None else words[following]  # a cycle before
         await FallingEdge(dut.clk)
     port("write_enable").value = 0
     asked = [random.choice([None, random.randrange(len(words))]) for _ in range(500)]

@@ -127,7 +127,7 @@ def grid_writes(job: GridJob) -> list[Write]:
     """The registers that describe a grid."""
     at = addresses()
     writes = [Write(at["grid_ends"] + 4 * axis, count - 1) for axis, count in enumerate(job.shape)]
-    vectors = {"grid_origin": job.origin, "grid_steps": tuple(chain(*job.steps))}
+    vectors = {"grid_origin": job.origin, "grid_moves": tuple(chain(*job.moves))}
     for name, values in vectors.items():
         for index, value in enumerate(values):
             address = at[name] + 8 * index

@@ -42,6 +42,7 @@ async def coordinate_generator(dut):
         shape = tuple(random.randint(1, 5) for _ in range(3))
         vectors = [tuple(random.randrange(-(1 << 36), 1 << 36) for _ in range(3)) for _ in range(4)]
         job = GridJob(shape, vectors[0], tuple(vectors[1:]))
+        vectors[1:] = job.moves
         grid = sum((count - 1) << (16 * axis) for axis, count in enumerate(shape))
         for number, value in enumerate(sum(vectors, ())):
             grid |= (value & mask) << (48 + 40 * number)
@@ -51,6 +52,9 @@ async def coordinate_generator(dut):
         port("start").value = 0
         expected = [tuple(row) for row in job.coordinates(0, job.voxels).tolist()]
         sink = Sink(port, "points", rest=0.4)
+        for _ in range(3):
+            assert not int(port("points__valid").value)
+            await FallingEdge(dut.clk)
         for number, point in enumerate(expected):
             payload = None
             while payload is None:

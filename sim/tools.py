@@ -110,9 +110,7 @@ def _content(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def run(
-    command: list, folder: Path, tool: Tool | None = None, *, name: str | None = None
-) -> None:
+def run(command: list, folder: Path, tool: Tool | None = None, *, name: str | None = None) -> None:
     """One step of a tool in a folder of its own, its log kept there; ToolFailed if it fails.
 
     Parameters

@@ -103,7 +103,7 @@ class Host:
         numbers = [n - 1 for n in job.shape]
         for index, value in enumerate(numbers):
             await self.write(addresses()["grid_ends"] + 4 * index, value)
-        vectors = [("grid_origin", job.origin), ("grid_steps", itertools.chain(*job.steps))]
+        vectors = [("grid_origin", job.origin), ("grid_moves", itertools.chain(*job.moves))]
         for name, values in vectors:
             for index, value in enumerate(values):
                 await self.write(addresses()[name] + 8 * index, value)

@@ -33,7 +33,7 @@ def set_grid(ctx, view, job: GridJob):
         ctx.set(view.ends[axis], job.shape[axis] - 1)
         ctx.set(view.origin[axis], job.origin[axis])
         for other in range(3):
-            ctx.set(view.steps[axis][other], job.steps[axis][other])
+            ctx.set(view.moves[axis][other], job.moves[axis][other])
 
 
 @pytest.mark.parametrize("pause", [0, 0.4])
@@ -53,6 +53,9 @@ def test_every_index(grid, pause):
             ctx.set(generator.start, 0)
             got.clear()
             cycles = 0
+            for _ in range(3):
+                assert not ctx.get(generator.points.valid)
+                await ctx.tick()
             while ctx.get(generator.points.valid):
                 ready = rng.random() >= pause
                 ctx.set(generator.points.ready, ready)

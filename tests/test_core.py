@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
+import implicore.hw.core
 from implicore.config import Formats, NetworkShape
 from implicore.cycles import predict
 from implicore.fixed import COORDINATE
@@ -185,6 +186,16 @@ def test_stalls_on_both_sides_change_nothing(seed):
     bench = Bench(config, program, points, stall=0.7, seed=seed).run()
     assert bench.voxels == Renderer(program).voxels(points).tolist()
     assert bench.last == [0] * (number - 1) + [1]
+
+
+@pytest.mark.parametrize("seed", range(200, 206))
+def test_groups_of_rows_and_columns_written_one_after_the_other(seed, monkeypatch):
+    monkeypatch.setattr(implicore.hw.core, "TOGETHER", 2)
+    config, program, number = random_pair(seed)
+    points = points_of(number)
+    bench = Bench(config, program, points).run()
+    assert bench.voxels == Renderer(program).voxels(points).tolist()
+    assert bench.cycles == predict(program.shape, config, number).cycles
 
 
 @pytest.mark.parametrize("weights", ["max", "min", "zero"])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from implicore.errors import BadInput
+from implicore.fixed import GRID_GUARD
 from implicore.grid import Frame, Grid
 from implicore.job import GridJob
 
@@ -54,3 +55,13 @@ def test_a_grid_beyond_the_coordinates_is_refused():
         far[:3, 3] += factor * frame.extent
         with pytest.raises(BadInput, match=r"^The grid reaches from \[.*\] to \[.*\] mm, but "):
             GridJob.of(Grid.from_array((3, 4, 5), far), frame)
+
+
+def test_moves_lead_from_each_voxel_to_the_next():
+    grid = Grid.from_array((3, 4, 2), OBLIQUE)
+    job = GridJob.of(grid, Frame.around([grid]))
+    at = np.array(job.origin)
+    for number, exact in enumerate(job.coordinates(0, job.voxels)):
+        if number:
+            at += job.moves[0 if number % 3 else 1 if number % 12 else 2]
+        assert (at >> GRID_GUARD == exact).all()

@@ -60,6 +60,6 @@ def test_a_grid_in_registers():
         return value - (value >> 39 << 40)
 
     assert [signed(at["grid_origin"] + 8 * n) for n in range(3)] == list(job.origin)
-    steps = [signed(at["grid_steps"] + 8 * n) for n in range(9)]
-    assert tuple(steps) == sum(job.steps, ())
+    moves = [signed(at["grid_moves"] + 8 * n) for n in range(9)]
+    assert tuple(moves) == sum(job.moves, ())
     assert len(values) == 27
