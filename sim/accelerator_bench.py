@@ -1,8 +1,11 @@
 """The cocotb bench of the whole accelerator: carries out a session and checks what comes back.
 
 It stands alone, so that it can be handed over beside the Verilog: cocotb and cocotbext-axi are all
-it needs. The operations are described in ``session.py``; ``session`` and ``expected`` hold 32-bit
-words, little-endian. Files come from the environment:
+it needs.
+
+The operations are described in ``session.py``.
+
+Files, of 32-bit words, little-endian, come from the environment:
 
     IMPLICORE_SESSION    what to do
     IMPLICORE_EXPECTED   what must come back, word by word, if known

@@ -23,56 +23,6 @@ STALL = 0.3
 SCALE = 0.35
 """Of the grid that is decoded: a few voxels tell."""
 
-RUN = '''"""Check the accelerator in this folder against the golden model's vectors.
-
-    python {folder}/run.py [icarus|verilator]
-
-Needs that simulator and `pip install "cocotb==2.1.*" "cocotbext-axi>=0.1.28"`. It builds the
-Verilog beside this folder as it is, edits included, and ends with exit code 0 if every voxel,
-every counter and every cycle is right. `session` and `expected` hold what is done and what must
-come back, as 32-bit words; accelerator_bench.py explains them.
-"""
-
-import sys
-from pathlib import Path
-
-from cocotb_tools.runner import get_results, get_runner
-
-HERE = Path(__file__).resolve().parent
-simulator = sys.argv[1] if len(sys.argv) > 1 else "icarus"
-runner = get_runner(simulator)
-runner.build(
-    sources=[HERE.parent / name for name in ("implicore.v", "implicore_memories.v")],
-    hdl_toplevel="implicore",
-    build_args=["-Wno-fatal", "-Wno-lint"] if simulator == "verilator" else [],
-    build_dir=HERE / f"build_{{simulator}}",
-    timescale=("1ns", "1ps"),
-    always=True,
-)
-sys.path.insert(0, str(HERE))
-failures = 0
-for name in ("exact", "stalled"):
-    results = HERE / f"build_{{simulator}}" / f"{{name}}.xml"
-    try:
-        runner.test(
-            test_module="accelerator_bench",
-            hdl_toplevel="implicore",
-            hdl_toplevel_lang="verilog",
-            results_xml=str(results),
-            extra_env={{
-                "IMPLICORE_SESSION": str(HERE / name / "session"),
-                "IMPLICORE_EXPECTED": str(HERE / name / "expected"),
-            }},
-        )
-        tests, failed = get_results(results)
-        failures += failed or not tests
-    except (SystemExit, RuntimeError) as error:
-        print(f"{{name}}: {{error}}")
-        failures += 1
-print("FAILED" if failures else "PASSED")
-sys.exit(1 if failures else 0)
-'''
-
 
 def write_tests(
     folder: str | Path, config: AcceleratorConfig, program: Program | None = None
@@ -94,13 +44,15 @@ def write_tests(
     """
     program = program or random_program(smallest_shape(config), config.formats, seed=1)
     tests = Path(folder) / "tests"
-    bench = Path(__file__).with_name("accelerator_bench.py").read_text(encoding="utf-8")
-    operations = "\n".join(line for line in (session.__doc__ or "").splitlines())
+    bench, run = (
+        Path(__file__).with_name(name).read_text(encoding="utf-8")
+        for name in ("accelerator_bench.py", "bundle_run.py")
+    )
     texts = {
         "accelerator_bench.py": bench.replace(
-            "The operations are described in ``session.py``;", f"{operations}\n\nThe files"
+            "The operations are described in ``session.py``.", str(session.__doc__).strip()
         ),
-        "run.py": RUN.format(folder="tests"),
+        "run.py": run,
     }
     written = []
     for name, text in texts.items():

@@ -11,6 +11,9 @@ import pytest
 from PIL import Image
 
 from implicore.cli import main
+from implicore.machine import ACCELERATORS
+from implicore.program import Program
+from implicore.stream import program_stream
 
 pytest.importorskip("torch")
 
@@ -218,3 +221,29 @@ def test_the_module_runs_as_a_command(folder):
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(r"implicore inspect: \S+none cannot be read: .*\.\n", done.stderr)
+
+
+def test_generate_puts_tests_of_a_program_beside_the_verilog(folder, tmp_path):
+    verilog = tmp_path / "verilog"
+    run(
+        *("generate", "-o", verilog, "--config", "tiny", "--tests"),
+        *("--program", folder / "scan.inr", "--json", tmp_path / "g.json"),
+    )
+    files = json.loads((tmp_path / "g.json").read_text())["files"]
+    assert {"implicore.v", "tests/run.py", "tests/exact/session"} <= set(files)
+    written = {path.relative_to(verilog).as_posix() for path in verilog.rglob("*.*")}
+    assert written <= set(files) and all((verilog / name).is_file() for name in files)
+    stream = program_stream(Program.load(folder / "scan.inr"), ACCELERATORS["tiny"])
+    assert stream.tobytes() in (verilog / "tests" / "exact" / "session").read_bytes()
+
+
+def test_generate_refuses_before_it_writes(folder, tmp_path, capsys):
+    command = ("generate", "-o", tmp_path / "verilog", "--config", "tiny")
+    program = ("--program", folder / "scan.inr")
+    message = refused(capsys, *command, *program)
+    assert message == "--program is what the tests decode: add --tests."
+    message = refused(capsys, *command, "--set", "width=8", "--tests", *program)
+    assert re.match(r"The program does not fit the accelerator: its width are 24", message)
+    message = refused(capsys, *command, "--tests", "--program", folder / "none")
+    assert "cannot be read" in message
+    assert not (tmp_path / "verilog").exists()

@@ -27,23 +27,24 @@ def folder(tmp_path):
     return tmp_path
 
 
-def run(folder: Path) -> subprocess.CompletedProcess:
+def run(folder: Path, simulator: str) -> subprocess.CompletedProcess:
     # -P and -s would not keep an installed implicore away: a module that cannot be imported does.
     (folder / "implicore.py").write_text("raise ImportError('the bundle needs implicore')\n")
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     environment.pop("PYTEST_CURRENT_TEST", None)
-    command = [sys.executable, "tests/run.py", "icarus"]
+    command = [sys.executable, "tests/run.py", simulator]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
-def test_it_runs_alone_and_sees_an_edit(folder):
-    done = run(folder)
+@pytest.mark.parametrize("simulator", ["icarus", pytest.param("verilator", marks=pytest.mark.slow)])
+def test_it_runs_alone_and_sees_an_edit(folder, simulator):
+    done = run(folder, simulator)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert done.stdout.endswith("PASSED\n")
     memories = folder / "implicore_memories.v"
     edited = memories.read_text().replace("words[write_address] <=", "words[0] <=", 1)
     memories.write_text(edited)
-    done = run(folder)
+    done = run(folder, simulator)
     assert done.returncode == 1 and done.stdout.endswith("FAILED\n")
 
 

@@ -170,6 +170,14 @@ def _parser() -> argparse.ArgumentParser:
         help="memories as Verilog arrays, or as empty modules to be replaced by SRAM macros "
         "(default: %(default)s)",
     )
+    generate.add_argument(
+        "--tests",
+        action="store_true",
+        help="also write tests that need cocotb but no implicore: python DIR/tests/run.py",
+    )
+    generate.add_argument(
+        "--program", metavar="PROGRAM", help="what these tests decode (default: random weights)"
+    )
 
     simulate = _verb(verbs, _simulate, "run a program on simulated hardware, bit for bit")
     simulate.add_argument("program", metavar="PROGRAM", help="program file (.inr)")
@@ -461,10 +469,18 @@ def _generate(options) -> dict:
     from time import perf_counter
 
     from .configure import read_config
+    from .program import Program
 
     config = read_config(options.config, options.set)
+    program = None
+    if options.program:
+        if not options.tests:
+            raise BadInput("--program is what the tests decode: add --tests.")
+        program = Program.load(options.program)
+        config.check_fits(program)
     _need("generate", "amaranth", "hw")
     from .hw.verilog import generate
+    from .sim.bundle import write_tests
 
     folder = Path(options.folder)
     if folder.exists() and not folder.is_dir():
@@ -472,6 +488,8 @@ def _generate(options) -> dict:
     started = perf_counter()
     try:
         metrics = generate(config, folder, memories=options.memories)
+        if options.tests:
+            metrics["files"] += write_tests(folder, config, program)
     except OSError as error:
         raise BadInput(f"{folder} cannot be written: {error.strerror}.") from None
     metrics["seconds"] = perf_counter() - started
