@@ -21,6 +21,8 @@ from .circuit import Circuit
 
 HERE = Path(__file__).parent
 COMPILER = "c++"
+STATES = 6
+"""Counted of each flip-flop, see ``Activity``."""
 OPTIONS = ["-std=c++17", "-O2", "-Wno-unused"]
 
 
@@ -33,8 +35,9 @@ class Activity:
     cycles : int
     toggles, highs : ndarray
         Of each slot, all lanes together: changes, and cycles at high level.
-    joint : ndarray
-        Of each flip-flop, all lanes together: cycles in which both D and Q were high.
+    joint : ndarray of shape (flip-flops, 6)
+        All lanes together: cycles in which D, Q, and both of them were high, of those that ended
+        with an edge of the clock; and of those that began with one.
     reads, writes : ndarray
         Of each SRAM, all lanes together.
     """
@@ -51,9 +54,9 @@ class Activity:
         """What ``gates.h`` wrote."""
         words = np.fromfile(path, np.uint64).astype(np.int64)
         slots, flops, srams = len(circuit.lanes), len(circuit.flops), len(circuit.srams)
-        cuts = np.cumsum([1, slots, slots, flops, srams, srams])
-        cycles, *lists = np.split(words, cuts)[:6]
-        return cls(int(cycles[0]), *lists)
+        cuts = np.cumsum([1, slots, slots, STATES * flops, srams, srams])
+        cycles, toggles, highs, joint, reads, writes, _ = np.split(words, cuts)
+        return cls(int(cycles[0]), toggles, highs, joint.reshape(flops, STATES), reads, writes)
 
 
 def _executable(name: str, circuit: Circuit, files: Mapping[str, str], sources: list) -> Path:

@@ -66,20 +66,27 @@ class Logic:
     ----------
     outputs : dict
         Output pin to its function; of a flip-flop, to whether it gives the state inverted.
-    clock, next_state : str, Function, optional
+    clock : str, optional
+        Of a flip-flop or a clock gate.
+    next_state : Function, optional
         Of a flip-flop.
     idle : dict
         Asynchronous pins to the level at which they do nothing.
+    enable : str, optional
+        Of a clock gate: its output follows the clock after an edge before which this was high.
     """
 
     outputs: dict[str, Function | bool]
     clock: str | None = None
     next_state: Function | None = None
     idle: dict[str, bool] = field(default_factory=dict)
+    enable: str | None = None
 
 
 def logic_of(cell: Cell) -> Logic:
     """Read a cell's function; ToolFailed if it is none that this flow simulates."""
+    if text(cell.group["clock_gating_integrated_cell"]).startswith("latch_posedge"):
+        return _clock_gate(cell)
     functions = {
         name: text(pin["function"])
         for name, pin in cell.pins.items()
@@ -109,6 +116,17 @@ def logic_of(cell: Cell) -> Logic:
         parse(text(flop["next_state"])),
         idle,
     )
+
+
+def _clock_gate(cell: Cell) -> Logic:
+    def marked(mark):
+        return [name for name, pin in cell.pins.items() if text(pin[mark]) == "true"]
+
+    (output,) = marked("clock_gate_out_pin")
+    clock = (marked("clock_gate_clock_pin") or marked("clock"))[0]
+    tests = marked("clock_gate_test_pin")
+    (enable,) = set(cell.inputs()) - {clock, *tests}
+    return Logic({output: False}, clock, idle=dict.fromkeys(tests, False), enable=enable)
 
 
 @dataclass
@@ -197,7 +215,8 @@ class Circuit:
         self.flops: list[tuple[Group, str]] = []
         self.srams: list[Sram] = []
         self._operations: list[tuple[int, list[int], list[int]]] = []  # slot, code, sources
-        self.ends: list[tuple[int, int]] = []
+        self.ends: list[tuple[int, int, int]] = []  # D, Q and enable of each flip-flop
+        self.gated: dict[int, int] = {}  # slots of gated clocks to those of their enables
         self._sources: dict = {}
         self.gathered: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self.undriven = 0
@@ -326,16 +345,20 @@ class Circuit:
 
     def _connect(self) -> None:
         for group in self.groups:
-            for name, (kind, pins) in group.netlist.cells.items():
-                if kind in self.netlists:
-                    continue
+            own = [one for one in group.netlist.cells.items() if one[1][0] not in self.netlists]
+            later = []
+            for name, (kind, pins) in own:
                 if kind in self.macros:
                     self.srams.append(Sram(group, name, self.macros[kind]))
                     for bits in pins.values():
                         for bit in bits:
                             self.slot(group, bit)
-                else:
+                elif self.logic_of(kind).enable:
                     self._cell(group, name, self.logic_of(kind), pins)
+                else:
+                    later.append((name, self.logic_of(kind), pins))
+            for name, logic, pins in later:  # when all clocks are known
+                self._cell(group, name, logic, pins)
         top = self.groups[0]
         for _, bits in top.netlist.ports.values():
             for bit in bits:
@@ -354,11 +377,18 @@ class Circuit:
                     if function.pins:
                         self._compute(group.slots[bit], function, list(map(read, function.pins)))
             return
-        if self.slot(group, pins[logic.clock][0]) != CLOCK:
-            raise ToolFailed(f"The flip-flop {name} of {group.module} has a clock of its own.")
         for pin, level in logic.idle.items():
             if read(pin) != (HIGH if level else LOW):
-                raise ToolFailed(f"The flip-flop {name} of {group.module} is reset by {pin}.")
+                raise ToolFailed(f"The cell {name} of {group.module} is controlled by {pin}.")
+        clock = read(logic.clock)
+        if logic.enable:
+            if clock != CLOCK:
+                raise ToolFailed(f"The gate {name} of {group.module} has a clock of its own.")
+            for bits in (pins.get(pin, ()) for pin in logic.outputs):
+                self.gated |= {group.slots[bit]: read(logic.enable) for bit in bits}
+            return
+        if clock != CLOCK and clock not in self.gated:
+            raise ToolFailed(f"The flip-flop {name} of {group.module} has a clock of its own.")
         if logic.next_state.tree[0] == "pin":
             given = read(logic.next_state.tree[1])
         else:
@@ -376,7 +406,7 @@ class Circuit:
                 if inverted:
                     self._compute(group.slots[bit], parse("!Q"), [state])
         self.flops.append((group, name))
-        self.ends.append((given, state))
+        self.ends.append((given, state, self.gated.get(clock, HIGH)))
 
     def _compute(self, slot: int, function: Function, sources: list[int]) -> None:
         self._operations.append((slot, self._numbers[function.cpp()], sources))

@@ -52,10 +52,11 @@ public:
         operations.assign(next, next + size);
         next += size;
         uint32_t flops = *next++;
-        for (uint32_t flop = 0; flop < flops; ++flop, next += 2) {
-            ends.push_back({next[0], next[1], uint32_t(staged.size())});
+        for (uint32_t flop = 0; flop < flops; ++flop, next += 3) {
+            ends.push_back({next[0], next[1], next[2], uint32_t(staged.size())});
             staged.resize(staged.size() + (lanes[next[1]] + 63) / 64);
         }
+        enabled.assign(staged.size(), 0);
         uint32_t srams = *next++;
         while (srams--) {
             Sram sram;
@@ -82,7 +83,7 @@ public:
                 values[offsets[end.q] + word] = seed ? noise(seed) & mask(end.q, word) : 0;
         changed.assign(slots, 1);
         since.assign(slots, 0);
-        toggles.assign(slots, 0), highs.assign(slots, 0), joint.assign(ends.size(), 0);
+        toggles.assign(slots, 0), highs.assign(slots, 0), joint.assign(STATES * ends.size(), 0);
         reads.assign(this->srams.size(), 0), writes = reads;
     }
 
@@ -120,38 +121,32 @@ public:
             }
         }
         if (counting) {
-            for (size_t flop = 0; flop < ends.size(); ++flop) {
-                const End& end = ends[flop];
-                const uint64_t* d = &values[offsets[end.d]];
-                const uint64_t* q = &values[offsets[end.q]];
-                uint64_t both = 0;
-                for (uint32_t word = 0; word < words_of(end.q); ++word)
-                    both += __builtin_popcountll(d[word] & q[word] & mask(end.q, word));
-                joint[flop] += both;
-            }
+            for (size_t flop = 0; flop < ends.size(); ++flop) count_states(flop);
             ++counted;
         }
     }
 
     // The clock's edge: flip-flops and memories take what settled before it.
     void edge() {
-        for (const End& end : ends)
-            if (changed[end.d])
-                for (uint32_t word = 0; word < words_of(end.q); ++word)
-                    staged[end.staged + word] = values[offsets[end.d] + word];
-        for (size_t number = 0; number < srams.size(); ++number) access(number);
         active.clear();
-        for (const End& end : ends)
-            if (changed[end.d]) active.push_back(&end);
+        for (const End& end : ends) {
+            const uint64_t* e = &values[offsets[end.e]];
+            if (end.e != ALWAYS)
+                for (uint32_t word = 0; word < words_of(end.q); ++word)
+                    enabled[end.staged + word] = e[word];
+            if (!changed[end.d] && !changed[end.e]) continue;
+            const uint64_t* d = &values[offsets[end.d]];
+            const uint64_t* q = &values[offsets[end.q]];
+            for (uint32_t word = 0; word < words_of(end.q); ++word)
+                staged[end.staged + word] = (d[word] ^ q[word]) & e[word] & mask(end.q, word);
+            active.push_back(&end);
+        }
+        for (size_t number = 0; number < srams.size(); ++number) access(number);
         std::fill(changed.begin(), changed.end(), 0);
         for (const End* end : active) {
-            uint64_t* q = &values[offsets[end->q]];
-            uint32_t count = words_of(end->q);
-            for (uint32_t word = 0; word < count; ++word) {
-                uint64_t value = staged[end->staged + word] & mask(end->q, word);
-                difference[word] = q[word] ^ value;
-            }
-            update(end->q, q);
+            for (uint32_t word = 0; word < words_of(end->q); ++word)
+                difference[word] = staged[end->staged + word];
+            update(end->q, &values[offsets[end->q]]);
         }
         for (const Answer& answer : answers) set(answer.slot, answer.lane, answer.level);
         answers.clear();
@@ -211,8 +206,10 @@ public:
 
 private:
     static const uint32_t GATHER = 0xFFFFFFFF;
+    static const uint32_t ALWAYS = 1;  // the slot of an enable that is always high
+    static const uint32_t STATES = 6;
     struct End {
-        uint32_t d, q, staged;
+        uint32_t d, q, e, staged;
     };
     struct Port {
         uint32_t enable, write, read;
@@ -231,13 +228,13 @@ private:
     std::vector<uint64_t> values;   // of all slots, one after the other
     std::vector<uint32_t> offsets;  // of each slot
     std::vector<uint32_t> lanes;    // of each slot
-    std::vector<uint64_t> toggles, highs, joint;  // of slots, slots, flip-flops
+    std::vector<uint64_t> toggles, highs, joint;  // of slots, slots, states
     std::vector<uint64_t> reads, writes;          // of SRAMs
     uint64_t counted = 0;                         // cycles
     std::vector<uint32_t> operations;
     std::vector<End> ends;
     std::vector<Sram> srams;
-    std::vector<uint64_t> staged, difference, since;
+    std::vector<uint64_t> staged, enabled, difference, since;
     std::vector<const End*> active;
     std::vector<Answer> answers;
     std::vector<uint8_t> changed;
@@ -252,6 +249,26 @@ private:
 
     static uint64_t noise(uint64_t& state) {  // Marsaglia's xorshift64
         return state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+    }
+
+    // D, Q and both, in cycles whose end is an edge of a flip-flop's clock; the same in cycles that
+    // began with one.
+    void count_states(size_t flop) {
+        const End& end = ends[flop];
+        const uint64_t* d = &values[offsets[end.d]];
+        const uint64_t* q = &values[offsets[end.q]];
+        const uint64_t* e = &values[offsets[end.e]];
+        uint64_t* states = &joint[STATES * flop];
+        for (uint32_t word = 0; word < words_of(end.q); ++word) {
+            uint64_t now = e[word] & mask(end.q, word);
+            uint64_t before = end.e == ALWAYS ? now : enabled[end.staged + word] & mask(end.q, word);
+            states[0] += __builtin_popcountll(d[word] & now);
+            states[1] += __builtin_popcountll(q[word] & now);
+            states[2] += __builtin_popcountll(d[word] & q[word] & now);
+            states[3] += __builtin_popcountll(d[word] & before);
+            states[4] += __builtin_popcountll(q[word] & before);
+            states[5] += __builtin_popcountll(d[word] & q[word] & before);
+        }
     }
 
     // Before a slot changes: the time that its present value stood.

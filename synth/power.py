@@ -277,9 +277,6 @@ class Power:
         self.loads = self._loads()
         self.slews = self._slews()
 
-    def _clock(self, kind: str) -> str | None:
-        return self.circuit.logic_of(kind).clock
-
     def _loads(self) -> np.ndarray:
         """What each slot drives, in pF: pins alone, the mean over its lanes."""
         own = np.zeros(len(self.lanes))
@@ -306,7 +303,7 @@ class Power:
         slews = np.full(len(self.lanes), CLOCK_SLEW_NS)
         for _ in range(SLEW_ROUNDS):
             for name, kind in self.kinds.items():
-                clock = self._clock(name)
+                clock = self.circuit.logic_of(name).clock
                 for pin, arcs in self.figures.cell(name).slope.items():
                     slots = kind.slots(pin)
                     arcs = [arc for arc in arcs if clock in (None, arc.related)]
@@ -340,45 +337,46 @@ class Power:
 
     def _kind(self, name: str, kind: _Kind, activity: Activity) -> dict[str, np.ndarray]:
         """Energies of all cells of a type, in pJ a cycle and all lanes; leakage in mW."""
-        figures = self.figures.cell(name)
-        clock = self._clock(name)
+        figures, logic = self.figures.cell(name), self.circuit.logic_of(name)
         volts = self.figures.voltage**2
-        toggles = activity.toggles / activity.cycles
-        states = self._states(name, kind, activity)
+        toggles = self._changes(activity)
+        highs = self._highs(kind, logic.clock, activity)
         energies = {
             key: np.zeros(len(kind.groups))
             for key in ("switching", "internal", "clock", "leakage_mw")
         }
 
-        def likely(when: Function | None):
-            return sum(weight * when.probability(highs) for weight, highs in states)
+        def likely(when: Function):
+            return when.probability(highs)
 
         for pin, capacitance in figures.capacitance.items():
             slots = kind.slots(pin)
-            changes = 2.0 * kind.lanes if pin == clock else toggles[slots]
-            slew = CLOCK_SLEW_NS if pin == clock else self.slews[slots]
-            arcs = figures.energy[pin]
+            changes = np.where(slots == CLOCK, 2.0 * kind.lanes, toggles[slots])
+            charge, arcs = changes * capacitance * volts / 2, figures.energy[pin]
+            if pin == logic.clock:
+                energies["clock"] += charge + self._clock_energy(arcs, name, kind, highs, activity)
+                continue
             if any(arc.when for arc in arcs):  # then the one without is for other tools
-                hidden = sum(arc.at(slew, 0.0) * likely(arc.when) for arc in arcs if arc.when)
-            else:
-                hidden = sum(arc.at(slew, 0.0) for arc in arcs)
-            where = ("clock", "clock") if pin == clock else ("switching", "internal")
-            energies[where[0]] += changes * capacitance * volts / 2
-            energies[where[1]] += changes * hidden
-        for pin in self.circuit.logic_of(name).outputs:
+                arcs = [arc for arc in arcs if arc.when]
+            hidden = sum(
+                arc.at(self.slews[slots], 0.0) * (likely(arc.when) if arc.when else 1.0)
+                for arc in arcs
+            )
+            energies["switching"] += charge
+            energies["internal"] += changes * hidden
+        for pin in logic.outputs:
             slots = kind.slots(pin)
             total, weights = np.zeros(len(kind.groups)), np.zeros(len(kind.groups))
             for related in dict.fromkeys(arc.related for arc in figures.energy[pin]):
                 sources = kind.slots(related)
                 # Of several inputs, each is to blame as often as it changes.
-                blame = 2.0 * kind.lanes if related == clock else toggles[sources] + 1e-12
-                slew = CLOCK_SLEW_NS if related == clock else self.slews[sources]
+                blame = np.where(sources == CLOCK, 2.0 * kind.lanes, toggles[sources]) + 1e-12
                 arcs = [arc for arc in figures.energy[pin] if arc.related == related]
-                total += blame * _mean(arcs, slew, self.loads[slots], likely)
+                total += blame * _mean(arcs, self.slews[sources], self.loads[slots], likely)
                 weights += blame
-            connected = slots > CLOCK
             share = np.divide(total, weights, out=np.zeros_like(total), where=weights > 0)
-            energies["internal"] += np.where(connected, toggles[slots] * share, 0.0)
+            where = "clock" if logic.enable else "internal"
+            energies[where] += np.where(slots > CLOCK, toggles[slots] * share, 0.0)
         conditions, otherwise = figures.leakage
         leaking, covered = 0.0, 0.0
         for when, value in conditions:
@@ -387,40 +385,68 @@ class Power:
         energies["leakage_mw"] += kind.lanes * (leaking + (1 - np.minimum(covered, 1)) * otherwise)
         return energies
 
-    def _states(self, name: str, kind: _Kind, activity: Activity):
-        """States of the pins as (how often, how often each pin is high in them).
+    def _changes(self, activity: Activity) -> np.ndarray:
+        """Of each slot in a cycle, all lanes together; the clock's own apart."""
+        changes = activity.toggles / activity.cycles
+        for slot, enable in self.circuit.gated.items():  # a rise and a fall when it is enabled
+            changes[slot] = 2 * self._enabled(enable, self.lanes[slot], activity)
+        return changes
 
-        D and Q of a flip-flop depend on each other, and its clock pin's energy on both: they are
-        counted together. All other pins are taken as independent.
-        """
+    def _enabled(self, enable, lanes, activity: Activity) -> np.ndarray:
+        """Edges of a clock in a cycle, all lanes together."""
+        return np.where(enable == HIGH, lanes, activity.highs[enable] / activity.cycles)
+
+    def _highs(self, kind: _Kind, clock: str | None, activity: Activity) -> dict[str, np.ndarray]:
+        """How often each pin is high; of the clock, while it runs."""
         full = activity.cycles * self.lanes
         highs = {}
         for pin in {pin for pins in kind.pins for pin in pins}:
             slots = kind.slots(pin)
             highs[pin] = np.where(slots == HIGH, 1.0, activity.highs[slots] / full[slots])
+        if clock is not None:
+            slots = kind.slots(clock)
+            edges = [
+                self._enabled(self.circuit.gated.get(slot, HIGH), lanes, activity) / lanes
+                for slot, lanes in zip(slots.tolist(), kind.lanes.tolist(), strict=True)
+            ]
+            highs[clock] = CLOCK_DUTY * np.array(edges)
+        return highs
+
+    def _clock_energy(self, arcs, name: str, kind: _Kind, highs: dict, activity: Activity):
+        """Hidden energy of the clock pins.
+
+        It depends on D and Q, and these on each other: they were counted together, before rises
+        and, in the cycle that begins with it, before falls. Other pins are taken as independent.
+        """
         logic = self.circuit.logic_of(name)
-        if logic.clock is None:
-            return [(1.0, highs)]
-        highs[logic.clock] = np.full(len(kind.groups), CLOCK_DUTY)
-        ends = [self.circuit.ends[number] for number in kind.flops]
-        given, state = (np.array([end[side] for end in ends]) for side in (0, 1))
-        d = np.where(given == HIGH, 1.0, activity.highs[given] / full[given])
-        q = activity.highs[state] / full[state]
-        both = activity.joint[kind.flops] / (activity.cycles * kind.lanes)
-        found = []
-        for weight, level_d, level_q in (
-            (both, 1.0, 1.0),
-            (d - both, 1.0, 0.0),
-            (q - both, 0.0, 1.0),
-            (1 - d - q + both, 0.0, 0.0),
-        ):
-            pins = dict(highs)
-            if logic.next_state.tree[0] == "pin":
-                pins[logic.next_state.tree[1]] = np.full(len(ends), level_d)
-            for pin, inverted in logic.outputs.items():
-                pins[pin] = np.full(len(ends), 1 - level_q if inverted else level_q)
-            found.append((weight, pins))
-        return found
+        if logic.enable:  # a gate: its own clock always runs
+            slew = self.slews[kind.slots(logic.clock)]
+            return sum(arc.at(slew, 0.0) for arc in arcs if not arc.when) * 2.0 * kind.lanes
+        enables = np.array([self.circuit.ends[number][2] for number in kind.flops])
+        edges = self._enabled(enables, kind.lanes, activity)
+        counts = activity.joint[kind.flops] / activity.cycles
+        total = np.zeros(len(kind.groups))
+        for table, (d, q, both) in (("rise", counts[:, :3].T), ("fall", counts[:, 3:].T)):
+            states = (
+                (both, 1, 1),
+                (d - both, 1, 0),
+                (q - both, 0, 1),
+                (edges - d - q + both, 0, 0),
+            )
+            for arc in arcs:
+                energy = getattr(arc, table).at(self.slews[kind.slots(logic.clock)], 0.0)
+                if not arc.when:
+                    if not any(one.when for one in arcs):
+                        total += energy * edges
+                    continue
+                for often, level_d, level_q in states:
+                    pins = dict(highs)
+                    if logic.next_state.tree[0] == "pin":
+                        pins[logic.next_state.tree[1]] = level_d
+                    for pin, inverted in logic.outputs.items():
+                        pins[pin] = 1 - level_q if inverted else level_q
+                    total += energy * often * arc.when.probability(pins)
+        return total
 
     def _sram(self, part: Part, number: int, sram: Sram, activity: Activity) -> None:
         """Add a macro: its accesses, its pins, its leakage."""

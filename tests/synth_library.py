@@ -97,6 +97,19 @@ library(small) {
         fall_power(scalar) { values("30"); } } }
     pin(QN) { direction : output; function : "IQN"; }
   }
+  cell(GATE) {
+    area : 5; cell_leakage_power : 1; clock_gating_integrated_cell : "latch_posedge";
+    statetable("CK E", "S") { table : "L L : - : L, L H : - : H, H - : - : N"; }
+    pin(S) { direction : internal; internal_node : "S"; }
+    pin(CK) { direction : input; clock : true; capacitance : 0.03;
+      internal_power() { rise_power(scalar) { values("40"); }
+        fall_power(scalar) { values("60"); } } }
+    pin(E) { direction : input; capacitance : 0.02; clock_gate_enable_pin : true;
+      internal_power() { rise_power(scalar) { values("7"); } fall_power(scalar) { values("9"); } } }
+    pin(G) { direction : output; clock_gate_out_pin : true; state_function : "CK * S";
+      internal_power() { related_pin : "CK"; rise_power(scalar) { values("100"); }
+        fall_power(scalar) { values("300"); } } }
+  }
   cell(LATCH) { latch(IQ, IQN) { data_in : "D"; enable : "G"; }
     pin(D) { direction : input; } pin(G) { direction : input; }
     pin(Q) { direction : output; function : "IQ"; } }

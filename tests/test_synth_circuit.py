@@ -79,7 +79,32 @@ def test_more_lanes_than_a_word(cells):
     assert activity.toggles[slots[5]] == np.abs(np.diff(expected, axis=0, prepend=0)).sum()
     assert activity.highs[slots[5]] == expected.sum()
     held = np.concatenate([np.zeros((1, 150), int), expected[:-1]])
-    assert activity.joint[0] == (expected & held).sum()
+    # D, Q and both of them; every cycle begins and ends with an edge.
+    states = [expected.sum(), held.sum(), (expected & held).sum()]
+    assert activity.joint[0].tolist() == states + states
+
+
+def test_a_gated_clock_holds_the_state(cells):
+    top = netlist(
+        {"clk": 2, "a": 3, "e": 4},
+        {"y": 6},
+        ff=flop(D=3, Q=6, CK=5),
+        gate=("GATE", {"CK": 2, "E": 4, "G": 5}),
+    )
+    circuit = Circuit("top", {"top": top}, cells, lanes=90)
+    rng = np.random.default_rng(2)
+    a, e = rng.integers(0, 2, (2, 60, 90))
+    outputs, activity = replay(circuit, {"a": a, "e": e})
+    q = np.zeros((61, 90), int)
+    for cycle in range(60):
+        q[cycle + 1] = np.where(e[cycle], a[cycle], q[cycle])
+    assert (outputs["y"] == q[:-1]).all()
+    assert activity.toggles[circuit.groups[0].slots[6]] == np.abs(np.diff(q, axis=0)).sum()
+    before = np.concatenate([np.zeros((1, 90), int), e[:-1]])
+    states = (a, q[:-1], a & q[:-1])
+    assert activity.joint[0].tolist() == [
+        int((edge & state).sum()) for edge in (e, before) for state in states
+    ]
 
 
 def test_constants_and_the_clock_are_the_same_for_everybody(cells):
@@ -114,7 +139,13 @@ def test_what_cannot_be_simulated_is_refused(cells):
         )
     with pytest.raises(ToolFailed, match="ff of top has a clock of its own"):
         circuit(gate=("INV", {"A": 2, "Y": 3}), ff=flop(D="0", CK=3, Q=4))
-    with pytest.raises(ToolFailed, match="ff of top is reset by R"):
+    with pytest.raises(ToolFailed, match="ff of top is controlled by R"):
         circuit(inputs={"rst": 3}, ff=flop(D="0", R=3, Q=4))
+    with pytest.raises(ToolFailed, match="two of top has a clock of its own"):
+        circuit(
+            inputs={"e": 3},
+            one=("GATE", {"CK": 2, "E": 3, "G": 4}),
+            two=("GATE", {"CK": 4, "E": 3, "G": 5}),
+        )
     with pytest.raises(ToolFailed, match="a cell AOI, which the library has not"):
         circuit(gate=("AOI", {"A": 2}))

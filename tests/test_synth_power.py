@@ -76,6 +76,30 @@ def test_a_flip_flop_by_hand(library):
     assert part.leakage_mw == pytest.approx(5e-3)
 
 
+def test_a_clock_gate_by_hand(library):
+    top = netlist(
+        {"clk": 2, "d": 3, "e": 4},
+        {"q": 6},
+        gate=("GATE", {"CK": 2, "E": 4, "G": 5}),
+        ff=("DFF", {"D": 3, "CK": 5, "R": "1", "Q": 6}),
+    )
+    circuit = Circuit("top", {"top": top}, library.cells)
+    given = {"d": [0, 1, 1, 0, 1, 0], "e": [0, 0, 1, 1, 0, 0]}
+    _, activity = replay(
+        circuit, {name: np.array(values)[:, None] for name, values in given.items()}
+    )
+    (part,) = Power(circuit, library).parts(activity)
+    # Edges of the gated clock end cycles 2 and 3, with (D, Q) = 10 and 01; it falls in 3 and 4,
+    # with 01 and 10.
+    flop = (0 + 8) + (10 + 6) + 2 * 0.05 * 2.0**2
+    gate = 6 * (40 + 60) + 2 * (100 + 300) + 6 * 0.03 * 2.0**2
+    assert part.clock == pytest.approx((flop + gate) / 6)
+    # Its clock is high in half of a third of the time when D changes; E changes twice, Q twice.
+    hidden = 4 * (0.2 / 6 + 0.6 * 5 / 6) + 2 * 8
+    assert part.internal == pytest.approx((hidden + 2 * 25) / 6)
+    assert part.switching == pytest.approx((4 * 0.01 + 2 * 0.02) * 2.0 / 6)
+
+
 def test_a_load_is_what_all_readers_in_all_lanes_add_up_to(library):
     """An inverter that drives one pin in the module, and one more in half of the instances."""
     part = netlist(
