@@ -6,13 +6,12 @@ the Fourier features, the training. Run ``python bench/fit.py --help`` for the o
 
 from __future__ import annotations
 
-import argparse
 import time
 from itertools import product
 
 from datasets import ch2, ch2_crop
+from harness import Table, parser, run
 
-from implicore.atomic import write_json
 from implicore.config import NETWORKS
 from implicore.model.bundled import bundled_mri
 from implicore.model.train import fit
@@ -29,29 +28,37 @@ TARGETS = {
 """Decibels asked of (volume, preset, seconds); what runs without options."""
 
 
+COLUMNS = {
+    "volume": ("volume", "<9"),
+    "preset": ("preset", "<7"),
+    "cpu_seconds": ("cpu-s", ".0f"),
+    "target_db": ("target dB", ".1f"),
+    "psnr_db": ("PSNR dB", ".2f"),
+    "ssim": ("SSIM", "6.4f"),
+    "sigma": ("sigma", ".2f"),
+    "steps": ("steps", ""),
+    "voxels_per_second": ("voxels/s", ".0f"),
+    "total_cpu_seconds": ("total cpu-s", ".1f"),
+}
+
+
 def main() -> int:
     """Train, print a table, and return 1 if a target was missed."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--volume", action="append", choices=VOLUMES, help="may be repeated")
-    parser.add_argument("--preset", action="append", choices=NETWORKS, help="may be repeated")
-    parser.add_argument("--seconds", action="append", type=float, help="may be repeated")
-    parser.add_argument("--sigma", type=float, help="chosen within the budget unless given")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", help="file for the figures")
-    options = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--volume", action="append", choices=VOLUMES, help="may be repeated")
+    arguments.add_argument("--preset", action="append", choices=NETWORKS, help="may be repeated")
+    arguments.add_argument("--seconds", action="append", type=float, help="may be repeated")
+    arguments.add_argument("--sigma", type=float, help="chosen within the budget unless given")
+    arguments.add_argument("--seed", type=int, default=0)
+    options = arguments.parse_args()
     runs = list(TARGETS)
     if options.volume or options.preset or options.seconds:
-        runs = list(
-            product(
-                options.volume or ["ch2"], options.preset or ["demo"], options.seconds or [60.0]
-            )
+        runs = product(
+            options.volume or ["ch2"], options.preset or ["demo"], options.seconds or [60.0]
         )
-    print(
-        "volume     preset   cpu-s  target dB  PSNR dB    SSIM  sigma  steps  voxels/s  total cpu-s"
-    )
-    rows = []
+    table = Table(COLUMNS)
     for name, preset, seconds in runs:
-        volume = VOLUMES[name]()
+        volume, target = VOLUMES[name](), TARGETS.get((name, preset, seconds))
         started = time.process_time()
         model = fit(
             [volume],
@@ -63,31 +70,21 @@ def main() -> int:
             quiet=True,
             clock=time.process_time,
         )
-        total = time.process_time() - started
         row = {
             "volume": name,
             "preset": preset,
             "cpu_seconds": model.training["seconds"],
-            "target_db": TARGETS.get((name, preset, seconds)),
+            "target_db": target,
             "psnr_db": model.training["psnr_db"],
             "ssim": model.training["ssim"],
             "sigma": model.sigma,
             "steps": model.training["steps"],
             "voxels_per_second": model.training["voxels_per_second"],
-            "total_cpu_seconds": total,
+            "total_cpu_seconds": time.process_time() - started,
         }
-        rows.append(row)
-        target = "" if row["target_db"] is None else f"{row['target_db']:.1f}"
-        print(
-            f"{name:9}  {preset:7}  {seconds:5.0f}  {target:>9}  {row['psnr_db']:7.2f}  "
-            f"{row['ssim']:.4f}  {row['sigma']:5.2f}  {row['steps']:5}  "
-            f"{row['voxels_per_second']:8.0f}  {total:11.1f}",
-            flush=True,
-        )
-    if options.json:
-        write_json(options.json, {"runs": rows})
-    return int(any(row["target_db"] and row["psnr_db"] < row["target_db"] for row in rows))
+        table.add(row, missed=target is not None and row["psnr_db"] < target)
+    return table.end(options.json)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run(main)

@@ -7,7 +7,6 @@ the median over the rounds of the ratios within a round. Run ``python bench/gold
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
@@ -15,11 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
+from harness import Table, parser, run
 
-from implicore.atomic import write_json
 from implicore.config import NETWORKS, Formats
-from implicore.errors import BadInput
 from implicore.fixed import COORDINATE, FREQUENCY
 from implicore.model.bundled import bundled_mri
 from implicore.model.compiler import compile_model
@@ -121,20 +118,27 @@ def onnx_decoder(model, calibration):
     return decode
 
 
+COLUMNS = {
+    "network": ("network", "<9"),
+    "decoder": ("decoder", "<17"),
+    "voxels_per_second": ("voxels/s", ",.0f"),
+    "of_torch": ("of torch", ".2f"),
+    "asked": ("asked", ".1f"),
+}
+
+
 def main() -> int:
     """Measure, print a table, and return 1 if a target was missed."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--preset", action="append", choices=NETWORKS, help="may be repeated")
-    parser.add_argument("--formats", action="append", help="may be repeated")
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--seconds", type=float, default=15, help="to train each network")
-    parser.add_argument("--json", help="file for the figures")
-    options = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--preset", action="append", choices=NETWORKS, help="may be repeated")
+    arguments.add_argument("--formats", action="append", help="may be repeated")
+    arguments.add_argument("--rounds", type=int, default=15)
+    arguments.add_argument("--seconds", type=float, default=15, help="to train each network")
+    options = arguments.parse_args()
     torch.set_num_threads(1)
     volume = crop(load_volume(bundled_mri()), "17:81,26:90,15:79")
     points = np.random.default_rng(0).integers(-16384, 16384, (POINTS, 3)).astype(np.int16)
-    rows, missed = [], False
-    print("network    decoder                k voxels/s   of torch   asked")
+    table = Table(COLUMNS)
     for preset in options.preset or ["demo", "quality"]:
         model = fit([volume], NETWORKS[preset], seconds=options.seconds, quiet=True)
         calibration = points[:4096].astype(np.float32) * np.float32(COORDINATE.step)
@@ -159,27 +163,16 @@ def main() -> int:
         for name, values in rates.items():
             ratio = float(np.median(np.array(values) / reference))
             asked = TARGETS.get(name.removeprefix("golden "))
-            missed |= asked is not None and ratio < asked
-            rows.append(
-                {
-                    "network": preset,
-                    "decoder": name,
-                    "voxels_per_second": float(np.median(values)),
-                    "of_torch": ratio,
-                    "asked": asked,
-                }
-            )
-            rate = np.median(values) / 1e3
-            print(f"{preset:10} {name:22} {rate:10.0f} {ratio:10.2f}   {asked or ''}", flush=True)
-    if options.json:
-        write_json(options.json, {"rows": rows})
-    return 1 if missed else 0
+            row = {
+                "network": preset,
+                "decoder": name,
+                "voxels_per_second": float(np.median(values)),
+                "of_torch": ratio,
+                "asked": asked,
+            }
+            table.add(row, missed=asked is not None and ratio < asked)
+    return table.end(options.json)
 
 
 if __name__ == "__main__":
-    try:
-        with threadpool_limits(1):
-            sys.exit(main())
-    except (BadInput, ValueError) as error:
-        print(f"golden.py: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)

@@ -8,14 +8,13 @@ any, is Gaussian, added to the scans. The truth is used for nothing but the last
 
 from __future__ import annotations
 
-import argparse
 import time
 
 import numpy as np
 from datasets import ch2_crop
+from harness import Table, parser, run
 from scipy.ndimage import map_coordinates
 
-from implicore.atomic import write_json
 from implicore.config import NETWORKS
 from implicore.grid import Grid
 from implicore.model.metrics import psnr
@@ -55,20 +54,30 @@ def upsampled(scan: Volume, grid: Grid) -> np.ndarray:
     return map_coordinates(scan.data, np.moveaxis(index, -1, 0), order=3, mode="reflect")
 
 
+COLUMNS = {
+    "noise": ("noise", ".3f"),
+    "profile": ("profile", "<"),
+    "sigma": ("sigma", ".2f"),
+    "steps": ("steps", "6"),
+    "cubic_psnr_db": ("cubic dB", ".2f"),
+    "psnr_db": ("network dB", ".2f"),
+    "gain_db": ("gain dB", ".2f"),
+    "target_db": ("target dB", ".1f"),
+}
+
+
 def main() -> int:
     """Fit, print a table, and return 1 if a target was missed."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--preset", default="demo", choices=NETWORKS)
-    parser.add_argument("--seconds", type=float, default=60.0, help="cpu-seconds per fit")
-    parser.add_argument("--sigma", type=float, help="chosen within the budget unless given")
-    parser.add_argument("--noise", action="append", type=float, help="parts of full scale")
-    parser.add_argument("--profile", action="append", choices=("point", "slice"))
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", help="file for the figures")
-    options = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--preset", default="demo", choices=NETWORKS)
+    arguments.add_argument("--seconds", type=float, default=60.0, help="cpu-seconds per fit")
+    arguments.add_argument("--sigma", type=float, help="chosen within the budget unless given")
+    arguments.add_argument("--noise", action="append", type=float, help="parts of full scale")
+    arguments.add_argument("--profile", action="append", choices=("point", "slice"))
+    arguments.add_argument("--seed", type=int, default=0)
+    options = arguments.parse_args()
     truth = ch2_crop()
-    rows = []
-    print("noise  profile  sigma   steps  cubic dB  network dB  gain dB  target dB")
+    table = Table(COLUMNS)
     for noise in options.noise or TARGETS:
         rng = np.random.default_rng(options.seed)
         scans = [thick_scan(truth, axis, 255 * noise, rng) for axis in range(3)]
@@ -86,6 +95,7 @@ def main() -> int:
                 clock=time.process_time,
             )
             network = psnr(truth.data, reconstruct(model, truth.grid), 255)
+            target = TARGETS.get(noise) if profile == "slice" else None
             row = {
                 "noise": noise,
                 "profile": profile,
@@ -97,19 +107,11 @@ def main() -> int:
                 "cubic_psnr_db": cubic,
                 "psnr_db": network,
                 "gain_db": network - cubic,
-                "target_db": TARGETS.get(noise) if profile == "slice" else None,
+                "target_db": target,
             }
-            rows.append(row)
-            target = "" if row["target_db"] is None else f"{row['target_db']:.1f}"
-            print(
-                f"{noise:5.3f}  {profile:7}  {model.sigma:5.2f}  {row['steps']:6}  {cubic:8.2f}  "
-                f"{network:10.2f}  {network - cubic:7.2f}  {target:>9}",
-                flush=True,
-            )
-    if options.json:
-        write_json(options.json, {"runs": rows})
-    return int(any(row["target_db"] and row["gain_db"] < row["target_db"] for row in rows))
+            table.add(row, missed=target is not None and row["gain_db"] < target)
+    return table.end(options.json)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run(main)

@@ -1,0 +1,76 @@
+"""What measurements share: options, a table that grows on the screen, targets, the way to end."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from threadpoolctl import threadpool_limits
+
+from implicore.atomic import write_json
+from implicore.errors import BadInput
+
+
+def parser(text: str) -> argparse.ArgumentParser:
+    """A parser with the script's docstring, and with ``--json``."""
+    made = argparse.ArgumentParser(
+        description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("--json", metavar="FILE", help="write the figures to a JSON file")
+    return made
+
+
+class Table:
+    """Rows of figures, printed as they come.
+
+    Parameters
+    ----------
+    columns : mapping of str to (str, str)
+        Key in the row, to the title and the format of its values, as in ``7.2f``. A column is at
+        least as wide as its title; what is None is left out.
+    """
+
+    def __init__(self, columns: Mapping[str, tuple[str, str]]):
+        self.columns = columns
+        self.rows = []
+        self.missed = False
+        self._print({key: title for key, (title, _) in columns.items()})
+
+    def add(self, row: dict, *, missed: bool = False) -> None:
+        """Print a row; ``missed`` if a target was."""
+        self.rows.append(row)
+        self.missed |= missed
+        cells = {
+            key: "" if row[key] is None else format(row[key], form)
+            for key, (_, form) in self.columns.items()
+        }
+        self._print(cells)
+
+    def end(self, json: str | None) -> int:
+        """Write the rows to a JSON file if there is to be one; 1 if a target was missed."""
+        if json:
+            write_json(json, {"runs": self.rows})
+        return int(self.missed)
+
+    def _print(self, cells: dict[str, str]) -> None:
+        line = []
+        for key, (title, form) in self.columns.items():
+            width = max(len(title), len(format(0, form)))
+            line.append(f"{cells[key]:{'<' if '<' in form else '>'}{width}}")
+        print("  ".join(line).rstrip(), flush=True)
+
+
+def run(main: Callable[[], int]) -> None:
+    """Leave with the exit code of ``main``, which multiplies on one thread.
+
+    Bad input is one sentence and exit code 2.
+    """
+    try:
+        with threadpool_limits(1):
+            code = main()
+    except (BadInput, ValueError) as error:
+        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        code = 2
+    sys.exit(code)
