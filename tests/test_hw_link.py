@@ -70,6 +70,8 @@ def test_decoder_sees_every_wrong_bit():
 def test_decoder_refuses_broken_bytes_short_frames_and_cut_escapes():
     good = encode(3, b"abcd")
     assert verdicts(good, broken=[3]) == [None]
+    # A broken byte too many: without it the frame would be whole.
+    assert verdicts(good[:3] + b"U" + good[3:], broken=[3]) == [None]
     # The CRC of nothing is FFFF: it holds, but there is no kind.
     for content in (b"\x01", b"\x01\x02", b"\xff\xff", b"abc\xdb"):
         assert verdicts(bytes([END]) + content + bytes([END])) == [None]
@@ -117,7 +119,8 @@ def test_queue_gives_what_is_committed_and_takes_back_what_is_dropped():
             ctx.set(queue.put, 1)
             ctx.set(queue.token.data, value)
             await ctx.tick()
-        ctx.set(queue.put, 0)
+            ctx.set(queue.put, 0)
+            await ctx.tick()
         ctx.set(then, 1)
         await ctx.tick()
         ctx.set(then, 0)
