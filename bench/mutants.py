@@ -46,7 +46,10 @@ MUTANTS = [
     ),
     Mutant("a sum is not cleared", "processing_element", "Mux(self.done, 0, total)", "total"),
     Mutant(
-        "gating forgets the sum", "processing_element", "Mux(product_moving, product, 0)", "product"
+        "gating forgets the sum",
+        "processing_element",
+        "Mux(begins, 0, total)",
+        "Mux(self.done, 0, total)",
     ),
     Mutant(
         "a done one column late",

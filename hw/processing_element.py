@@ -55,8 +55,8 @@ class ProcessingElement(wiring.Component):
     ----------
     formats : Formats
     gate_zeros : bool
-        Keep the multiplier and the adder from toggling while the activation is zero, at the price
-        of a second pair of operand registers.
+        Leave product and sum as they are while the activation is zero: where the clocks of
+        registers with an enable are gated, theirs stand still.
 
     Attributes
     ----------
@@ -67,6 +67,8 @@ class ProcessingElement(wiring.Component):
     weight_out, activation_out : Out
         The operands of the cycle before, for the neighbours below and to the right.
     sum : Out(signed(accumulator_bits))
+    empty : Out(1)
+        With ``gate_zeros`` only: nothing was added, and the sum is 0 whatever ``sum`` holds.
     """
 
     LATENCY = ELEMENT_LATENCY
@@ -74,6 +76,7 @@ class ProcessingElement(wiring.Component):
     def __init__(self, formats: Formats, *, gate_zeros: bool = False):
         self.formats = formats
         self.gate_zeros = gate_zeros
+        empty = {"empty": Out(1)} if gate_zeros else {}
         super().__init__(
             {
                 "weight_in": In(signed(formats.weight_bits)),
@@ -82,6 +85,7 @@ class ProcessingElement(wiring.Component):
                 "weight_out": Out(signed(formats.weight_bits)),
                 "activation_out": Out(unsigned(formats.activation_bits)),
                 "sum": Out(signed(formats.accumulator_bits)),
+                **empty,
             }
         )
 
@@ -99,27 +103,21 @@ class ProcessingElement(wiring.Component):
             self.activation_out.eq(activation),
             self.sum.eq(total),
         ]
+        m.d.comb += [multiplier.weight.eq(weight), multiplier.activation.eq(activation)]
         if not self.gate_zeros:
-            m.d.comb += [multiplier.weight.eq(weight), multiplier.activation.eq(activation)]
-            m.d.sync += product.eq(multiplier.product)
-            addend = product
-        else:
-            held_weight = Signal.like(weight, reset_less=True)
-            held_activation = Signal.like(activation, reset_less=True)
-            moving = Signal(reset_less=True)
-            product_moving = Signal(reset_less=True)
-            m.d.sync += [moving.eq(self.activation_in.any()), product_moving.eq(moving)]
-            with m.If(self.activation_in.any()):
-                m.d.sync += [
-                    held_weight.eq(self.weight_in),
-                    held_activation.eq(self.activation_in),
-                ]
-            m.d.comb += [
-                multiplier.weight.eq(held_weight),
-                multiplier.activation.eq(held_activation),
+            m.d.sync += [
+                product.eq(multiplier.product),
+                total.eq(Mux(self.done, 0, total) + product),
             ]
+        else:
+            moving = activation.any()
+            product_moving = Signal(reset_less=True)
+            empty = Signal(reset_less=True)
+            begins = self.done | empty
+            m.d.sync += [product_moving.eq(moving), empty.eq(begins & ~product_moving)]
+            m.d.comb += self.empty.eq(empty)
             with m.If(moving):
                 m.d.sync += product.eq(multiplier.product)
-            addend = Mux(product_moving, product, 0)
-        m.d.sync += total.eq(Mux(self.done, 0, total) + addend)
+            with m.If(product_moving):
+                m.d.sync += total.eq(Mux(begins, 0, total) + product)
         return m

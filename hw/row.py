@@ -152,11 +152,12 @@ class RowUnit(wiring.Component):
         # High out of reset, so that whatever the tail held is cleared.
         ending = Signal(tail.LATENCY, init=-1)
         m.d.sync += ending.eq(Cat(leave.tail_last, ending))
+        leaves = ending[-1] & ~tail.empty if self.gate_zeros else ending[-1]
         m.d.comb += [
             tail.weight_in.eq(leave.tail_weight),
             tail.activation_in.eq(Mux(leave.tail, requantizer.result, 0)),
             tail.done.eq(ending[-1]),
-            self.beside.eq(Mux(ending[-1], tail.sum, 0)),
+            self.beside.eq(Mux(leaves, tail.sum, 0)),
         ]
         return m
 

@@ -79,7 +79,8 @@ class ArrayRow(wiring.Component):
                 self.weights_out[column].eq(element.weight_out),
             ]
             activation = element.activation_out
-            leaving.append(Mux(done, element.sum, 0))
+            leaves = done & ~element.empty if self.gate_zeros else done
+            leaving.append(Mux(leaves, element.sum, 0))
         total = Signal.like(self.sum, reset_less=True)
         m.d.sync += total.eq(reduce(or_, leaving))
         m.d.comb += self.sum.eq(total)

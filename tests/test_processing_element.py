@@ -34,7 +34,8 @@ def test_dot_products_follow_each_other_without_a_gap(formats, gate_zeros):
             # Before the first product arrives `done` clears what the sum held.
             ctx.set(element.done, done or cycle < element.LATENCY)
             if done:
-                got.append(ctx.get(element.sum))
+                empty = gate_zeros and ctx.get(element.empty)
+                got.append(0 if empty else ctx.get(element.sum))
             if there and cycle:
                 assert ctx.get(element.weight_out) == weights[cycle - 1]
                 assert ctx.get(element.activation_out) == activations[cycle - 1]
@@ -47,21 +48,34 @@ def test_dot_products_follow_each_other_without_a_gap(formats, gate_zeros):
     assert got == expected
 
 
-def test_a_zero_activation_keeps_the_multiplier_still():
+def test_a_zero_activation_leaves_the_sum_as_it_is():
     element = ProcessingElement(Formats(8, 8), gate_zeros=True)
-    m = element.elaborate(None)  # by hand, to get at the multiplier
-    multiplier = m.submodules.multiplier
+    steps = [
+        (3, 5),
+        (7, 0),
+        (-9, 0),
+        (2, 6),
+        (1, 0),
+        (5, 0),
+        (5, 0),
+        (5, 0),
+        (4, 1),
+        (0, 0),
+        (0, 0),
+    ]
     seen = []
 
     async def bench(ctx):
-        for weight, activation in [(3, 5), (7, 0), (-9, 0), (4, 0), (2, 6), (1, 0)]:
+        for number, (weight, activation) in enumerate(steps):
             ctx.set(element.weight_in, weight)
             ctx.set(element.activation_in, activation)
+            ctx.set(element.done, number < 2 or number == 7)  # the sum of the first five
             await ctx.tick()
-            seen.append((ctx.get(multiplier.weight), ctx.get(multiplier.activation)))
+            seen.append((ctx.get(element.sum), ctx.get(element.empty)))
 
-    simulator = Simulator(m)
+    simulator = Simulator(element)
     simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
     simulator.run()
-    assert seen == [(3, 5)] * 4 + [(2, 6)] * 2
+    # The first three cycles clear what was there; a cleared sum keeps its value and is empty.
+    assert seen[2:] == [(15, 0)] * 3 + [(27, 0)] * 2 + [(27, 1)] * 3 + [(4, 0)]
