@@ -79,7 +79,8 @@ class Accelerator(wiring.Component):
             m.d.comb += inner.eq(outer) if port.flow is In else outer.eq(inner)
         m.d.comb += self.irq.eq(control.interrupt)
 
-        # Jobs. A command is looked at a cycle after it came, and a job starts in the next one.
+        # Jobs. A command is looked at a cycle after it came, and a job starts in the next one, or
+        # when nothing of an aborted one is on its way any more.
         command = Signal.like(control.wo.control)
         m.d.sync += command.eq(control.wo.control)
         running = Signal()
@@ -87,13 +88,15 @@ class Accelerator(wiring.Component):
         from_grid = Signal()
         loaded = Signal()
         asked = command.start_grid | command.start_points
+        waiting = Signal()
         start = Signal()
-        busy = running | start | loader.loading
+        busy = running | waiting | loader.loading
         point_taken = Signal()
         voxel_taken = Signal()
         job_ends = Signal()
         m.d.comb += [
             abort.eq(command.abort),
+            start.eq(waiting & core.drained),
             point_taken.eq(core.points.valid & core.points.ready),
             voxel_taken.eq(core.voxels.valid & core.voxels.ready),
             job_ends.eq(voxel_taken & core.voxels.payload.last),
@@ -109,20 +112,19 @@ class Accelerator(wiring.Component):
             generator.grid.moves.eq(control.rw.grid_moves),
         ]
         accepted = asked & loaded & ~busy & ~abort
-        m.d.sync += start.eq(accepted)
         with m.If(accepted):
-            m.d.sync += from_grid.eq(command.start_grid)
+            m.d.sync += [waiting.eq(1), from_grid.eq(command.start_grid)]
         with m.If(start):
-            m.d.sync += [running.eq(1), wanting.eq(1)]
+            m.d.sync += [waiting.eq(0), running.eq(1), wanting.eq(1)]
         with m.If(point_taken & core.points.payload.last):
             m.d.sync += wanting.eq(0)  # what follows on the stream belongs to the next job
         with m.If(job_ends | abort):
-            m.d.sync += [running.eq(0), wanting.eq(0)]
+            m.d.sync += [waiting.eq(0), running.eq(0), wanting.eq(0)]
 
         # Streams.
         point = Cat(self.s_axis_points_tdata[: 3 * COORDINATE.bits], self.s_axis_points_tlast)
         m.d.comb += [
-            loader.enable.eq(~running & ~start & ~asked),
+            loader.enable.eq(~running & ~waiting & ~asked),
             loader.words.valid.eq(self.s_axis_program_tvalid),
             loader.words.payload.data.eq(self.s_axis_program_tdata),
             loader.words.payload.last.eq(self.s_axis_program_tlast),
@@ -158,7 +160,7 @@ class Accelerator(wiring.Component):
             ro.array.eq(config.rows | config.columns << 16),
             ro.status.loaded.eq(loaded),
             ro.status.loading.eq(loader.loading),
-            ro.status.running.eq(running | start),
+            ro.status.running.eq(running | waiting),
             ro.error.eq(error),
             control.events.interrupt.done.eq(job_ends),
             control.events.interrupt.loaded.eq(loader.done & (loader.error == Error.NONE)),

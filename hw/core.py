@@ -71,7 +71,9 @@ class Core(wiring.Component):
         Not while a job runs.
     shape : In(shape_layout(config))
     start : In(1)
-        Before a job's first point.
+        Before a job's first point, and when ``drained``.
+    drained : Out(1)
+        What a reset cut short has left the rows: low for some more cycles than there are rows.
     running : In(1)
         From then on until its last voxel has been delivered.
     points : In(stream of POINT)
@@ -90,6 +92,7 @@ class Core(wiring.Component):
                 "shape": In(shape_layout(config)),
                 "start": In(1),
                 "running": In(1),
+                "drained": Out(1),
                 "points": In(stream.Signature(POINT)),
                 "voxels": Out(stream.Signature(voxel_layout(config.formats.output_bits))),
                 "step": Out(1),
@@ -172,7 +175,8 @@ class Core(wiring.Component):
             "voxel": (sequencer.voxel, later["voxel"]),
             "write": (sequencer.leave & ~sequencer.voxel & ~sequencer.tail, result_later),
             "tail": (sequencer.tail, result_later),
-            "tail_last": (sequencer.tail_last, result_later),
+            # High while idle: it clears the tails before the first job.
+            "tail_last": (sequencer.tail_last | ~self.running, result_later),
         }
         m.d.comb += [
             leave[name].eq(delayed(m, value, to_read + 1 + wait, name=name, reset=True))
@@ -230,6 +234,13 @@ class Core(wiring.Component):
             ]
             weights = (column.enable_out, column.address_out)
 
+        # After a reset tokens of before go on down the rows, which are not reset: none of their
+        # voxels may reach the buffer.
+        draining = Signal(range(config.rows + 2), init=config.rows + 1)
+        m.d.sync += self.drained.eq(draining == 0)
+        with m.If(draining != 0):
+            m.d.sync += draining.eq(draining - 1)
+
         # Voxels leave one row a cycle.
         voxel = Signal(formats.output_bits, reset_less=True)
         voxel_valid = Signal()
@@ -240,7 +251,7 @@ class Core(wiring.Component):
         m.d.comb += [
             buffer.reserve.eq(sequencer.finish),
             buffer.tile.eq(mapper.tile),
-            buffer.put.eq(voxel_valid),
+            buffer.put.eq(voxel_valid & self.drained),
             buffer.value.eq(voxel),
         ]
         wiring.connect(m, buffer.voxels, wiring.flipped(self.voxels))

@@ -1,6 +1,6 @@
 """What stands beside the array at each row and each column: banks, requantizer, tail."""
 
-from amaranth import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth import Cat, Module, Mux, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -28,7 +28,7 @@ def leave_layout(formats: Formats, hidden_words: int):
     Every field travels in the cycle in which it is needed: the constants as ``Requantizer.later``
     says, ``voxel`` too, all others when the result stands: ``write`` it to the activation bank at
     ``address``; multiply it in the ``tail`` with ``tail_weight``, and let that sum end
-    (``tail_last``).
+    (``tail_last``, also high before the first one, to clear what the tail holds).
     """
     multiplier = {"multiplier": formats.multiplier_bits} if formats.multiplier_bits else {}
     return data.StructLayout(
@@ -54,6 +54,8 @@ class RowUnit(wiring.Component):
     the first of its constants at ``leave_in`` in x - 1, is a result in x + Q, Q being the
     requantizer's latency: written to the activation bank, multiplied in the tail, or a voxel.
     The tail's sum comes back as ``beside`` Q + 3 cycles after the last neuron's.
+
+    Nothing is reset: all that is here leaves, a cycle a row, and nothing that comes later meets it.
 
     Throughput: a step and a sum a cycle.
 
@@ -108,8 +110,8 @@ class RowUnit(wiring.Component):
         """Amaranth's hook."""
         m = Module()
         formats = self.formats
-        step = register(m, self.step_in, "step", reset=("features", "hidden"))
-        leave = register(m, self.leave_in, "leave", reset=("voxel", "write", "tail", "tail_last"))
+        step = register(m, self.step_in, "step")
+        leave = register(m, self.leave_in, "leave")
         m.d.comb += [self.step_out.eq(step), self.leave_out.eq(leave)]
 
         m.submodules.features = features = Ram(
@@ -132,8 +134,8 @@ class RowUnit(wiring.Component):
             hidden.read_address.eq(step.address),
             self.last.eq(delayed(m, step.last, 1, name="last")),
         ]
-        from_features = delayed(m, step.features, 1, name="features", reset=True)
-        from_hidden = delayed(m, step.hidden, 1, name="hidden", reset=True)
+        from_features = delayed(m, step.features, 1, name="features")
+        from_hidden = delayed(m, step.hidden, 1, name="hidden")
         m.d.comb += self.activation.eq(
             Mux(from_features, features.read_data, 0) | Mux(from_hidden, hidden.read_data, 0)
         )
@@ -142,21 +144,19 @@ class RowUnit(wiring.Component):
         m.d.comb += [
             getattr(requantizer, name).eq(leave[name]) for name in Requantizer.later(formats)
         ]
-        voxel_valid = delayed(m, leave.voxel, 1, name="voxel", reset=True)
+        voxel_valid = delayed(m, leave.voxel, 1, name="voxel")
         m.d.comb += [
             self.voxel_valid.eq(voxel_valid),
             self.voxel.eq(Mux(voxel_valid, requantizer.result, 0)),
         ]
 
         m.submodules.tail = tail = ProcessingElement(formats, gate_zeros=self.gate_zeros)
-        # High out of reset, so that whatever the tail held is cleared.
-        ending = Signal(tail.LATENCY, init=-1)
-        m.d.sync += ending.eq(Cat(leave.tail_last, ending))
-        leaves = ending[-1] & ~tail.empty if self.gate_zeros else ending[-1]
+        ending = delayed(m, leave.tail_last, tail.LATENCY, name="ending")
+        leaves = ending & ~tail.empty if self.gate_zeros else ending
         m.d.comb += [
             tail.weight_in.eq(leave.tail_weight),
             tail.activation_in.eq(Mux(leave.tail, requantizer.result, 0)),
-            tail.done.eq(ending[-1]),
+            tail.done.eq(ending),
             self.beside.eq(Mux(leaves, tail.sum, 0)),
         ]
         return m
@@ -205,7 +205,7 @@ class ColumnUnit(wiring.Component):
         """Amaranth's hook."""
         m = Module()
         m.submodules.weights = weights = Ram("weights", self.depth, self.formats.weight_bits)
-        enable = delayed(m, self.enable_in, 1, name="enable", reset=True)
+        enable = delayed(m, self.enable_in, 1, name="enable")
         address = delayed(m, self.address_in, 1, name="address")
         m.d.comb += [
             self.enable_out.eq(enable),
@@ -220,11 +220,7 @@ class ColumnUnit(wiring.Component):
         return m
 
 
-def register(m: Module, token, name: str, *, reset: tuple[str, ...]):
-    """The token a cycle later; only the fields that act on their own are reset."""
-    later = {}
-    for field, _ in token.shape():
-        value = token[field]
-        later[field] = Signal(value.shape(), name=f"{name}_{field}", reset_less=field not in reset)
-        m.d.sync += later[field].eq(value)
-    return data.View(token.shape(), Cat(*(value for value in later.values())))
+def register(m: Module, token, name: str):
+    """The token a cycle later."""
+    fields = (delayed(m, token[field], 1, name=f"{name}_{field}") for field, _ in token.shape())
+    return data.View(token.shape(), Cat(*fields))

@@ -64,7 +64,7 @@ class ArrayRow(wiring.Component):
         # `last` marches with the activations. What PE c needs beside its sum has by then reached
         # the place of PE c + 2: one chain serves operands and sums.
         delay = ProcessingElement.LATENCY - 1
-        marching = Signal(self.columns + delay, init=-1)
+        marching = Signal(self.columns + delay, reset_less=True)
         m.d.sync += marching.eq(marching << 1 | self.last)
         activation = self.activation
         leaving = [self.beside]
