@@ -256,7 +256,7 @@ class FrameQueue(wiring.Component):
             self.tokens.valid.eq(there),
             self.tokens.payload.eq(token),
         ]
-        m.d.sync += [fetched.eq(fetch), self.full.eq(written - read == self.depth)]
+        m.d.sync += [fetched.eq(fetch), self.full.eq((written ^ read) == self.depth)]
         with m.If(ram.write_enable):
             m.d.sync += written.eq(written + 1)
         with m.If(self.commit):

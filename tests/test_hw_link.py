@@ -145,6 +145,36 @@ def test_queue_gives_what_is_committed_and_takes_back_what_is_dropped():
     assert got == [3, 4, 5, 6, 10, 11, 12, 13, 14]
 
 
+def test_queue_is_full_wherever_it_begins():
+    queue = FrameQueue(8)
+
+    async def bench(ctx):
+        for first in range(20):
+            # Three tokens go through, so that the next eight begin elsewhere.
+            for count in (3, 9):
+                for value in range(count):
+                    assert ctx.get(queue.full) == (value == 8)
+                    ctx.set(queue.put, 1)
+                    ctx.set(queue.token.data, first + value)
+                    await ctx.tick()
+                    ctx.set(queue.put, 0)
+                    await ctx.tick()
+                ctx.set(queue.commit, 1)
+                await ctx.tick()
+                ctx.set(queue.commit, 0)
+                ctx.set(queue.tokens.ready, 1)
+                for value in range(min(count, 8)):
+                    (got,) = (
+                        await ctx.tick().sample(queue.tokens.payload.data).until(queue.tokens.valid)
+                    )
+                    assert got == first + value
+                await ctx.tick()
+                assert not ctx.get(queue.tokens.valid)
+                ctx.set(queue.tokens.ready, 0)
+
+    simulate(queue, bench)
+
+
 @pytest.mark.parametrize("depth", [0, 1, 6])
 def test_wrong_queue_depth(depth):
     with pytest.raises(ValueError, match=rf"^Queue depth must be a power of two, not {depth}\.$"):
