@@ -69,9 +69,10 @@ def compare(design, operands: dict[str, np.ndarray], result: dict, clock_mhz: fl
     -------
     dict
         ``recipe``, ``area_um2``, ``fmax_mhz``; ``pj``, its energy in a cycle; ``clock_pj`` of it;
-        and multiples of it: ``element_area`` and ``element_energy`` of one processing element,
-        ``logic_area`` of everything but the memories, by elements, and ``machine_energy`` of a
-        useful multiply-accumulate, memories included.
+        ``zero_activations``, their share; and multiples of it: ``element_area`` and
+        ``element_energy`` of one processing element, ``logic_area`` of everything but the
+        memories, by elements, and ``machine_energy`` of a useful multiply-accumulate, memories
+        included.
     """
     config = design.config
     unit = fittest(config.formats, design.target, design.period_ns)
@@ -100,6 +101,7 @@ def compare(design, operands: dict[str, np.ndarray], result: dict, clock_mhz: fl
         "pj": pj,
         "clock_pj": sums["clock"] / elements,
         "operands": f"{elements} processing elements, {cycles} cycles",
+        "zero_activations": float((operands["activation_in"] == 0).mean()),
         "element_area": element / unit.area_um2,
         "element_energy": result["element_pj"] / pj,
         "logic_area": design.logic_area_um2 / (config.rows * config.columns * unit.area_um2),

@@ -2,7 +2,7 @@
 //
 // All instances of a module compute side by side, one bit of a word each: a *slot* is one net of a
 // module in all its instances, an operation one cell in all of them. Operations stand in an order
-// in which every one finds its inputs done; one whose inputs did not change is passed over.
+// in which every one finds its inputs done; only those are computed whose inputs changed.
 #pragma once
 #include <cstdint>
 #include <cstdio>
@@ -81,6 +81,10 @@ public:
         for (const End& end : ends)
             for (uint32_t word = 0; word < words_of(end.q); ++word)
                 values[offsets[end.q] + word] = seed ? noise(seed) & mask(end.q, word) : 0;
+        find_users(slots);
+        pending.assign((starts.size() + 63) / 64, 0);
+        for (size_t number = 0; number < starts.size(); ++number)
+            pending[number / 64] |= uint64_t(1) << number % 64;
         changed.assign(slots, 1);
         since.assign(slots, 0);
         toggles.assign(slots, 0), highs.assign(slots, 0), joint.assign(STATES * ends.size(), 0);
@@ -94,7 +98,7 @@ public:
         if (bool(word & bit) == level) return;
         count(slot, 1);
         word ^= bit;
-        changed[slot] = 1;
+        mark(slot);
     }
 
     bool get(uint32_t slot, uint32_t lane) const {
@@ -103,23 +107,12 @@ public:
 
     // All logic between the edges.
     void settle() {
-        const uint32_t* next = operations.data();
-        const uint32_t* end = next + operations.size();
-        while (next < end) {
-            uint32_t kind = next[0], target = next[1], inputs = next[2];
-            const uint32_t* sources = next + 3;
-            bool any = false;
-            for (uint32_t input = 0; input < inputs; ++input) any |= changed[sources[input]];
-            if (kind == GATHER) {
-                uint32_t runs = sources[inputs];
-                const uint32_t* run = sources + inputs + 1;
-                if (any) gather(target, run, runs);
-                next = run + 3 * runs;
-            } else {
-                if (any) evaluate(kind, target, sources);
-                next = sources + inputs;
+        for (size_t word = 0; word < pending.size(); ++word)
+            while (pending[word]) {  // what an operation changes is used by later ones alone
+                size_t bit = __builtin_ctzll(pending[word]);
+                pending[word] &= pending[word] - 1;
+                compute(&operations[starts[64 * word + bit]]);
             }
-        }
         if (counting) {
             for (size_t flop = 0; flop < ends.size(); ++flop) count_states(flop);
             ++counted;
@@ -240,6 +233,44 @@ private:
     std::vector<uint8_t> changed;
     bool counting = false;
 
+    std::vector<uint64_t> pending;      // operations to be computed, a bit each
+    std::vector<uint32_t> starts;       // of each operation
+    std::vector<uint32_t> users, first_users;  // operations that read each slot
+
+    void find_users(uint32_t slots) {
+        std::vector<std::vector<uint32_t>> found(slots);
+        for (size_t place = 0; place < operations.size();) {
+            const uint32_t* operation = &operations[place];
+            uint32_t inputs = operation[2];
+            for (uint32_t input = 0; input < inputs; ++input)
+                found[operation[3 + input]].push_back(uint32_t(starts.size()));
+            starts.push_back(uint32_t(place));
+            place += 3 + inputs;
+            if (operation[0] == GATHER) place += 1 + 3 * operation[3 + inputs];
+        }
+        for (const auto& list : found) {
+            first_users.push_back(uint32_t(users.size()));
+            users.insert(users.end(), list.begin(), list.end());
+        }
+        first_users.push_back(uint32_t(users.size()));
+    }
+
+    void mark(uint32_t slot) {
+        changed[slot] = 1;
+        for (uint32_t user = first_users[slot]; user < first_users[slot + 1]; ++user)
+            pending[users[user] / 64] |= uint64_t(1) << users[user] % 64;
+    }
+
+    void compute(const uint32_t* operation) {
+        const uint32_t* sources = operation + 3;
+        if (operation[0] == GATHER) {
+            const uint32_t* runs = sources + operation[2];
+            gather(operation[1], runs + 1, *runs);
+        } else {
+            evaluate(operation[0], operation[1], sources);
+        }
+    }
+
     uint32_t words_of(uint32_t slot) const { return (lanes[slot] + 63) / 64; }
 
     uint64_t mask(uint32_t slot, uint32_t word) const {
@@ -288,7 +319,7 @@ private:
         uint64_t any = 0;
         for (uint32_t word = 0; word < size; ++word) any |= difference[word];
         if (!any) return;
-        changed[slot] = 1;
+        mark(slot);
         if (counting) {
             uint64_t bits = 0;
             for (uint32_t word = 0; word < size; ++word)
