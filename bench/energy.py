@@ -14,7 +14,8 @@ from implicore.program import Program
 from implicore.synth import asic, energy, target
 
 
-def main():
+def main() -> None:
+    """Run as a script."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("program")
     parser.add_argument("--config", default="medium")
@@ -45,17 +46,16 @@ def main():
         if options.long:
             found = energy.simulate(design, program, tiles=options.long)
             long = energy.summary(design, program, found, clock)["power_mw"]
-            print(f"  {options.long} tiles instead of {energy.WINDOW_TILES}: {long:.1f} mW, ", end="")
-            print(f"{figures['power_mw'] / long - 1:+.1%}")
+            share = figures["power_mw"] / long - 1
+            print(
+                f"  {options.long} tiles: {long:.1f} mW; {energy.WINDOW_TILES} tiles {share:+.1%}"
+            )
     (without, plain_design), (with_, gated_design) = results[False], results[True]
-    print(f"gating: array {_array(with_) / _array(without) - 1:+.1%} energy a cycle, ", end="")
-    element = [one.modules[asic.ELEMENT].area_um2 for one in (plain_design, gated_design)]
-    print(f"element {element[1] / element[0] - 1:+.1%} area, machine ", end="")
-    print(f"{with_['pj_per_mac'] / without['pj_per_mac'] - 1:+.1%} energy")
-
-
-def _array(figures):
-    return figures["element_pj"]
+    areas = [one.modules[asic.ELEMENT].area_um2 for one in (plain_design, gated_design)]
+    print(f"zero activations {without['bare']['zero_activations']:.1%}; gating them:")
+    print(f"  element {areas[1] / areas[0] - 1:+.1%} area, ", end="")
+    print(f"{with_['element_pj'] / without['element_pj'] - 1:+.1%} energy")
+    print(f"  machine {with_['pj_per_mac'] / without['pj_per_mac'] - 1:+.1%} energy")
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def test_every_net_changes_as_often_as_in_icarus(cells, tmp_path):
     circuit = Circuit(unit.name, {unit.name: netlist}, read_liberty(cells.liberty).cells)
     given = {name: np.asarray(values, int)[:, None] for name, values in inputs.items()}
     _, counted = activity.replay(circuit, given, first=first)
-    states = {state for _, state in circuit.ends}
+    states = {state for _, state, _ in circuit.ends}
     compared = 0
     for name, bits in netlist.names.items():
         for place, bit in enumerate(bits):
