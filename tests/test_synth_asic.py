@@ -1,0 +1,80 @@
+from dataclasses import replace
+
+import pytest
+
+from implicore.config import Formats, NetworkShape
+from implicore.machine import AcceleratorConfig
+from implicore.synth import asic, synthesize, target
+from implicore.synth.generic import count_gates
+
+SHAPE = NetworkShape(frequencies=3, width=5, depth=2)
+CONFIG = AcceleratorConfig.sized(2, 3, Formats.parse("w4a6t6"), [SHAPE])
+
+
+@pytest.fixture(scope="module")
+def osu():
+    return target.find("osu018")
+
+
+@pytest.fixture(scope="module")
+def design(osu):
+    return asic.map_accelerator(CONFIG, osu)
+
+
+def test_every_block_is_counted_once(design):
+    counts = {}
+    for name, block, times in design.instances:
+        counts[name] = counts.get(name, 0) + times
+        assert times > 0 and block
+    assert counts[asic.ELEMENT] == 2 * 3 + 2  # a tail beside each row
+    assert counts["implicore_ram_weights"] == 3 and counts["implicore_ram_hidden"] == 2
+    assert design.area_um2 == pytest.approx(sum(design.block_areas.values()))
+    memories = {f"memory {memory.role}" for memory in design.memories.values()}
+    assert memories <= set(design.block_areas)
+    elements = 6 * design.modules[asic.ELEMENT].area_um2
+    assert elements < design.block_areas["array"] < 1.5 * elements
+
+
+def test_a_second_row_costs_a_row(design, osu):
+    taller = asic.map_accelerator(replace(CONFIG, rows=4), osu, clock_mhz=1000 / design.period_ns)
+    for block in ("array", "row units", "requantizers"):
+        assert taller.block_areas[block] == pytest.approx(2 * design.block_areas[block], rel=0.01)
+    assert taller.modules[asic.ELEMENT] == design.modules[asic.ELEMENT]  # mapped once for both
+
+
+def test_the_clock_is_that_of_the_longest_path(design):
+    delays = [path.delay_ns for path in design.paths]
+    assert delays == sorted(delays, reverse=True)
+    assert design.fmax_mhz == 1000 / delays[0]
+    assert design.fmax_mhz <= design.element_fmax_mhz
+    starts = {path.start.split("/")[0] for path in design.paths}
+    assert all(not start.startswith("_") for start in starts)  # names of the source
+
+
+def test_a_slower_clock_takes_no_more_area(design, osu):
+    slow = asic.map_accelerator(CONFIG, osu, clock_mhz=50)
+    assert slow.logic_area_um2 < design.logic_area_um2
+
+
+def test_the_report(tmp_path, osu):
+    lines = []
+    metrics = synthesize.synthesize(CONFIG, "osu018", tmp_path, report=lines.append)
+    text = (tmp_path / "report.txt").read_text()
+    assert "ESTIMATED memories" in text and "Left out:" in text and "clock tree" in text
+    assert f"Clock {metrics['fmax_mhz']:.0f} MHz" in text and "array" in text
+    assert (tmp_path / "report.json").is_file()
+    netlist = (tmp_path / "netlist.v").read_text()
+    assert netlist.count("\nmodule ") == len(set(netlist.split("\nmodule "))) - 1
+    assert any("timing" in line for line in lines)
+    again = synthesize.synthesize(CONFIG, "osu018", tmp_path)
+    assert again["seconds"] < 3 and {**again, "seconds": 0} == {**metrics, "seconds": 0}
+
+
+def test_gates_without_a_library():
+    found = count_gates(CONFIG)
+    assert found["ffs"] == sum(block["ffs"] for block in found["blocks"].values())
+    # An element holds its operands, a product and a sum.
+    formats = CONFIG.formats
+    registers = 2 * (formats.weight_bits + formats.activation_bits) + formats.accumulator_bits
+    assert found["blocks"]["array"]["ffs"] >= 6 * registers
+    assert found["memory_bits"] > 0 and found["transistors"] > 4 * found["gates"]
