@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from implicore.atomic import atomic_write, write_json
+from implicore.atomic import atomic_write, make_folder, write_json
+from implicore.errors import BadInput
 from implicore.machine import AcceleratorConfig
 from implicore.program import Program
 
@@ -57,8 +58,13 @@ def synthesize(
     dict
         The verb's metrics.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    library = None if target == "generic" or target in fpga.TARGETS else find(target)
+    if program is not None and library is None:
+        raise BadInput(
+            "--program is what a cell library's energy is measured on: "
+            f"the target {target} has none."
+        )
+    folder = make_folder(folder)
     began = time.perf_counter()
     if target == "generic":
         metrics = generic.count_gates(config)
@@ -67,7 +73,6 @@ def synthesize(
         metrics = fpga.synthesize_fpga(config, target, folder, clock_mhz=clock_mhz, report=report)
         lines = fpga.describe(metrics).splitlines()
     else:
-        library = find(target)
         report(f"mapping to {library.title}")
         design = asic.map_accelerator(config, library, clock_mhz=clock_mhz)
         report("timing of the whole accelerator")

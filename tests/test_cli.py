@@ -247,3 +247,27 @@ def test_generate_refuses_before_it_writes(folder, tmp_path, capsys):
     message = refused(capsys, *command, "--tests", "--program", folder / "none")
     assert "cannot be read" in message
     assert not (tmp_path / "verilog").exists()
+
+
+def test_synth_counts_gates_without_a_library(tmp_path, capsys):
+    assert main(["synth", "-o", f"{tmp_path}/out", "--config", "tiny", "--target", "generic"]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"^[\d,]+ gates, [\d,]+ flip-flops, ", text, re.M)
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["gates"] > 0 and report["seconds"] > 0
+
+
+def test_synth_refuses_before_it_writes(folder, tmp_path, capsys, monkeypatch):
+    command = ("synth", "-o", tmp_path / "out", "--config", "tiny")
+    message = refused(capsys, *command, "--target", "tsmc")
+    assert message.startswith("There is no target 'tsmc': choose ")
+    message = refused(capsys, *command, "--clock-mhz", "-1")
+    assert message == "--clock-mhz must be above 0 and below 100000, not -1."
+    message = refused(capsys, *command, "--set", "width=8", "--program", folder / "scan.inr")
+    assert re.match(r"The program does not fit the accelerator: its width are 24", message)
+    monkeypatch.delenv("PDK_ROOT", raising=False)
+    message = refused(capsys, *command, "--target", "ihp-sg13g2")
+    assert "PDK_ROOT, which is not set: install the kit" in message
+    message = refused(capsys, *command, "--target", "ecp5", "--program", folder / "scan.inr")
+    assert message.startswith("--program is what a cell library's energy is measured on")
+    assert not (tmp_path / "out").exists()

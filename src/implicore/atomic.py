@@ -93,3 +93,15 @@ def _plain(value):
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def make_folder(path: str | Path) -> Path:
+    """A folder to write into, made if there is none; BadInput if that cannot be."""
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise BadInput(f"{path} is a file, not a folder.") from None
+    except OSError as error:
+        raise BadInput(f"{path} cannot be made: {error.strerror}.") from None
+    return path

@@ -560,27 +560,14 @@ def _synth(options) -> dict:
         config.check_fits(program)
     from .synth import synthesize
 
-    folder = _folder(options.folder)
     return synthesize.synthesize(
         config,
         options.target,
-        folder,
+        options.folder,
         clock_mhz=options.clock_mhz,
         program=program,
         report=lambda line: _say(options, line),
     )
-
-
-def _folder(name: str) -> Path:
-    """A folder to write into, made if there is none."""
-    folder = Path(name)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise BadInput(f"{folder} is a file, not a folder.") from None
-    except OSError as error:
-        raise BadInput(f"{folder} cannot be written: {error.strerror}.") from None
-    return folder
 
 
 def _chosen_grid(source: Grid, options) -> Grid:
