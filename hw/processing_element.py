@@ -112,10 +112,10 @@ class ProcessingElement(wiring.Component):
         else:
             moving = activation.any()
             product_moving = Signal(reset_less=True)
-            empty = Signal(reset_less=True)
-            begins = self.done | empty
-            m.d.sync += [product_moving.eq(moving), empty.eq(begins & ~product_moving)]
-            m.d.comb += self.empty.eq(empty)
+            nothing = Signal(reset_less=True)
+            begins = self.done | nothing
+            m.d.sync += [product_moving.eq(moving), nothing.eq(begins & ~product_moving)]
+            m.d.comb += self.empty.eq(nothing)
             with m.If(moving):
                 m.d.sync += product.eq(multiplier.product)
             with m.If(product_moving):
