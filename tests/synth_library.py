@@ -83,7 +83,9 @@ library(small) {
       internal_power() { when : "CK"; rise_power(scalar) { values("0.1"); }
         fall_power(scalar) { values("0.3"); } }
       internal_power() { when : "!CK"; rise_power(scalar) { values("0.5"); }
-        fall_power(scalar) { values("0.7"); } } }
+        fall_power(scalar) { values("0.7"); } }
+      internal_power() { rise_power(scalar) { values("50"); } fall_power(scalar) { values("50"); } }
+    }
     pin(R) { direction : input; capacitance : 0.01; }
     pin(CK) { direction : input; clock : true; capacitance : 0.05;
       internal_power() { when : "D*Q"; rise_power(hidden) { values("1, 1"); }

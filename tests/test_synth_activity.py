@@ -175,7 +175,7 @@ def test_accesses_of_the_memories_are_the_predicted_ones(cells):
         energy._check_accesses(design, program, found, 3)
 
 
-def test_what_the_elements_take_in_is_recorded():
+def test_what_the_elements_take_in_is_recorded(monkeypatch):
     design = mapped(SMALL, small.cells("osu018"))
     program = random_program(NETWORK, FORMATS, seed=4)
     found = energy.simulate(design, program, tiles=2)
@@ -187,6 +187,10 @@ def test_what_the_elements_take_in_is_recorded():
     activations = found.operands["activation_in"].reshape(-1, 2, 3)
     assert (activations[1:, :, 1:] == activations[:-1, :, :-1]).all()
     assert len(np.unique(activations)) > 20
+    monkeypatch.setattr(energy, "SAMPLE", 2)  # of the elements, the first and the last
+    sample = energy.simulate(design, program, tiles=2).operands
+    for name, array in found.operands.items():
+        assert (sample[name] == array[:, [0, -1]]).all()
 
 
 def test_the_compiler_is_asked_only_once(cells, monkeypatch, tmp_path):

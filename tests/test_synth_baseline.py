@@ -50,3 +50,29 @@ def test_the_fittest_is_in_time_and_then_small(cells):
     assert slow.area_um2 <= fast.area_um2 and slow.period_ns >= fast.period_ns
     between = baseline.fittest(FORMATS, cells, slow.period_ns)
     assert between == slow
+
+
+def test_its_operands_are_what_it_costs(cells):
+    """A bare unit that multiplies nothing takes its clock and its leakage, no more."""
+    design = small.mapped(small.SMALL, cells)
+    rng = np.random.default_rng(1)
+    shape = (300, 3)
+    operands = {
+        "weight_in": rng.integers(0, 64, shape),
+        "activation_in": rng.integers(0, 64, shape),
+        "done": rng.integers(0, 9, shape) == 0,
+    }
+    result = {"pj_per_mac": 12.0, "element_pj": 6.0}
+
+    def compare(**changed):
+        return baseline.compare(design, {**operands, **changed}, result, 100.0)
+
+    busy = compare()
+    sparse = compare(activation_in=operands["activation_in"] * (rng.random(shape) < 0.5))
+    nothing = {"weight_in": np.zeros(shape), "done": np.zeros(shape)}
+    idle = compare(activation_in=np.zeros(shape), **nothing)
+    assert idle["pj"] < sparse["pj"] < busy["pj"]
+    assert idle["pj"] == pytest.approx(idle["clock_pj"], rel=0.01)
+    assert (idle["zero_activations"], busy["zero_activations"] < 0.1) == (1.0, True)
+    assert busy["machine_energy"] == pytest.approx(12.0 / busy["pj"])
+    assert busy["element_energy"] == pytest.approx(6.0 / busy["pj"])

@@ -84,6 +84,38 @@ def test_more_lanes_than_a_word(cells):
     assert activity.joint[0].tolist() == states + states
 
 
+def test_what_rests_is_counted_as_well(cells):
+    """One lane: levels that stand for many cycles, an enable that rises above a resting D."""
+    top = netlist(
+        {"clk": 2, "a": 3, "e": 4},
+        {"y": 6},
+        ff=flop(D=3, Q=6, CK=5),
+        gate=("GATE", {"CK": 2, "E": 4, "G": 5}),
+    )
+    circuit = Circuit("top", {"top": top}, cells)
+    a = np.repeat([0, 1, 0], [3, 20, 7])[:, None]
+    e = np.repeat([0, 1, 0], [10, 2, 18])[:, None]
+    outputs, activity = replay(circuit, {"a": a, "e": e})
+    assert outputs["y"][:, 0].tolist() == [0] * 11 + [1] * 19
+    slots = circuit.groups[0].slots
+    assert [activity.highs[slots[bit]] for bit in (3, 4, 6)] == [20, 2, 19]
+    assert [activity.toggles[slots[bit]] for bit in (3, 4, 6)] == [2, 2, 1]
+
+
+def test_a_chain_of_lanes_of_one_group(cells):
+    """Every instance reads the one before it: across words, each bit from its neighbour's."""
+    stage = netlist({"clk": 2, "a": 3}, {"y": 4}, ff=flop(D=3, Q=4))
+    stages = {
+        f"stage_{number}": ("stage", {"clk": 2, "a": 3 + number, "y": 4 + number})
+        for number in range(140)
+    }
+    top = netlist({"clk": 2, "a": 3}, {"y": 143}, **stages)
+    circuit = Circuit("top", {"top": top, "stage": stage}, cells)
+    a = np.random.default_rng(3).integers(0, 2, (400, 1))
+    outputs, _ = replay(circuit, {"a": a})
+    assert (outputs["y"][140:] == a[:-140]).all()
+
+
 def test_a_gated_clock_holds_the_state(cells):
     top = netlist(
         {"clk": 2, "a": 3, "e": 4},
