@@ -58,8 +58,8 @@ VOXEL_PORTS = _axis("s_axis_voxels", In, 16)
 class FrameDecoder(wiring.Component):
     """Finds frames among bytes, takes the escapes away, and checks the CRC.
 
-    Latency: the last byte of a payload is put two bytes after it has come; the verdict comes one
-    cycle after the END byte. Throughput: a byte in two cycles.
+    Latency: the last byte of a payload is put two bytes after it has come; the verdict comes two
+    cycles after the END byte. Throughput: a byte in two cycles.
 
     Attributes
     ----------
@@ -96,14 +96,18 @@ class FrameDecoder(wiring.Component):
         plain = Signal()
         byte = Signal(8)
         ended = Signal()
+        whole = Signal()
         m.d.comb += [
             self.data.eq(held[1]),
             crc.data.eq(byte),
             crc.valid.eq(plain),
-            self.good.eq(ended & ~broken & (count == 3) & crc.match_detected),
-            self.bad.eq(ended & ~self.good & (broken | (count != 0))),
+            whole.eq(~broken & (count == 3) & crc.match_detected),
         ]
-        m.d.sync += ended.eq(self.valid & ~self.byte.broken & (self.byte.data == END))
+        m.d.sync += [
+            ended.eq(self.valid & ~self.byte.broken & (self.byte.data == END)),
+            self.good.eq(ended & whole),
+            self.bad.eq(ended & ~whole & (broken | (count != 0))),
+        ]
         with m.If(ended):
             m.d.comb += crc.start.eq(1)
             m.d.sync += [escaped.eq(0), broken.eq(0), count.eq(0)]

@@ -25,7 +25,7 @@ def verdicts(data: bytes, broken=()) -> list:
     found, content = [], bytearray()
 
     async def bench(ctx):
-        for number, byte in enumerate([*data, 0]):
+        for number, byte in enumerate([*data, 0, 0]):
             ctx.set(decoder.byte.data, byte)
             ctx.set(decoder.byte.broken, number in broken)
             for valid in (number < len(data), 0):
