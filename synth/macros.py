@@ -156,6 +156,7 @@ def _liberty(name: str, depth: int, width: int, ports: int, figures: dict[str, f
     load = f"direction : input; capacitance : {figures['capacitance']};"
     lines = [
         f"library({name}) {{",
+        "delay_model : table_lookup;",
         'time_unit : "1ns"; voltage_unit : "1V"; current_unit : "1uA";',
         'pulling_resistance_unit : "1kohm"; leakage_power_unit : "1nW";',
         "capacitive_load_unit(1, pf);",

@@ -133,6 +133,8 @@ def script(name: str, recipe: Recipe, target: Target) -> str:
     if target.tie_high:
         high, low = " ".join(target.tie_high), " ".join(target.tie_low)
         ties = f"hilomap -singleton -hicell {high} -locell {low}"
+    # What an input drives is buffered only if it is known what drives the input.
+    constraints = "-constr driver.txt " if target.driver else ""
     gates = ""
     if target.clock_gate:
         cell, *pins = target.clock_gate
@@ -148,7 +150,7 @@ synth -top {name} -flatten {recipe.synth}
 {gates}
 dfflibmap {liberty}{exclude}
 opt
-abc {liberty} -script abc.txt{exclude}
+abc {liberty} {constraints}-script abc.txt{exclude}
 setundef -zero
 {ties}
 opt_clean -purge
@@ -180,7 +182,17 @@ def map_module(
     text = script(name, recipe, target)
     abc = recipe.abc.replace("; ", "\n") + "\n"
 
-    files = {"module.v": source, "stubs.v": stubs, "abc.txt": abc, "enables.v": ENABLES}
+    driver = (
+        f"set_driving_cell {target.driver}\n"
+        f"set_load {1000 * timing.OUTPUT_LOAD_PF:g} [all_outputs]\n"
+    )
+    files = {
+        "driver.txt": driver,
+        "module.v": source,
+        "stubs.v": stubs,
+        "abc.txt": abc,
+        "enables.v": ENABLES,
+    }
 
     def make(folder: Path) -> None:
         for file, content in files.items():
@@ -190,7 +202,7 @@ def map_module(
         (folder / "period.json").write_text(json.dumps(period), encoding="utf-8")
 
     flow = [Path(module.__file__) for module in (timing, yosys)]
-    inputs = [source, stubs, text, abc, target.liberty, yosys.version(), Path(__file__), *flow]
+    inputs = [files, text, target.liberty, yosys.version(), Path(__file__), *flow]
     folder = cached("mapped", inputs, make)
     stat = json.loads((folder / "stat.json").read_text(encoding="utf-8"))["design"]
     cells = {kind.lstrip("\\"): entry for kind, entry in stat["num_cells_by_type"].items()}

@@ -20,8 +20,8 @@ else:
 
 FOLDER = Path(__file__).parent / "targets"
 FIELDS = {
-    *("title", "corner", "root", "install", "cells", "tie_high", "tie_low", "clock_gate"),
-    *("exclude", "macros", "estimate"),
+    *("title", "corner", "root", "install", "cells", "tie_high", "tie_low", "driver"),
+    *("clock_gate", "exclude", "macros", "estimate"),
 }
 
 
@@ -42,6 +42,8 @@ class Target:
         Cells.
     tie_high, tie_low : tuple of str
         Cell and pin of a constant, empty where the library has none.
+    driver : str
+        Cell that is thought to drive every module's inputs; empty if none is.
     clock_gate : tuple of str
         Cell that gates a clock, its enable, clock and output; empty where there is none.
     exclude : tuple of str
@@ -59,6 +61,7 @@ class Target:
     liberty: Path
     tie_high: tuple[str, ...]
     tie_low: tuple[str, ...]
+    driver: str
     clock_gate: tuple[str, ...]
     exclude: tuple[str, ...]
     macros: dict
@@ -128,6 +131,7 @@ def _target(path: Path, content: dict) -> Target:
         liberty=liberty.resolve(),
         tie_high=tuple(content.get("tie_high", ())),
         tie_low=tuple(content.get("tie_low", ())),
+        driver=content.get("driver", ""),
         clock_gate=tuple(content.get("clock_gate", ())),
         exclude=tuple(content.get("exclude", ())),
         macros=macros,

@@ -137,7 +137,7 @@ def test_figures_come_from_the_liberty(ihp):
 
 def test_the_model_is_near_the_macros_that_it_was_fitted_to(ihp, osu):
     here = target.Target(
-        "here", "", "", osu.liberty, (), (), (), (), {}, (), {"scale": 0.13, "voltage": 1.2}
+        "here", "", "", osu.liberty, (), (), "", (), (), {}, (), {"scale": 0.13, "voltage": 1.2}
     )
     for macro in macros.macros_of(ihp):
         if macro.depth > 4096:
