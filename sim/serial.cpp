@@ -1,7 +1,8 @@
 // A verilated accelerator behind a serial line, and the far end of that line.
 // usage: serial DIVISOR, then on stdin any number of
 //   'w' length bytes...      send bytes, which takes no time of its own
-//   'r' cycles               run until a byte has come, or for so many cycles
+//   'r' cycles               run until a byte has come, or for so many cycles after the last
+//                            byte has gone
 // Numbers are 4 bytes, lowest first. To 'r' it answers with the number of bytes, 0 or 1, and them.
 #include <cstdint>
 #include <cstdio>
@@ -64,7 +65,10 @@ int main(int argc, char** argv) {
             for (uint32_t count = number(); count--;) outgoing.push_back(std::fgetc(stdin));
         } else if (command == 'r') {
             int byte = -1;
-            for (uint32_t count = number(); count-- && byte < 0;) byte = cycle();
+            for (uint32_t count = number(); count && byte < 0;) {
+                if (outgoing.empty()) --count;
+                byte = cycle();
+            }
             std::fputc(byte >= 0, stdout);
             if (byte >= 0) std::fputc(byte, stdout);
             std::fflush(stdout);

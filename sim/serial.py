@@ -28,7 +28,7 @@ class SerialBoard:
     divisor : int
         Clock cycles of a bit.
     timeout : int
-        Cycles after which a silent board is given up.
+        Cycles after which a board that has been told everything and is silent is given up.
     """
 
     def __init__(self, config: AcceleratorConfig, *, divisor: int = 4, timeout: int = 10**6):
