@@ -47,7 +47,8 @@ def fittest(formats: Formats, target: Target, period_ns: float) -> Mapped:
     """The bare unit, mapped by the rule for the accelerator's modules: in time, then small."""
     text = verilog(formats)
     found = mapping.map_all(
-        RECIPES, lambda recipe: mapping.map_module(text, NAME, "", {}, recipe, target)
+        RECIPES,
+        lambda recipe: mapping.map_module(text, NAME, "", {}, recipe, target, driver=False),
     )
     return min(found, key=lambda unit: (max(0.0, unit.period_ns - period_ns), unit.area_um2))
 

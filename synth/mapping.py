@@ -65,21 +65,36 @@ def split(verilog: str) -> dict[str, Source]:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to map a module: the resources for ``synth``, and the script for ABC."""
+    """How to map a module.
+
+    Attributes
+    ----------
+    name : str
+    synth : str
+        Options of Yosys' ``synth``.
+    abc : str
+        Script.
+    buffered : bool
+        Tell ABC what drives inputs and registers' outputs: it then buffers what they drive.
+    """
 
     name: str
     synth: str
     abc: str
+    buffered: bool = False
 
 
+_EVEN = "strash; dch; map -B 0.9; topo; buffer -c; upsize; dnsize"
 RECIPES = (
     Recipe("small", "", "strash; dch; map -B 0.9 -a; topo; buffer -c; upsize; dnsize"),
-    Recipe("even", "", "strash; dch; map -B 0.9; topo; buffer -c; upsize; dnsize"),
+    Recipe("even", "", _EVEN),
+    Recipe("buffered", "", _EVEN, buffered=True),
     Recipe(
         "fast",
         "-booth -extra-map +/choices/han-carlson.v",
         "strash; &get -n; &fraig -x; &put; scorr; dc2; dch -f; map -B 0.9 -D 1; topo; "
         "buffer -c; upsize; dnsize",
+        buffered=True,
     ),
 )
 """From the smallest cells to the shortest paths."""
@@ -133,8 +148,7 @@ def script(name: str, recipe: Recipe, target: Target) -> str:
     if target.tie_high:
         high, low = " ".join(target.tie_high), " ".join(target.tie_low)
         ties = f"hilomap -singleton -hicell {high} -locell {low}"
-    # What an input drives is buffered only if it is known what drives the input.
-    constraints = "-constr driver.txt " if target.driver else ""
+    constraints = "-constr driver.txt " if recipe.buffered and target.driver else ""
     gates = ""
     if target.clock_gate:
         cell, *pins = target.clock_gate
@@ -163,7 +177,14 @@ write_verilog -noattr -noexpr -nohex -simple-lhs netlist.v
 
 
 def map_module(
-    source: str, name: str, stubs: str, children: dict[str, str], recipe: Recipe, target: Target
+    source: str,
+    name: str,
+    stubs: str,
+    children: dict[str, str],
+    recipe: Recipe,
+    target: Target,
+    *,
+    driver: bool = True,
 ) -> Mapped:
     """Map one module, or take it from the cache.
 
@@ -178,16 +199,19 @@ def map_module(
         Their instances, label to module.
     recipe : Recipe
     target : Target
+    driver : bool
+        Whether its period is that behind the target's driver, or behind ideal inputs.
     """
     text = script(name, recipe, target)
+    driving = target.driver if driver else ""
     abc = recipe.abc.replace("; ", "\n") + "\n"
 
-    driver = (
+    constraints = (
         f"set_driving_cell {target.driver}\n"
         f"set_load {1000 * timing.OUTPUT_LOAD_PF:g} [all_outputs]\n"
     )
     files = {
-        "driver.txt": driver,
+        "driver.txt": constraints,
         "module.v": source,
         "stubs.v": stubs,
         "abc.txt": abc,
@@ -198,11 +222,13 @@ def map_module(
         for file, content in files.items():
             (folder / file).write_text(content, encoding="utf-8")
         yosys.yosys(text, folder)
-        period = timing.least_period(name, folder / "netlist.v", target.liberty, folder)
+        period = timing.least_period(
+            name, folder / "netlist.v", target.liberty, folder, driver=driving
+        )
         (folder / "period.json").write_text(json.dumps(period), encoding="utf-8")
 
     flow = [Path(module.__file__) for module in (timing, yosys)]
-    inputs = [files, text, target.liberty, yosys.version(), Path(__file__), *flow]
+    inputs = [files, text, driving, target.liberty, yosys.version(), Path(__file__), *flow]
     folder = cached("mapped", inputs, make)
     stat = json.loads((folder / "stat.json").read_text(encoding="utf-8"))["design"]
     cells = {kind.lstrip("\\"): entry for kind, entry in stat["num_cells_by_type"].items()}

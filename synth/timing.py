@@ -49,12 +49,17 @@ class TimingPath:
     steps: tuple[tuple[float, str], ...]
 
 
-def least_period(name: str, netlist: Path, liberty: Path, folder: Path) -> float:
+def least_period(
+    name: str, netlist: Path, liberty: Path, folder: Path, *, driver: str = ""
+) -> float:
     """The least clock period of a module alone, in ns; 0 if nothing in it takes time.
 
-    All inputs arrive with the clock; what is behind the ports of its children is not looked at.
+    All inputs arrive with the clock, through a cell of the given type if there is one; what is
+    behind the ports of its children is not looked at.
     """
     script = [f"read_liberty {liberty}", f"read_verilog {netlist}", f"link_design {name}"]
+    if driver:
+        script.append(f"set_driving_cell -lib_cell {driver} [all_inputs]")
     text = _sta([*script, _constraints(), "report_worst_slack"], folder)
     slack = float(re.search(r"^worst slack (\S+)$", text, re.M)[1])
     return max(0.0, PERIOD_NS - slack)
