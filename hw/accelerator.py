@@ -11,6 +11,7 @@ from implicore.registers import IDENTITY, VERSION, Error
 from .control import AXI_LITE, ControlRegisters
 from .coordinates import CoordinateGenerator
 from .core import Core
+from .counters import tally
 from .loader import ProgramLoader
 
 POINT_BITS = 64
@@ -169,7 +170,8 @@ class Accelerator(wiring.Component):
             ),
         ]
 
-        # Counters of the job at work or of the last one.
+        # Counters of the job at work or of the last one. All are right in the second cycle after
+        # the last voxel, which is before anybody who has seen the job end can read them.
         begun = Signal()
         with m.If(point_taken):
             m.d.sync += begun.eq(1)
@@ -188,10 +190,7 @@ class Accelerator(wiring.Component):
         for name, (when, amount) in count.items():
             counter = Signal.like(ro[name], name=name)
             m.d.comb += ro[name].eq(counter)
-            with m.If(running & when):
-                m.d.sync += counter.eq(counter + amount)
-            with m.If(start):
-                m.d.sync += counter.eq(0)
+            tally(m, counter, running & when, amount, start)
         with m.If(start):
             m.d.sync += begun.eq(0)
         return m
