@@ -94,8 +94,11 @@ def test_wheel_holds_the_packages_and_nothing_else(wheel):
     expected = set()
     for package in SETUPTOOLS["packages"]:
         folder = ROOT / SETUPTOOLS["package-dir"][package]
-        expected |= {f"{package.replace('.', '/')}/{path.name}" for path in folder.glob("*.py")}
-    expected |= {"implicore/sim/fast.cpp"}
+        within = package.replace(".", "/")
+        for pattern in ("*.py", "*.cpp", "*.h", "targets/*.toml"):
+            paths = folder.glob(pattern)
+            expected |= {f"{within}/{path.relative_to(folder).as_posix()}" for path in paths}
+    assert {"implicore/sim/fast.cpp", "implicore/synth/targets/osu018.toml"} <= expected
     expected |= {"implicore/model/data/mni152_t1.nii.gz", "implicore/model/data/NOTICE-MNI152.txt"}
     information = {name for name in names if name.split("/")[0].endswith(".dist-info")}
     assert names - information == expected
@@ -149,4 +152,4 @@ def test_system_packages_in_one_sentence(tmp_path):
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
-    assert done.stderr.endswith("mricron-data invesalius-examples\n")
+    assert done.stderr.endswith("mricron-data invesalius-examples qflow-tech-osu018\n")
