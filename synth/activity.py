@@ -7,6 +7,7 @@ through the loading of a program to the last voxel.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
+from implicore.errors import BadInput
 from implicore.sim import fast, session
 from implicore.sim.tools import Tool, cached, run
 
-from .circuit import Circuit
+from .circuit import Circuit, Netlist
 
 HERE = Path(__file__).parent
 COMPILER = "c++"
@@ -61,6 +63,8 @@ class Activity:
 
 def _executable(name: str, circuit: Circuit, files: Mapping[str, str], sources: list) -> Path:
     """A program around ``gates.h`` for the gates of a library, from the cache if built before."""
+    if shutil.which(COMPILER) is None:
+        raise BadInput("Gate-level simulation needs a C++ compiler: apt-get install g++.")
     cells = "".join(
         f"CELL({number}, {_arity(function)}, {function})\n"
         for number, function in enumerate(circuit.functions)
@@ -233,10 +237,8 @@ def _bits(path: Path, slots: int, lanes: int) -> np.ndarray:
     return np.unpackbits(octets, axis=2, count=lanes, bitorder="little").astype(bool)
 
 
-def netlists_of(design) -> dict:
+def netlists_of(design) -> dict[str, Netlist]:
     """Netlists of a mapped accelerator by module."""
-    from .circuit import Netlist
-
     return {
         name: Netlist.read(mapped.folder / "netlist.json", name)
         for name, mapped in design.modules.items()

@@ -12,7 +12,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +146,9 @@ class Group:
         Each lane's parent's lane.
     slots : dict
         Bit of a net to its slot.
+    drivers : dict
+        Bit of a net to what else drives it: the child, or None for a port of the module's own;
+        the port, and its bit's place.
     """
 
     path: str
@@ -157,15 +159,7 @@ class Group:
     labels: list[str] = field(default_factory=list)
     parents: list[int] = field(default_factory=list)
     slots: dict = field(default_factory=dict)
-
-    @cached_property
-    def drivers(self) -> dict:
-        """Bit to the input port and index, or the child, port and index, that drives it."""
-        found = {}
-        for port, (direction, bits) in self.netlist.ports.items():
-            if direction == "input":
-                found |= {bit: (None, port, index) for index, bit in enumerate(bits)}
-        return found
+    drivers: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -276,6 +270,9 @@ class Circuit:
                     self._slot(top, bit)
         for group in self.groups:
             group.slots |= CONSTANTS
+            for port, (direction, bits) in group.netlist.ports.items():
+                if direction == "input":
+                    group.drivers |= {bit: (None, port, index) for index, bit in enumerate(bits)}
             for name, (kind, pins) in group.netlist.cells.items():
                 if kind in self.netlists:
                     for port, (direction, _) in self.netlists[kind].ports.items():

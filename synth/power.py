@@ -15,9 +15,8 @@ import numpy as np
 
 from .activity import Activity
 from .circuit import CLOCK, HIGH, LOW, Circuit, Group, Sram
-from .liberty import Cell, Library, text, values
+from .liberty import Cell, Library, read_liberty, text, values
 from .logic import Function, parse
-from .macros import Macro
 
 CLOCK_SLEW_NS = 0.1
 """Of the clock and of whatever comes from outside or from an SRAM."""
@@ -292,7 +291,7 @@ class Power:
         return loads
 
     def _sram_pins(self, sram: Sram):
-        figures = Figures(_library_of(sram.macro)).cell(sram.macro.name)
+        figures = Figures(read_liberty(sram.macro.liberty)).cell(sram.macro.name)
         pins = sram.group.netlist.cells[sram.cell][1]
         for pin, capacitance in figures.capacitance.items():
             slots = [self.circuit.slot(sram.group, bit) for bit in pins.get(pin, ())]
@@ -450,7 +449,7 @@ class Power:
 
     def _sram(self, part: Part, number: int, sram: Sram, activity: Activity) -> None:
         """Add a macro: its accesses, its pins, its leakage."""
-        figures = Figures(_library_of(sram.macro))
+        figures = Figures(read_liberty(sram.macro.liberty))
         cell = figures.cell(sram.macro.name)
         pins = sram.group.netlist.cells[sram.cell][1]
         volts = figures.voltage**2 or self.figures.voltage**2
@@ -494,12 +493,6 @@ def _mean(arcs: list[Arc], slew, load, likely) -> np.ndarray:
     if not plain:
         return np.divide(total, weights, out=np.zeros_like(total), where=weights > 0)
     return np.where(weights > 1e-9, total / np.maximum(weights, 1e-9), np.mean(plain, axis=0))
-
-
-def _library_of(macro: Macro) -> Library:
-    from .liberty import read_liberty
-
-    return read_liberty(macro.liberty)
 
 
 def total(parts: list[Part]) -> Mapping[str, float]:
