@@ -20,6 +20,10 @@ from .target import Target
 ELEMENT = "implicore_processing_element"
 
 
+FAN_OUT = 12
+"""Pins behind a module's input from which it should have a buffer."""
+
+
 @dataclass(frozen=True)
 class Design:
     """A mapped accelerator.
@@ -136,9 +140,9 @@ def map_accelerator(
     return Design(config, target, period, chosen, banks)
 
 
-def _cost(module: Mapped, period: float) -> tuple[float, float]:
-    """What is late is worse than what is large."""
-    return max(0.0, module.period_ns - period), module.area_um2
+def _cost(module: Mapped, period: float) -> tuple[float, bool, float]:
+    """What is late is worse than what loads its neighbours, and that worse than what is large."""
+    return max(0.0, module.period_ns - period), module.fan_out > FAN_OUT, module.area_um2
 
 
 def best_element(config: AcceleratorConfig, target: Target) -> Mapped:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -129,6 +130,8 @@ class Mapped:
         Count by type.
     children : dict
         Instance to module, macros included.
+    fan_out : int
+        Most pins of cells that an input other than the clock drives.
     """
 
     name: str
@@ -138,6 +141,7 @@ class Mapped:
     period_ns: float
     cells: dict[str, int]
     children: dict[str, str]
+    fan_out: int
 
 
 def script(name: str, recipe: Recipe, target: Target) -> str:
@@ -226,6 +230,8 @@ def map_module(
             name, folder / "netlist.v", target.liberty, folder, driver=driving
         )
         (folder / "period.json").write_text(json.dumps(period), encoding="utf-8")
+        fan_out = _fan_out(folder / "netlist.json", name)
+        (folder / "fan_out.json").write_text(json.dumps(fan_out), encoding="utf-8")
 
     flow = [Path(module.__file__) for module in (timing, yosys)]
     inputs = [files, text, driving, target.liberty, yosys.version(), Path(__file__), *flow]
@@ -244,6 +250,27 @@ def map_module(
         json.loads((folder / "period.json").read_text(encoding="utf-8")),
         {kind: count for kind, count in counts.items() if kind not in kinds},
         children,
+        json.loads((folder / "fan_out.json").read_text(encoding="utf-8")),
+    )
+
+
+def _fan_out(netlist: Path, name: str) -> int:
+    module = json.loads(netlist.read_text(encoding="utf-8"))["modules"][name]
+    sinks = Counter(
+        bit
+        for cell in module["cells"].values()
+        for pin, bits in cell["connections"].items()
+        for bit in bits
+    )
+    ports = module["ports"].items()
+    return max(
+        (
+            sinks[bit]
+            for name, port in ports
+            if port["direction"] == "input" and name != "clk"
+            for bit in port["bits"]
+        ),
+        default=0,
     )
 
 
