@@ -32,7 +32,7 @@ behind each of its outputs."""
 DEVICE = ["--85k", "--package", "CABGA381", "--speed", "6"]
 
 EFFORT = ["--placer-heap-timingweight", "30", "--placer-heap-critexp", "4"]
-"""The wires of slow paths count for more than nextpnr would let them: a few percent of the clock."""
+"""Wires of slow paths count for more than nextpnr would let them: a few percent of the clock."""
 
 
 @dataclass(frozen=True)
