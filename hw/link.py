@@ -98,13 +98,14 @@ class FrameDecoder(wiring.Component):
         ended = Signal()
         whole = Signal()
         m.d.comb += [
-            self.data.eq(held[1]),
             crc.data.eq(byte),
             crc.valid.eq(plain),
             whole.eq(~broken & (count == 3) & crc.match_detected),
         ]
         m.d.sync += [
             ended.eq(self.valid & ~self.byte.broken & (self.byte.data == END)),
+            self.put.eq(plain & count[1]),
+            self.data.eq(held[1]),
             self.good.eq(ended & whole),
             self.bad.eq(ended & ~whole & (broken | (count != 0))),
         ]
@@ -129,7 +130,6 @@ class FrameDecoder(wiring.Component):
                 m.d.comb += [plain.eq(1), byte.eq(self.byte.data)]
         with m.If(plain):
             m.d.sync += [held[0].eq(byte), held[1].eq(held[0])]
-            m.d.comb += self.put.eq(count[1])
             with m.If(count != 3):
                 m.d.sync += count.eq(count + 1)
         return m
