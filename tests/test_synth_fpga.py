@@ -110,7 +110,9 @@ def test_what_does_not_fit_is_told_before_place_and_route(monkeypatch, tmp_path,
     folder.mkdir()
     cells = {"MULT18X18D": 156, "DP16KD": 208}
     cells[cell] += 1
-    (folder / "cells.json").write_text(json.dumps({"design": {"num_cells_by_type": cells}}))
+    placed = {f"{kind}_{n}": {"type": kind} for kind, count in cells.items() for n in range(count)}
+    top = {"attributes": {"top": "00000001"}, "cells": placed}
+    (folder / "netlist.json").write_text(json.dumps({"modules": {"ulx3s": top}}))
     monkeypatch.setattr(ecp5, "synthesize", lambda *_: ecp5.Netlist(folder))
     with pytest.raises(BadInput, match=rf"^The accelerator does not fit .* {cells[cell]} {what}"):
         fpga.synthesize_fpga(DEMO, "ecp5", tmp_path / "out")
