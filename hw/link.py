@@ -331,6 +331,9 @@ class Executor(wiring.Component):
             self.m_axis_points_tlast.eq((kind == Kind.POINTS_END) & last),
             content.payload.data.eq(kind | ANSWER),
             content.payload.last.eq(1),
+            # There is one transfer at a time, and its end is waited for.
+            self.m_axi_rready.eq(1),
+            self.m_axi_bready.eq(1),
         ]
         with m.FSM():
             with m.State("KIND"):
@@ -370,7 +373,6 @@ class Executor(wiring.Component):
             with m.State("READ"):
                 with m.If(self.m_axi_arready):
                     m.d.sync += self.m_axi_arvalid.eq(0)
-                m.d.comb += self.m_axi_rready.eq(1)
                 with m.If(self.m_axi_rvalid):
                     m.d.sync += [answer.eq(self.m_axi_rdata), left.eq(4)]
                     m.next = "VALUE"
@@ -393,7 +395,6 @@ class Executor(wiring.Component):
                     m.d.sync += self.m_axi_awvalid.eq(0)
                 with m.If(self.m_axi_wready):
                     m.d.sync += self.m_axi_wvalid.eq(0)
-                m.d.comb += self.m_axi_bready.eq(1)
                 with m.If(self.m_axi_bvalid):
                     m.next = "DONE"
             for state, valid, ready in (
@@ -471,19 +472,23 @@ class VoxelSender(wiring.Component):
             with m.State("KIND"):
                 m.d.comb += [content.valid.eq(1), content.payload.data.eq(Kind.VOXELS)]
                 with m.If(content.ready):
+                    m.d.sync += self.s_axis_voxels_tready.eq(1)
                     m.next = "TAKE"
             with m.State("TAKE"):
-                m.d.comb += self.s_axis_voxels_tready.eq(1)
                 m.d.sync += [
                     voxel.eq(self.s_axis_voxels_tdata),
                     job_ends.eq(self.s_axis_voxels_tlast),
                     wait.eq(wait - 1),
                 ]
                 with m.If(take):
-                    m.d.sync += [count.eq(count + 1), wait.eq(self.patience)]
+                    m.d.sync += [
+                        self.s_axis_voxels_tready.eq(0),
+                        count.eq(count + 1),
+                        wait.eq(self.patience),
+                    ]
                     m.next = "LOW"
                 with m.Elif(self.hurry | (wait == 0)):
-                    m.d.sync += job_ends.eq(0)
+                    m.d.sync += [self.s_axis_voxels_tready.eq(0), job_ends.eq(0)]
                     m.next = "FLAG"
             for state, part, following in (("LOW", 0, "HIGH"), ("HIGH", 1, "NEXT")):
                 with m.State(state):
@@ -494,9 +499,11 @@ class VoxelSender(wiring.Component):
                     with m.If(content.ready):
                         m.next = following
             with m.State("NEXT"):
-                m.next = "TAKE"
                 with m.If(job_ends | ~some | (count == VOXELS_A_FRAME)):
                     m.next = "FLAG"
+                with m.Else():
+                    m.d.sync += self.s_axis_voxels_tready.eq(1)
+                    m.next = "TAKE"
             with m.State("FLAG"):
                 m.d.comb += [
                     content.valid.eq(1),
