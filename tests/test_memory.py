@@ -46,11 +46,10 @@ def test_rom():
     async def bench(ctx):
         for address, word in enumerate(rom.words):
             ctx.set(rom.address, address)
+            await ctx.tick()
             assert ctx.get(rom.data) == word
 
-    simulator = Simulator(rom)
-    simulator.add_testbench(bench)
-    simulator.run()
+    run(rom, bench)
 
 
 def test_address_bits():
