@@ -142,9 +142,9 @@ class Host:
         return taken
 
 
-def run(scenario, **options):
+def run(scenario, config=CONFIG, **options):
     """Run ``await scenario(host)`` on a fresh accelerator; ``host.reset`` resets it."""
-    accelerator = Accelerator(CONFIG)
+    accelerator = Accelerator(config)
     reset = Signal()
     finished = []
 
@@ -306,6 +306,28 @@ def test_abort_in_the_middle_of_a_job(after):
         assert await host.take(points=POINTS) == EXPECTED
 
     run(scenario)
+
+
+@pytest.mark.parametrize("shape", [OTHER, NetworkShape(1, 1, 1)], ids=str)
+def test_nothing_of_an_aborted_job_reaches_the_next_one(shape):
+    """Short jobs at once after aborts at any time, on an array that takes long to run empty."""
+    config = AcceleratorConfig.sized(40, 2, FORMATS, [shape])
+    program = random_program(shape, FORMATS, seed=3)
+    points = np.concatenate([POINTS] * 11)
+    expected = Renderer(program).voxels(points).tolist()
+    rng = np.random.default_rng(0)
+
+    async def scenario(host):
+        assert await host.load(program_stream(program, config)) == Error.NONE
+        for after in rng.integers(40, 200, 10).tolist():
+            await host.command("start_points")
+            await host.take(points=points, limit=after)
+            host.ctx.set(host.dut.s_axis_points_tvalid, 0)
+            await host.command("abort")
+            await host.command("start_points")
+            assert await host.take(points=points[: after % 3 + 1]) == expected[: after % 3 + 1]
+
+    run(scenario, config)
 
 
 @pytest.mark.parametrize("words", [1, 5, 9, 20, 40])
