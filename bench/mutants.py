@@ -99,8 +99,8 @@ MUTANTS = [
     Mutant(
         "slope added where it is to be subtracted",
         "sincos",
-        "base.data - slope.data",
-        "base.data + slope.data",
+        "start - rise",
+        "start + rise",
     ),
     Mutant(
         "the coordinate's low half is signed",
@@ -183,8 +183,8 @@ MUTANTS = [
     Mutant(
         "voxels overtaken when held up",
         "voxels",
-        "transfer = self.voxels.valid & self.voxels.ready",
-        "transfer = self.voxels.valid",
+        "transfer = valid & self.voxels.ready",
+        "transfer = valid",
     ),
     Mutant("tlast with every tile", "voxels", "at_last & held.last", "at_last"),
     Mutant(
@@ -204,10 +204,10 @@ MUTANTS = [
     ),
     Mutant("stalls count as work", "accelerator", '"busy": (core.step, 1)', '"busy": (1, 1)'),
     Mutant(
-        "abort leaves the core alone",
+        "abort leaves the core as it is",
         "accelerator",
-        "ResetInserter(abort)(core)",
-        "ResetInserter(Signal())(core)",
+        "core.clear.eq(emptying == 1)",
+        "core.clear.eq(0)",
     ),
 ]
 

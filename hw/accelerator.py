@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from implicore.fixed import COORDINATE
-from implicore.machine import AcceleratorConfig
+from implicore.machine import AcceleratorConfig, drain_latency
 from implicore.registers import IDENTITY, VERSION, Error
 
 from .control import AXI_LITE, ControlRegisters
@@ -69,19 +69,26 @@ class Accelerator(wiring.Component):
         abort = Signal()
         m.submodules.control = control = ControlRegisters()
         loader = ProgramLoader(config)
-        core = Core(config)
+        m.submodules.core = core = Core(config)
         generator = CoordinateGenerator()
-        # An abort resets everything but the registers; the memories keep the program.
+        # An abort stops the core, and when that has run empty clears it; the memories keep the
+        # program.
         m.submodules.loader = ResetInserter(abort)(loader)
-        m.submodules.core = ResetInserter(abort)(core)
         m.submodules.generator = ResetInserter(abort)(generator)
+        emptying = Signal(range(drain_latency(config) + 1), init=drain_latency(config))
+        empty = Signal()
+        m.d.sync += [core.clear.eq(emptying == 1), empty.eq((emptying == 0) & ~abort)]
+        with m.If(abort):
+            m.d.sync += emptying.eq(drain_latency(config))
+        with m.Elif(emptying != 0):
+            m.d.sync += emptying.eq(emptying - 1)
         for name, port in AXI_LITE.items():
             outer, inner = getattr(self, f"s_axi_{name}"), getattr(control, name)
             m.d.comb += inner.eq(outer) if port.flow is In else outer.eq(inner)
         m.d.comb += self.irq.eq(control.interrupt)
 
         # Jobs. A command is looked at a cycle after it came, and a job starts in the next one, or
-        # when nothing of an aborted one is on its way any more.
+        # when the core is empty.
         command = Signal.like(control.wo.control)
         m.d.sync += command.eq(control.wo.control)
         running = Signal()
@@ -97,9 +104,10 @@ class Accelerator(wiring.Component):
         job_ends = Signal()
         m.d.comb += [
             abort.eq(command.abort),
-            start.eq(waiting & core.drained),
+            start.eq(waiting & empty),
             point_taken.eq(core.points.valid & core.points.ready),
-            voxel_taken.eq(core.voxels.valid & core.voxels.ready),
+            self.m_axis_voxels_tvalid.eq(core.voxels.valid & running),
+            voxel_taken.eq(self.m_axis_voxels_tvalid & self.m_axis_voxels_tready),
             job_ends.eq(voxel_taken & core.voxels.payload.last),
             core.start.eq(start),
             core.running.eq(running),
@@ -136,7 +144,6 @@ class Accelerator(wiring.Component):
             core.points.payload.eq(Mux(from_grid, generator.points.payload.as_value(), point)),
             generator.points.ready.eq(core.points.ready),
             self.s_axis_points_tready.eq(wanting & ~from_grid & core.points.ready),
-            self.m_axis_voxels_tvalid.eq(core.voxels.valid),
             self.m_axis_voxels_tdata.eq(core.voxels.payload.value),
             self.m_axis_voxels_tlast.eq(core.voxels.payload.last),
             core.voxels.ready.eq(self.m_axis_voxels_tready),
@@ -179,7 +186,7 @@ class Accelerator(wiring.Component):
             "cycles": (begun | point_taken, 1),
             "busy": (core.step, 1),
             "input_stall": (begun & wanting & core.points.ready & ~core.points.valid, 1),
-            "output_stall": (core.voxels.valid & ~core.voxels.ready, 1),
+            "output_stall": (core.voxels.valid & ~self.m_axis_voxels_tready, 1),
             "useful": (voxel_taken, core.useful),
         }
         slots = config.rows * config.columns

@@ -3,7 +3,7 @@
 from functools import reduce
 from operator import or_
 
-from amaranth import Module, Signal, signed
+from amaranth import Module, ResetInserter, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -71,11 +71,12 @@ class Core(wiring.Component):
         Not while a job runs.
     shape : In(shape_layout(config))
     start : In(1)
-        Before a job's first point, and when ``drained``.
-    drained : Out(1)
-        What a reset cut short has left the rows: low for some more cycles than there are rows.
+        Before a job's first point.
     running : In(1)
-        From then on until its last voxel has been delivered.
+        From then on until its last voxel has been delivered, or until it is aborted.
+    clear : In(1)
+        Once after an abort, ``machine.drain_latency`` cycles later, and likewise after a reset.
+        Tokens and sums leave by themselves; only what waits for others is reset.
     points : In(stream of POINT)
     voxels : Out(stream of voxel_layout)
     step : Out(1)
@@ -92,7 +93,7 @@ class Core(wiring.Component):
                 "shape": In(shape_layout(config)),
                 "start": In(1),
                 "running": In(1),
-                "drained": Out(1),
+                "clear": In(1),
                 "points": In(stream.Signature(POINT)),
                 "voxels": Out(stream.Signature(voxel_layout(config.formats.output_bits))),
                 "step": Out(1),
@@ -109,9 +110,10 @@ class Core(wiring.Component):
         result_later = requantizer_latency(formats)
 
         m.submodules.sequencer = sequencer = Sequencer(config)
-        m.submodules.mapper = mapper = FourierMapper(
-            config.rows, config.lanes, config.frequencies, formats
-        )
+        mapper = FourierMapper(config.rows, config.lanes, config.frequencies, formats)
+        buffer = VoxelBuffer(config.rows, formats.output_bits)
+        m.submodules.mapper = ResetInserter(self.clear)(mapper)
+        m.submodules.voxel_buffer = ResetInserter(self.clear)(buffer)
         m.submodules.elements = elements = Ram("elements", 3 * config.frequencies, FREQUENCY.bits)
         m.submodules.constants = constants = Ram(
             "constants", config.constant_depth, constant_layout(formats).size
@@ -119,7 +121,6 @@ class Core(wiring.Component):
         m.submodules.array = array = SystolicArray(
             config.rows, config.columns, formats, gate_zeros=config.gate_zeros
         )
-        m.submodules.voxel_buffer = buffer = VoxelBuffer(config.rows, formats.output_bits)
         store = self.store
 
         # Points to features.
@@ -234,13 +235,6 @@ class Core(wiring.Component):
             ]
             weights = (column.enable_out, column.address_out)
 
-        # After a reset tokens of before go on down the rows, which are not reset: none of their
-        # voxels may reach the buffer.
-        draining = Signal(range(config.rows + 2), init=config.rows + 1)
-        m.d.sync += self.drained.eq(draining == 0)
-        with m.If(draining != 0):
-            m.d.sync += draining.eq(draining - 1)
-
         # Voxels leave one row a cycle.
         voxel = Signal(formats.output_bits, reset_less=True)
         voxel_valid = Signal()
@@ -251,7 +245,7 @@ class Core(wiring.Component):
         m.d.comb += [
             buffer.reserve.eq(sequencer.finish),
             buffer.tile.eq(mapper.tile),
-            buffer.put.eq(voxel_valid & self.drained),
+            buffer.put.eq(voxel_valid),
             buffer.value.eq(voxel),
         ]
         wiring.connect(m, buffer.voxels, wiring.flipped(self.voxels))

@@ -276,7 +276,7 @@ PROOFS = {
         ("~points.valid | points.ready", "1"),
     ),
     "voxels": Proof(
-        "voxels", voxels, "bmc", 14, ("claimed & ~delivered & (gone < come)", "claimed")
+        "voxels", voxels, "bmc", 14, ("claimed & ~delivered & ((stock != 0) | self.put)", "claimed")
     ),
     "features": Proof(
         "fourier",

@@ -271,13 +271,15 @@ class FourierMapper(wiring.Component):
         slot = Signal(slots, init=1)
         position = Signal(address_bits(2 * self.frequencies))
         where = Signal.like(self.address, reset_less=True)
+        rows = Signal(self.rows, reset_less=True)
         m.d.comb += [
             position.eq(Mux(cosine, written, written + self.last_frequency + 1)),
             self.address.eq(where),
+            self.enables.eq(rows),
         ]
         m.d.sync += where.eq(Cat(position, written_half))
         m.d.sync += [
-            self.enables[number].eq((cosine | sine) & slot[number // self.lanes])
+            rows[number].eq((cosine | sine) & slot[number // self.lanes])
             for number in range(self.rows)
         ]
         with m.If(sine):

@@ -85,14 +85,16 @@ class ProgramLoader(wiring.Component):
                 halves.eq(1),
             ]
         m.submodules.checksum = crc = catalog.CRC32_ISO_HDLC(ITEM).create()
-        m.d.comb += [crc.valid.eq(there), crc.data.eq(item)]
+        beginning = Signal()
+        m.d.sync += beginning.eq(0)
+        m.d.comb += [crc.start.eq(beginning), crc.valid.eq(there), crc.data.eq(item)]
 
         # Where the item goes.
-        number = Signal(range(len(HEADER)))
-        column = Signal(config.columns, init=1)
-        element_address = Signal.like(store.element_address)
-        constant_address = Signal.like(store.constant_address)
-        weight_address = Signal.like(store.weight_address)
+        number = Signal(range(len(HEADER)), reset_less=True)
+        column = Signal(config.columns, init=1, reset_less=True)
+        element_address = Signal.like(store.element_address, reset_less=True)
+        constant_address = Signal.like(store.constant_address, reset_less=True)
+        weight_address = Signal.like(store.weight_address, reset_less=True)
         last_element = Signal(len(element_address) + 1)
         last_constant = Signal.like(constant_address, reset_less=True)
         last_weight = Signal.like(weight_address, reset_less=True)
@@ -134,8 +136,8 @@ class ProgramLoader(wiring.Component):
 
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += crc.start.eq(1)
                 m.d.sync += [
+                    beginning.eq(1),
                     number.eq(0),
                     column.eq(1),
                     element_address.eq(0),

@@ -65,9 +65,9 @@ class Ram(wiring.Component):
 
 
 class Rom(wiring.Component):
-    """Constants with one synchronous read port.
+    """Constants with one read port, combinational: logic among other logic.
 
-    Latency: 1 cycle. Throughput: a read a cycle.
+    With a register behind it, it may become block RAM.
 
     Parameters
     ----------
@@ -91,8 +91,8 @@ class Rom(wiring.Component):
         m.submodules.array = array = memory.Memory(
             shape=self.width, depth=len(self.words), init=self.words
         )
-        read = array.read_port()
-        m.d.comb += [read.en.eq(1), read.addr.eq(self.address), self.data.eq(read.data)]
+        read = array.read_port(domain="comb")
+        m.d.comb += [read.addr.eq(self.address), self.data.eq(read.data)]
         return m
 
 

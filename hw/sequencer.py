@@ -176,6 +176,7 @@ class Sequencer(wiring.Component):
                     m.d.comb += [self.finish.eq(1), self.freed.eq(1)]
         with m.If(self.start | self.finish):
             m.d.sync += [
+                position.eq(0),
                 layer.eq(0),
                 first_tile.eq(1),
                 in_features.eq(1),

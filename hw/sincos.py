@@ -64,7 +64,7 @@ class SinCosTable(wiring.Component):
         if table.slope is None:
             m.submodules.base = base = Rom(table.base, magnitude_bits)
             m.d.comb += base.address.eq(address)
-            magnitude = base.data
+            magnitude = delayed(m, base.data, 1, name="base")
         else:
             n0, n1, n2 = table.split
             upper = address[n2 - 1]
@@ -76,8 +76,10 @@ class SinCosTable(wiring.Component):
                 slope.address.eq(Cat(position, address[n1 + n2 :])),
             ]
             upper = delayed(m, upper, 1, name="upper")
+            start = delayed(m, base.data, 1, name="base")
+            rise = delayed(m, slope.data, 1, name="slope")
             total = Signal(magnitude_bits + GUARD, reset_less=True)
-            m.d.sync += total.eq(Mux(upper, base.data + slope.data, base.data - slope.data))
+            m.d.sync += total.eq(Mux(upper, start + rise, start - rise))
             magnitude = total[GUARD:]
         negative = delayed(m, quadrant[1], self.latency - 1, name="negative")
         m.d.sync += value.eq(Cat(magnitude, 1) ^ negative.replicate(table.output_bits))

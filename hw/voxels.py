@@ -63,36 +63,51 @@ class VoxelBuffer(wiring.Component):
         )  # two at least, or it would have no address
         write = array.write_port()
         read = array.read_port(domain="comb")
+        # Valid and last are registers: the interface and all that follows from it wait for them.
         held = Signal(tile_layout(self.rows))
         claimed = Signal()
         delivered = Signal()
+        valid = Signal()
+        at_last = Signal()
         come = Signal(range(self.rows + 1))
         gone = Signal(address_bits(self.rows))
-        at_last = gone == held.rows
-        transfer = self.voxels.valid & self.voxels.ready
+        stock = Signal(range(self.rows + 1))
+        transfer = valid & self.voxels.ready
         m.d.comb += [
             self.free.eq(~claimed),
             write.en.eq(self.put),
             write.addr.eq(come),
             write.data.eq(self.value),
             read.addr.eq(gone),
-            self.voxels.valid.eq(claimed & ~delivered & (gone < come)),
+            self.voxels.valid.eq(valid),
             self.voxels.payload.value.eq(read.data),
             self.voxels.payload.last.eq(at_last & held.last),
+        ]
+        m.d.sync += [
+            stock.eq(stock + self.put - transfer),
+            valid.eq(claimed & ~delivered & ((stock != 0) | self.put)),
         ]
         with m.If(self.put):
             m.d.sync += come.eq(come + 1)
         with m.If(transfer):
-            # It stays within the memory, or an idle output would be unknown.
-            m.d.sync += [gone.eq(gone + ~at_last), delivered.eq(at_last)]
+            m.d.sync += [
+                # It stays within the memory, or an idle output would be unknown.
+                gone.eq(gone + ~at_last),
+                at_last.eq(held.rows == gone + 1),
+                delivered.eq(at_last),
+                valid.eq(~at_last & (stock[1:].any() | self.put)),  # another one is there
+            ]
         with m.If((delivered | (transfer & at_last)) & (come == self.rows)):
             m.d.sync += claimed.eq(0)
         with m.If(self.reserve):
             m.d.sync += [
                 claimed.eq(1),
                 delivered.eq(0),
+                valid.eq(0),
                 held.eq(self.tile),
+                at_last.eq(self.tile.rows == 0),
                 come.eq(0),
                 gone.eq(0),
+                stock.eq(0),
             ]
         return m

@@ -46,10 +46,11 @@ def test_rom():
     async def bench(ctx):
         for address, word in enumerate(rom.words):
             ctx.set(rom.address, address)
-            await ctx.tick()
             assert ctx.get(rom.data) == word
 
-    run(rom, bench)
+    simulator = Simulator(rom)
+    simulator.add_testbench(bench)
+    simulator.run()
 
 
 def test_address_bits():

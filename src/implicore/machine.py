@@ -64,6 +64,16 @@ def tail_wait(formats: Formats) -> int:
     return requantizer_latency(formats) + ELEMENT_LATENCY + 1
 
 
+def drain_latency(config: AcceleratorConfig) -> int:
+    """Cycles after an abort until no token of the job is in the sequencer, the rows or the array.
+
+    At worst a tile's sums have just begun to leave: first they, then the tail's, go through the
+    requantizers and down the rows.
+    """
+    way_out = ELEMENT_LATENCY + 2 * requantizer_latency(config.formats) + 8
+    return config.columns + way_out + config.rows
+
+
 def mapper_latency(formats: Formats) -> int:
     """Cycles from the last element of B being asked for to the features being usable."""
     return 10 + (formats.table_address_bits >= BIPARTITE_FROM)
