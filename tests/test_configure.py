@@ -3,7 +3,7 @@
 import pytest
 
 from implicore.config import NETWORKS, Formats
-from implicore.configure import read_config
+from implicore.configure import make_config, read_config, to_toml
 from implicore.errors import BadInput
 from implicore.machine import ACCELERATORS, AcceleratorConfig
 
@@ -69,3 +69,19 @@ def test_bad_files(tmp_path):
         read_config(str(file))
     with pytest.raises(BadInput, match=r"cannot be read: Is a directory\.$"):
         read_config(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ACCELERATORS)
+def test_toml_is_read_back(name, tmp_path):
+    config = ACCELERATORS[name]
+    file = tmp_path / "a.toml"
+    file.write_text(to_toml(config))
+    assert read_config(str(file)) == config
+
+
+def test_shapes_stand_for_networks():
+    shape = NETWORKS["fast"]
+    values = {"rows": 2, "columns": 3, "formats": "w8a8", "networks": [shape], "lanes": 2}
+    config = make_config(values)
+    assert config.width == shape.width and config.lanes == 2
+    assert values["networks"] == [shape]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+import json
+from dataclasses import fields, replace
 from pathlib import Path
 
-from .config import NETWORKS, Formats
+from .config import NETWORKS, Formats, NetworkShape
 from .errors import BadInput
 from .machine import ACCELERATORS, AcceleratorConfig
 
@@ -39,7 +40,26 @@ def read_config(source: str, settings: list[str] | None = None) -> AcceleratorCo
     changes = dict(_setting(text) for text in settings or [])
     if "networks" in changes:  # sized anew: what the preset's memories were no longer counts
         values = {name: values[name] for name in SIZING if name in values}
-    values.update(changes)
+    return make_config({**values, **changes}, f"The accelerator {source}")
+
+
+def make_config(values: dict, owner: str = "The accelerator") -> AcceleratorConfig:
+    """The configuration of these fields.
+
+    Parameters
+    ----------
+    values : dict
+        As in a file: fields of ``AcceleratorConfig`` and ``networks``, which may here be shapes as
+        well as names.
+    owner : str
+        Who lacks a field, for the error.
+
+    Raises
+    ------
+    BadInput
+        An unknown field, one that is missing, or a configuration that cannot be.
+    """
+    values = dict(values)
     unknown = sorted(set(values) - {*FIELDS, "networks"})
     if unknown:
         raise BadInput(
@@ -48,7 +68,7 @@ def read_config(source: str, settings: list[str] | None = None) -> AcceleratorCo
     required = FIELDS[:3] if "networks" in values else FIELDS[:7]
     for name in required:
         if name not in values:
-            raise BadInput(f"The accelerator {source} does not say its {name}.")
+            raise BadInput(f"{owner} does not say its {name}.")
     try:
         if isinstance(values["formats"], str):
             values["formats"] = Formats.parse(values["formats"])
@@ -56,15 +76,24 @@ def read_config(source: str, settings: list[str] | None = None) -> AcceleratorCo
         if networks is None:
             return AcceleratorConfig(**values)
         sizes = {name: values.pop(name) for name in SIZING if name in values}
-        config = AcceleratorConfig.sized(networks=[_network(n) for n in networks], **sizes)
-        return AcceleratorConfig(**{**vars(config), **values})
+        config = AcceleratorConfig.sized(networks=[network(n) for n in networks], **sizes)
+        return replace(config, **values)
     except BadInput:
         raise
     except (TypeError, ValueError) as error:
         raise BadInput(str(error)) from None
 
 
-def _network(name: str):
+def to_toml(config: AcceleratorConfig) -> str:
+    """The file that ``read_config`` reads back to the same configuration."""
+    values = {**vars(config), "formats": str(config.formats)}
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
+
+
+def network(name: str | NetworkShape) -> NetworkShape:
+    """The network of this preset; a shape is its own."""
+    if isinstance(name, NetworkShape):
+        return name
     if name not in NETWORKS:
         raise BadInput(f"{name} is no network preset: they are {', '.join(NETWORKS)}.")
     return NETWORKS[name]

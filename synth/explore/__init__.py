@@ -1,0 +1,1 @@
+"""Design-space exploration: predicting accelerators, sweeping over them, choosing one."""

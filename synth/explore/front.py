@@ -1,0 +1,52 @@
+"""Which designs no other one beats in everything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import moocore
+import numpy as np
+import pandas as pd
+
+from .metrics import METRICS
+
+
+def known(table: pd.DataFrame, objectives: Sequence[str]) -> list[str]:
+    """The objectives that any row has a figure of: without a program there is no energy."""
+    return [name for name in objectives if table[name].notna().any()]
+
+
+def front(table: pd.DataFrame, objectives: Sequence[str], near: float = 0.0) -> np.ndarray:
+    """Which rows are nondominated.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rows with a column for each objective. Of objectives that no row has a figure of nothing is
+        asked; a row that lacks one of the others is not on the front.
+    objectives : sequence of str
+        Names of ``METRICS``, which says what is better.
+    near : float
+        Also the rows that would be nondominated if each of their predicted figures were better by
+        this share: 0.05 is 5 %.
+
+    Returns
+    -------
+    bool array, shape (rows,)
+    """
+    chosen = np.zeros(len(table), bool)
+    objectives = known(table, objectives)
+    if not objectives:
+        return chosen
+    values = table[list(objectives)].to_numpy(float)
+    values = values * [1 if METRICS[name].better == "min" else -1 for name in objectives]
+    whole = np.flatnonzero(np.isfinite(values).all(axis=1))
+    values = values[whole]
+    best = moocore.is_nondominated(values, keep_weakly=True)
+    if near:
+        slack = near * np.array([METRICS[name].predicted for name in objectives])
+        improved = values - slack * np.abs(values)
+        edge = values[best]
+        best = best | [not (edge <= row).all(axis=1).any() for row in improved]
+    chosen[whole[best]] = True
+    return chosen
