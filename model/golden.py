@@ -14,7 +14,7 @@ import numpy as np
 from implicore.errors import BadInput
 from implicore.fixed import COORDINATE, OFFSET_FRACTION, phase_address, requantize
 from implicore.grid import Grid
-from implicore.job import GridJob
+from implicore.job import GridJob, checked_points
 from implicore.program import Layer, Program
 from implicore.sincos import SineTable
 
@@ -64,14 +64,7 @@ class Renderer:
         -------
         uint16 array, shape (points,), values 0 to ``formats.output_max``.
         """
-        coordinates = np.asarray(coordinates)
-        if coordinates.ndim != 2 or coordinates.shape[1] != 3:
-            raise BadInput(f"Points must have the shape (points, 3), not {coordinates.shape}.")
-        if not COORDINATE.holds(coordinates):
-            raise BadInput(
-                f"Coordinates must lie from {COORDINATE.low} to {COORDINATE.high}, but reach "
-                f"from {coordinates.min()} to {coordinates.max()}."
-            )
+        coordinates = checked_points(coordinates)
         voxels = np.empty(len(coordinates), np.uint16)
         for start in range(0, len(coordinates), BLOCK):
             block = slice(start, start + BLOCK)

@@ -1,9 +1,11 @@
 // Carries out a session (session.py) on a verilated accelerator, through its ports alone.
 // usage: simulate SESSION ANSWERS [WAVES.vcd]
+// Either file may be `-`: operations are then carried out as they come and answered at once.
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <vector>
 
 #include "Vimplicore.h"
@@ -160,17 +162,37 @@ static bool decode(uint64_t limit, const uint32_t* points, uint32_t count,
     return ended;
 }
 
+static FILE* questions;
+static FILE* answers;
+
+// Some words of the session into `words`; false if it ends before the first of them.
+static bool more(uint32_t* words, size_t count) {
+    size_t got = std::fread(words, 4, count, questions);
+    if (got && got < count) std::fputs("the session breaks off\n", stderr), std::exit(2);
+    return got == count;
+}
+
+static std::vector<uint32_t> take(size_t count) {
+    std::vector<uint32_t> words(count);
+    if (!more(words.data(), count)) std::fputs("the session breaks off\n", stderr), std::exit(2);
+    return words;
+}
+
+static void answer(uint32_t word) { std::fwrite(&word, 4, 1, answers); }
+
+static FILE* opened(const char* name, const char* mode, FILE* standard) {
+    FILE* file = std::strcmp(name, "-") ? std::fopen(name, mode) : standard;
+    if (!file) std::fprintf(stderr, "cannot open %s\n", name), std::exit(2);
+    return file;
+}
+
 int main(int argc, char** argv) {
     if (argc < 3) return std::fputs("usage: simulate SESSION ANSWERS [WAVES.vcd]\n", stderr), 2;
-    std::vector<uint32_t> session, answers, voxels;
-    FILE* file = std::fopen(argv[1], "rb");
-    if (!file) return std::fprintf(stderr, "cannot read %s\n", argv[1]), 2;
-    for (uint32_t word; std::fread(&word, 4, 1, file) == 1;) session.push_back(word);
-    std::fclose(file);
-    const uint32_t* next = session.data();
-    const uint32_t* end = next + session.size();
-    stall = *next++;
-    noise = *next++ + 0x9E3779B97F4A7C15u;  // xorshift64 must not start at 0
+    questions = opened(argv[1], "rb", stdin);
+    answers = opened(argv[2], "wb", stdout);
+    std::vector<uint32_t> header = take(2);
+    stall = header[0];
+    noise = header[1] + 0x9E3779B97F4A7C15u;  // xorshift64 must not start at 0
 #if VM_TRACE
     top.trace(&trace, 99);
     if (argc > 3) trace.open(argv[3]);
@@ -180,62 +202,62 @@ int main(int argc, char** argv) {
     top.rst = 1;
     cycle();
     top.rst = 0;
-    while (next < end) {
-        switch (*next++) {
+    for (uint32_t operation; more(&operation, 1);) {
+        switch (operation) {
         case 0:
             top.rst = 1;
-            for (uint32_t count = *next++; count--;) cycle();
+            for (uint32_t count = take(1)[0]; count--;) cycle();
             top.rst = 0;
             break;
-        case 1:
-            write_register(next[0], next[1]);
-            next += 2;
+        case 1: {
+            std::vector<uint32_t> pair = take(2);
+            write_register(pair[0], pair[1]);
             break;
+        }
         case 2:
-            answers.push_back(read_register(*next++));
+            answer(read_register(take(1)[0]));
             break;
-        case 3:
-            answers.push_back(send(next + 2, next[0], next[1]));
-            next += 2 + next[0];
+        case 3: {
+            std::vector<uint32_t> sizes = take(2), words = take(sizes[0]);
+            answer(send(words.data(), sizes[0], sizes[1]));
             break;
+        }
         case 4: {
-            voxels.clear();
-            uint64_t limit = next[0] | uint64_t(next[1]) << 32;
-            answers.push_back(decode(limit, next + 3, next[2], voxels));
-            answers.push_back(voxels.size());
-            answers.insert(answers.end(), voxels.begin(), voxels.end());
-            next += 3 + 2 * next[2];
+            std::vector<uint32_t> sizes = take(3), points = take(2 * sizes[2]), voxels;
+            uint64_t limit = sizes[0] | uint64_t(sizes[1]) << 32;
+            answer(decode(limit, points.data(), sizes[2], voxels));
+            answer(voxels.size());
+            for (uint32_t voxel : voxels) answer(voxel);
             break;
         }
         case 5: {
             uint32_t seen = 0;
-            for (uint32_t count = *next++; count--;) {
+            for (uint32_t count = take(1)[0]; count--;) {
                 settle();
                 seen += top.m_axis_voxels_tvalid;
                 edge();
             }
-            answers.push_back(seen);
+            answer(seen);
             break;
         }
-        case 6:
+        case 6: {
+            [[maybe_unused]] uint32_t count = take(1)[0];
 #if VM_TRACE
-            trace_end = cycles + *next;
+            trace_end = cycles + count;
 #endif
-            ++next;
             break;
+        }
         default:
             return std::fputs("not a session\n", stderr), 2;
         }
+        if (answers == stdout) std::fflush(stdout);
     }
     std::chrono::duration<double, std::micro> spent = std::chrono::steady_clock::now() - begin;
     for (uint64_t number : {cycles, uint64_t(spent.count())})
-        answers.push_back(uint32_t(number)), answers.push_back(uint32_t(number >> 32));
+        answer(uint32_t(number)), answer(uint32_t(number >> 32));
 #if VM_TRACE
     trace.close();
 #endif
     top.final();
-    file = std::fopen(argv[2], "wb");
-    if (!file) return std::fprintf(stderr, "cannot write %s\n", argv[2]), 2;
-    std::fwrite(answers.data(), 4, answers.size(), file);
-    return std::fclose(file) ? 2 : 0;
+    return std::fclose(answers) ? 2 : 0;
 }

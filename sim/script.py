@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from implicore.cycles import Prediction, predict
+from implicore.host import command, grid_writes
 from implicore.job import GridJob
 from implicore.machine import AcceleratorConfig
 from implicore.model.golden import Renderer
 from implicore.program import Program
-from implicore.registers import Error
+from implicore.registers import WORDS, Error
 from implicore.stream import program_stream
 
 from . import session
@@ -57,7 +58,7 @@ class Script:
     def load_part(self, words: np.ndarray, stop: int) -> None:
         """Fall silent within a program, and abort."""
         self.do(session.Send(words, stop), stop)
-        self.do(session.command("abort"))
+        self._start("abort")
         self._program = None if stop else self._program
 
     def _send(self, words, error):
@@ -74,14 +75,14 @@ class Script:
     def grid(self, job: GridJob) -> None:
         """Decode a grid."""
         voxels = self._golden.voxels(job.coordinates(0, job.voxels))
-        for write in session.grid_writes(job):
-            self.do(write)
+        for write in grid_writes(job):
+            self.do(session.Write(*write))
         self._start("start_grid")
         self._decode(voxels, None)
 
-    def refused(self, command: str, error: Error) -> None:
+    def refused(self, name: str, error: Error) -> None:
         """Start a job that must be refused for this reason, and deliver nothing."""
-        self._start(command)
+        self._start(name)
         self.do(session.Read("error"), int(error))
         self.do(session.Idle(20), 0)
 
@@ -90,7 +91,7 @@ class Script:
         voxels = self._golden.voxels(coordinates)
         self._start("start_points")
         self.do(session.Decode(cycles, coordinates), _Prefix(voxels))
-        self.do(session.Reset(2) if reset else session.command("abort"))
+        self.do(session.Reset(2)) if reset else self._start("abort")
         self.do(session.Idle(5), 0)
         if reset:
             self._program = None
@@ -100,8 +101,8 @@ class Script:
         """Whether a job can be started."""
         return self._program is not None
 
-    def _start(self, command):
-        self.do(session.command(command))
+    def _start(self, name):
+        self.do(session.Write(*command(name)))
 
     def prediction(self, voxels: int) -> Prediction:
         """What a job of the present program takes."""
@@ -152,7 +153,7 @@ class Script:
         for operation, expected in zip(self.operations, self.expected, strict=True):
             match operation, expected:
                 case session.Read(name), int():
-                    words += [expected >> 32 * part for part in range(session.WORDS[name])]
+                    words += [expected >> 32 * part for part in range(WORDS[name])]
                 case session.Decode(), session.Decoded():
                     words += [int(expected.ended), len(expected.voxels), *expected.voxels.tolist()]
                 case ((session.Send() | session.Idle()), int()):

@@ -7,19 +7,19 @@ accelerator and the host's end of its line. It only runs while the host waits fo
 from __future__ import annotations
 
 import struct
-import subprocess
 from pathlib import Path
 
 from implicore.hw.ulx3s import SerialAccelerator, convert
 from implicore.machine import AcceleratorConfig
 
+from .dialogue import Dialogue
 from .simulators import find_verilator, verilog
-from .tools import ToolFailed, cached, run
+from .tools import cached, run
 
 DRIVER = Path(__file__).with_name("serial.cpp")
 
 
-class SerialBoard:
+class SerialBoard(Dialogue):
     """A board's serial port, for ``Link``; a context manager.
 
     Parameters
@@ -32,49 +32,22 @@ class SerialBoard:
     """
 
     def __init__(self, config: AcceleratorConfig, *, divisor: int = 4, timeout: int = 10**6):
-        command = [build(config, divisor), str(divisor)]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        super().__init__([build(config, divisor), divisor])
         self._timeout = timeout
 
     def write(self, data: bytes) -> None:
         """Give bytes to the line."""
-        self._tell(b"w" + struct.pack("<I", len(data)) + data)
+        self.tell(b"w" + struct.pack("<I", len(data)) + data)
 
     def read(self, size: int) -> bytes:
         """Bytes from the line; fewer when the time is over."""
         found = b""
         while len(found) < size:
-            self._tell(b"r" + struct.pack("<I", self._timeout))
-            count = self._process.stdout.read(1)
-            if count == b"":
-                raise ToolFailed(f"The simulator broke off: {self._error()}.")
-            if count == b"\0":
+            self.tell(b"r" + struct.pack("<I", self._timeout))
+            if self.hear(1) == b"\0":
                 break
-            found += self._process.stdout.read(1)
+            found += self.hear(1)
         return found
-
-    def _tell(self, message: bytes) -> None:
-        try:
-            self._process.stdin.write(message)
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            raise ToolFailed(f"The simulator broke off: {self._error()}.") from None
-
-    def _error(self) -> str:
-        return self._process.stderr.read().decode(errors="replace").strip() or "it said nothing"
-
-    def close(self) -> None:
-        """End the simulation."""
-        self._process.kill()
-        self._process.communicate()
-
-    def __enter__(self) -> SerialBoard:
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.close()
 
 
 def build(config: AcceleratorConfig, divisor: int) -> Path:

@@ -20,24 +20,12 @@ the beginning and the microseconds that they took.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 
-from implicore.job import GridJob
-from implicore.registers import REGISTERS, addresses
-
-WORDS = {register.name: register.words for register in REGISTERS}
-COMMANDS = {
-    name: 1 << bit
-    for register in REGISTERS
-    if register.name == "control"
-    for bit, (name, _) in enumerate(register.fields)
-}
-COUNTERS = ("cycles", "busy", "input_stall", "output_stall", "useful", "spent")
-"""The registers that tell what a job took."""
+from implicore.registers import WORDS, addresses
 
 
 @dataclass(frozen=True)
@@ -60,6 +48,13 @@ class Read:
     """A register's value, by its name."""
 
     name: str
+
+
+@dataclass(frozen=True)
+class ReadWord:
+    """One AXI4-Lite read."""
+
+    address: int
 
 
 @dataclass(frozen=True)
@@ -123,78 +118,71 @@ class Answers:
     seconds: float
 
 
-def grid_writes(job: GridJob) -> list[Write]:
-    """The registers that describe a grid."""
-    at = addresses()
-    writes = [Write(at["grid_ends"] + 4 * axis, count - 1) for axis, count in enumerate(job.shape)]
-    vectors = {"grid_origin": job.origin, "grid_moves": tuple(chain(*job.moves))}
-    for name, values in vectors.items():
-        for index, value in enumerate(values):
-            address = at[name] + 8 * index
-            writes.append(Write(address, value & 0xFFFFFFFF))
-            writes.append(Write(address + 4, value >> 32 & 0xFF))
-    return writes
-
-
-def command(name: str) -> Write:
-    """``start_grid``, ``start_points`` or ``abort``."""
-    return Write(addresses()["control"], COMMANDS[name])
-
-
 SETTLE = 8
 """Cycles after its last word in which the accelerator has judged a program, and some more."""
-
-
-def load(words: np.ndarray) -> list:
-    """Send a program and ask what the accelerator thinks of it."""
-    return [Send(words), Idle(SETTLE), Read("error")]
 
 
 def _halves(value: int) -> tuple[int, int]:
     return value & 0xFFFFFFFF, value >> 32
 
 
+def header(stall: float, seed: int) -> np.ndarray:
+    """The words that a session begins with, uint32."""
+    return np.array([min(round(stall * 2**32), 2**32 - 1), seed & 0xFFFFFFFF], np.uint32)
+
+
+def words_of(operation) -> np.ndarray:
+    """The words of an operation, uint32."""
+    match operation:
+        case Reset(cycles):
+            parts = [[0, cycles]]
+        case Write(address, value):
+            parts = [[1, address, value]]
+        case Read(name):
+            parts = [[2, addresses()[name] + 4 * part] for part in range(WORDS[name])]
+        case ReadWord(address):
+            parts = [[2, address]]
+        case Send(words, stop):
+            parts = [[3, len(words), len(words) if stop is None else stop], words]
+        case Decode(limit, points):
+            points = np.empty((0, 3), int) if points is None else np.asarray(points)
+            x, y, z = points.T & 0xFFFF
+            parts = [[4, *_halves(limit), len(points)]]
+            parts.append(np.stack([x | y << 16, z], axis=1).ravel())
+        case Idle(cycles):
+            parts = [[5, cycles]]
+        case Trace(cycles):
+            parts = [[6, cycles]]
+    return np.concatenate([np.asarray(part, np.uint32) for part in parts])
+
+
+def answer_to(operation, take: Callable[[int], np.ndarray]):
+    """What is answered to an operation, in the words that ``take`` gives, so many at a time."""
+    match operation:
+        case Read(name):
+            words = take(WORDS[name]).tolist()
+            return sum(word << 32 * part for part, word in enumerate(words))
+        case ReadWord() | Send() | Idle():
+            return int(take(1)[0])
+        case Decode():
+            ended, count = take(2).tolist()
+            return Decoded(take(count).astype(np.uint16), bool(ended))
+
+
 def encode(operations: Iterable, stall: float, seed: int) -> np.ndarray:
     """The words of a session, uint32."""
-    parts = [[min(round(stall * 2**32), 2**32 - 1), seed & 0xFFFFFFFF]]
-    for operation in operations:
-        match operation:
-            case Reset(cycles):
-                parts.append([0, cycles])
-            case Write(address, value):
-                parts.append([1, address, value])
-            case Read(name):
-                for part in range(WORDS[name]):
-                    parts.append([2, addresses()[name] + 4 * part])
-            case Send(words, stop):
-                parts += [[3, len(words), len(words) if stop is None else stop], words]
-            case Decode(limit, points):
-                points = np.empty((0, 3), int) if points is None else np.asarray(points)
-                x, y, z = points.T & 0xFFFF
-                parts.append([4, *_halves(limit), len(points)])
-                parts.append(np.stack([x | y << 16, z], axis=1).ravel())
-            case Idle(cycles):
-                parts.append([5, cycles])
-            case Trace(cycles):
-                parts.append([6, cycles])
-    return np.concatenate([np.asarray(part, np.uint32) for part in parts])
+    return np.concatenate([header(stall, seed), *map(words_of, operations)])
 
 
 def decode(answers: np.ndarray, operations: Sequence) -> Answers:
     """What the words of the answer mean."""
-    words = iter(answers.tolist())
-    values = []
-    for operation in operations:
-        match operation:
-            case Read(name):
-                values.append(sum(next(words) << 32 * part for part in range(WORDS[name])))
-            case Send() | Idle():
-                values.append(next(words))
-            case Decode():
-                ended, count = next(words), next(words)
-                voxels = np.array([next(words) for _ in range(count)], np.uint16)
-                values.append(Decoded(voxels, bool(ended)))
-            case _:
-                values.append(None)
-    cycles, microseconds = (next(words) + (next(words) << 32) for _ in range(2))
+    place = 0
+
+    def take(count: int) -> np.ndarray:
+        nonlocal place
+        place += count
+        return answers[place - count : place]
+
+    values = [answer_to(operation, take) for operation in operations]
+    cycles, microseconds = (take(2).astype("<u4").view("<u8").item() for _ in range(2))
     return Answers(values, cycles, microseconds / 1e6)

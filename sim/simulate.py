@@ -15,6 +15,7 @@ from implicore.job import GridJob
 from implicore.machine import AcceleratorConfig
 from implicore.model.volume import Volume
 from implicore.program import Program
+from implicore.registers import COUNTERS
 
 from . import cosim, fast, session
 from .picture import save_comparison
@@ -148,7 +149,7 @@ def simulate(
         "predicted_cycles": script.prediction(len(golden)).cycles,
         "utilization": counters["useful"] / slots if slots else 0.0,
         "cycles_per_second": answers.cycles / answers.seconds if answers.seconds else 0.0,
-        **{name: counters[name] for name in session.COUNTERS if name != "cycles"},
+        **{name: counters[name] for name in COUNTERS if name != "cycles"},
         "simulated_cycles": answers.cycles,
         "build_seconds": built - started,
         "seconds": ended - started,

@@ -65,3 +65,13 @@ def test_moves_lead_from_each_voxel_to_the_next():
         if number:
             at += job.moves[0 if number % 3 else 1 if number % 12 else 2]
         assert (at >> GRID_GUARD == exact).all()
+
+
+@pytest.mark.parametrize("most", [1, 2, 5, 6, 7, 29, 30, 31, 59, 60, 1000])
+def test_parts_give_the_same_voxels_in_the_same_order(most):
+    job = GridJob((3, 5, 4), (17, -5, 1 << 30), ((3, 1, 1 << 26), (-7, 1 << 27, 0), (0, 5, 9)))
+    parts = list(job.parts(most))
+    assert all(1 <= part.voxels <= most for part in parts)
+    assert len(parts) <= 2 * -(-job.voxels // most)
+    coordinates = np.concatenate([part.coordinates(0, part.voxels) for part in parts])
+    assert (coordinates == job.coordinates(0, job.voxels)).all()

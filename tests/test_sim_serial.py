@@ -5,6 +5,7 @@ import pytest
 
 from implicore.config import Formats, NetworkShape
 from implicore.fixed import COORDINATE
+from implicore.host import command, grid_writes
 from implicore.job import GridJob
 from implicore.link import END, ROOM, Kind, Link, LinkError, Refusal, decode, encode
 from implicore.machine import AcceleratorConfig
@@ -12,7 +13,6 @@ from implicore.model.golden import Renderer
 from implicore.random_program import random_program
 from implicore.registers import IDENTITY, Error, addresses
 from implicore.sim.serial import SerialBoard
-from implicore.sim.session import COMMANDS, grid_writes
 from implicore.stream import program_stream
 
 FORMATS = Formats.parse("w8a8m3")
@@ -40,8 +40,8 @@ def link(board):
     return link
 
 
-def start(link, command):
-    link.write([(AT["control"], COMMANDS[command])])
+def start(link, name):
+    link.write([command(name)])
 
 
 def load(link):
@@ -80,7 +80,7 @@ def test_points_and_a_grid_are_decoded_bit_for_bit(link):
     load(link)
     start(link, "start_points")
     assert (link.decode(len(POINTS), POINTS) == EXPECTED).all()
-    link.write((write.address, write.value) for write in grid_writes(JOB))
+    link.write(grid_writes(JOB))
     for _ in range(2):
         start(link, "start_grid")
         assert (link.decode(JOB.voxels) == VOLUME).all()
@@ -88,7 +88,7 @@ def test_points_and_a_grid_are_decoded_bit_for_bit(link):
 
 def test_a_job_waits_for_a_host_that_takes_nothing(link, board):
     load(link)
-    link.write((write.address, write.value) for write in grid_writes(JOB))
+    link.write(grid_writes(JOB))
     start(link, "start_grid")
     assert frames(board) == []
     board.write(encode(Kind.GRANT, b"\5\0"))
@@ -142,7 +142,8 @@ def test_garbage_on_the_line(link, board, seed):
 
 def test_a_cut_frame(link, board):
     load(link)
-    whole = encode(Kind.WRITE, bytes([AT["control"]]) + COMMANDS["abort"].to_bytes(4, "little"))
+    address, value = command("abort")
+    whole = encode(Kind.WRITE, bytes([address]) + value.to_bytes(4, "little"))
     for length in range(1, len(whole) - 1):
         board.write(whole[:length] + encode(Kind.READ, bytes([AT["array"]])))
         *refused, answer = frames(board)
@@ -153,7 +154,7 @@ def test_a_cut_frame(link, board):
 
 def test_a_reset_ends_everything(link, board):
     load(link)
-    link.write((write.address, write.value) for write in grid_writes(JOB))
+    link.write(grid_writes(JOB))
     start(link, "start_grid")
     board.write(encode(Kind.GRANT, b"\xff\xff") + encode(Kind.POINTS, bytes(600)))
     board.read(50)  # in the middle of a frame, with points that nobody wants

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -78,6 +79,20 @@ class GridJob:
         """Number of voxels."""
         return self.shape[0] * self.shape[1] * self.shape[2]
 
+    def parts(self, most: int) -> Iterator[GridJob]:
+        """Jobs of at most so many voxels, at least 1, that together give the same in this order."""
+        if self.voxels <= most:
+            yield self
+            return
+        axis = max(axis for axis in range(3) if self.shape[axis] > 1)
+        size = max(1, most // (self.voxels // self.shape[axis]))
+        for first in range(0, self.shape[axis], size):
+            shape = list(self.shape)
+            shape[axis] = min(size, self.shape[axis] - first)
+            moved = zip(self.origin, self.steps[axis], strict=True)
+            origin = tuple(start + first * step for start, step in moved)
+            yield from replace(self, shape=tuple(shape), origin=origin).parts(most)
+
     def at(self, index) -> np.ndarray:
         """Coordinates, int64 of shape (..., 3), of indices of shape (..., 3)."""
         total = np.asarray(index, np.int64) @ np.array(self.steps) + np.array(self.origin)
@@ -87,3 +102,16 @@ class GridJob:
         """Coordinates of the voxels numbered ``start`` to ``stop - 1``, int64 (voxels, 3)."""
         index = np.unravel_index(np.arange(start, stop), self.shape, order="F")
         return self.at(np.stack(index, axis=-1))
+
+
+def checked_points(coordinates) -> np.ndarray:
+    """Coordinates of shape (points, 3) in ``COORDINATE`` units; BadInput if they are not."""
+    coordinates = np.asarray(coordinates)
+    if coordinates.ndim != 2 or coordinates.shape[1] != 3:
+        raise BadInput(f"Points must have the shape (points, 3), not {coordinates.shape}.")
+    if not COORDINATE.holds(coordinates):
+        raise BadInput(
+            f"Coordinates must lie from {COORDINATE.low} to {COORDINATE.high}, but reach "
+            f"from {coordinates.min()} to {coordinates.max()}."
+        )
+    return coordinates

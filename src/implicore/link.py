@@ -162,6 +162,13 @@ class Link:
         self._coming = 0  # voxels that have been granted, and have not come
         self._granting = False
 
+    voxels_at_once = 1 << 24
+    """The line itself sets no limit; a job of that size takes it some minutes."""
+
+    def abort(self) -> None:
+        """Drop everything under way: that takes a reset, and so the program is gone."""
+        self.reset()
+
     def reset(self) -> None:
         """Board, accelerator and link as after power-up: any program is gone."""
         self._forget()

@@ -132,6 +132,19 @@ REGISTERS = (
 )
 
 
+WORDS = {register.name: register.words for register in REGISTERS}
+"""Words of each register, by its name."""
+
+COUNTERS = ("cycles", "busy", "input_stall", "output_stall", "useful", "spent")
+"""The registers that tell what a job took."""
+
+
+def masks(name: str) -> dict[str, int]:
+    """The fields of a register as values of it: one bit each."""
+    (register,) = (register for register in REGISTERS if register.name == name)
+    return {field: 1 << bit for bit, (field, _) in enumerate(register.fields)}
+
+
 def addresses() -> dict[str, int]:
     """Byte address of each register, of the first one where there are several."""
     found, address = {}, 0

@@ -1,0 +1,136 @@
+"""A simulated accelerator as a processor sees it: mapped registers and three DMA channels.
+
+What ``implicore.host.MemoryMapped`` takes for PYNQ's is here the verilated accelerator of
+``fast.py``, which carries out one operation after the other for as long as it lives. It only runs
+while somebody waits for it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from implicore.host import MemoryMapped
+from implicore.machine import AcceleratorConfig
+
+from . import fast, session
+from .dialogue import Dialogue
+
+
+class MemoryMap(Dialogue):
+    """An accelerator in memory; a context manager.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    stall : float
+        Probability with which each stream is held up in each cycle.
+    seed : int
+        Of these stalls.
+    patience : int
+        Cycles that a job's voxels may take.
+    optimize : bool
+        Whether many cycles are to follow, see ``fast.build``.
+
+    Attributes
+    ----------
+    registers : host.Registers
+    program, points, voxels : host.Channel
+    """
+
+    def __init__(
+        self,
+        config: AcceleratorConfig,
+        *,
+        stall: float = 0.0,
+        seed: int = 0,
+        patience: int = 10**9,
+        optimize: bool = True,
+    ):
+        super().__init__([fast.build(config, optimize=optimize).executable, "-", "-"])
+        self._tell_words(session.header(stall, seed))
+        self.patience = patience
+        self.registers = _Registers(self)
+        self.program = _ProgramChannel(self)
+        self.points = _Channel(self)
+        self.voxels = _VoxelChannel(self)
+
+    def transport(self, **options) -> MemoryMapped:
+        """What a ``host.Host`` needs; options as of ``host.MemoryMapped``."""
+        return MemoryMapped(self.registers, self.program, self.points, self.voxels, **options)
+
+    def do(self, operation):
+        """Carry out an operation of a session; the answer to it."""
+        self._tell_words(session.words_of(operation))
+        return session.answer_to(operation, self._take)
+
+    def _tell_words(self, words: np.ndarray) -> None:
+        self.tell(words.astype("<u4").tobytes())
+
+    def _take(self, count: int) -> np.ndarray:
+        return np.frombuffer(self.hear(4 * count), "<u4")
+
+
+class _Registers:
+    def __init__(self, machine: MemoryMap):
+        self._machine = machine
+
+    def read(self, offset: int) -> int:
+        return self._machine.do(session.ReadWord(offset))
+
+    def write(self, offset: int, value: int) -> None:
+        self._machine.do(session.Write(offset, value))
+
+
+class _Channel:
+    """What points go through: they are taken while their voxels are."""
+
+    def __init__(self, machine: MemoryMap):
+        self._machine = machine
+        self.start()
+
+    def start(self) -> None:
+        self.buffer, self.transferred = None, 0
+
+    stop = start
+
+    def transfer(self, buffer: np.ndarray) -> None:
+        if self.buffer is not None:
+            raise RuntimeError("A transfer is under way.")
+        self.buffer, self.transferred = buffer, 0
+
+    def wait(self) -> None:
+        self._machine.voxels.run()
+
+    def finish(self, transferred: int) -> None:
+        self.buffer, self.transferred = None, transferred
+
+
+class _ProgramChannel(_Channel):
+    def wait(self) -> None:
+        taken = self._machine.do(session.Send(self.buffer))
+        if taken < len(self.buffer):
+            raise RuntimeError(f"{taken} of {len(self.buffer)} words of a program were taken.")
+        self.finish(4 * taken)
+
+
+class _VoxelChannel(_Channel):
+    def wait(self) -> None:
+        self.run()
+
+    def run(self) -> None:
+        """Send the points that wait, and take voxels up to the job's last one."""
+        if self.buffer is None:
+            return
+        points, patience, coordinates = self._machine.points, self._machine.patience, None
+        if points.buffer is not None:
+            shifts = np.array([0, 16, 32], np.uint64)
+            coordinates = (points.buffer[:, None] >> shifts).astype(np.int64)
+        answer = self._machine.do(session.Decode(patience, coordinates))
+        if not answer.ended:
+            raise RuntimeError(f"No last voxel came within {patience} cycles.")
+        if len(answer.voxels) > len(self.buffer):
+            raise RuntimeError("The job has more voxels than the buffer.")
+        self.buffer[: len(answer.voxels)] = answer.voxels
+        self.finish(2 * len(answer.voxels))
+        if points.buffer is not None:
+            points.finish(points.buffer.nbytes)

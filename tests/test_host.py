@@ -1,0 +1,270 @@
+"""The host's driver against the generated Verilog: in mapped memory, and at a serial line."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+from implicore.config import Formats, NetworkShape
+from implicore.cycles import predict
+from implicore.errors import BadInput
+from implicore.fixed import COORDINATE
+from implicore.grid import Grid
+from implicore.host import Host, MemoryMapped, Refused, Transport, grid_writes
+from implicore.job import GridJob
+from implicore.link import Link, LinkError
+from implicore.machine import AcceleratorConfig
+from implicore.model.golden import Renderer
+from implicore.random_program import random_program
+from implicore.registers import Error, addresses
+from implicore.sim.memory_map import MemoryMap
+from implicore.sim.serial import SerialBoard
+from implicore.stream import program_stream
+
+FORMATS = Formats.parse("w8a8m3")
+SHAPE = NetworkShape(frequencies=3, width=5, depth=3, skips=(2,))
+CONFIG = AcceleratorConfig.sized(3, 2, FORMATS, [SHAPE])  # the virtual board of test_sim_serial
+PROGRAM = random_program(SHAPE, FORMATS, seed=1)
+OTHER = random_program(SHAPE, FORMATS, seed=2)
+WORDS = program_stream(PROGRAM, CONFIG)
+POINTS = np.random.default_rng(0).integers(COORDINATE.low, COORDINATE.high + 1, (200, 3))
+GRID = PROGRAM.grid.scaled(2)
+GOLDEN = Renderer(PROGRAM)
+
+
+class Mapped:
+    """Memory-mapped registers and DMA channels, with the Verilog behind them."""
+
+    def __init__(self, config, stall=0.0):
+        self.machine = MemoryMap(config, stall=stall, seed=1, optimize=False)
+        self.transport = self.machine.transport()
+
+    def hurry(self):
+        """From now on a job is given up before it is done."""
+        self.machine.patience = 200
+        return RuntimeError, "No last voxel came within 200 cycles"
+
+    def no_hurry(self):
+        self.machine.patience = 10**9
+
+
+class Serial:
+    """A board's serial line."""
+
+    def __init__(self, config):
+        self.machine = SerialBoard(config, timeout=5000)
+        self.transport = Link(self.machine)
+        self.transport.reset()
+
+    def hurry(self):
+        self.machine._timeout = 20
+        return LinkError, "The board does not answer"
+
+    def no_hurry(self):
+        self.machine._timeout = 5000
+
+
+@pytest.fixture(params=["mapped", "mapped, held up", "serial"])
+def place(request):
+    stalls = {"stall": 0.3} if "held up" in request.param else {}
+    place = Serial(CONFIG) if request.param == "serial" else Mapped(CONFIG, **stalls)
+    with place.machine:
+        yield place
+
+
+@pytest.fixture
+def host(place):
+    return Host(place.transport, CONFIG)
+
+
+def test_voxels_are_the_golden_models(host):
+    host.load(PROGRAM)
+    assert host.status() == {"loaded": True, "loading": False, "running": False}
+    assert host.voxels(POINTS).tolist() == GOLDEN.voxels(POINTS).tolist()
+    image = host.render(GRID)
+    assert image.dtype == np.uint16 and image.shape == GRID.shape
+    assert (image == GOLDEN.render(GRID)).all()
+    host.load(OTHER)
+    assert (host.voxels(POINTS) == Renderer(OTHER).voxels(POINTS)).all()
+
+
+@pytest.mark.parametrize("most", [1, 7, 100])
+def test_what_is_too_much_at_once_becomes_several_jobs(host, place, most):
+    host.load(PROGRAM)
+    asked = []
+    place.transport.voxels_at_once = most
+    decode = place.transport.decode
+    place.transport.decode = lambda voxels, points=None: (
+        asked.append(voxels) or decode(voxels, points)
+    )
+    grid = Grid.from_array((5, 3, 4), GRID.affine)
+    assert (host.render(grid) == GOLDEN.render(grid)).all()
+    assert (host.voxels(POINTS[:30]) == GOLDEN.voxels(POINTS[:30])).all()
+    assert max(asked) <= most and sum(asked) == 60 + 30
+
+
+def test_counters(host, place):
+    host.load(PROGRAM)
+    host.voxels(POINTS)
+    counters, due = host.counters(), predict(SHAPE, CONFIG, len(POINTS))
+    assert counters["useful"] == due.useful
+    assert counters["busy"] == due.steps
+    assert counters["spent"] == due.steps * CONFIG.rows * CONFIG.columns
+    held_up = place.transport.__class__ is Link or counters["cycles"] > due.cycles
+    assert held_up or (counters["cycles"], counters["output_stall"]) == (due.cycles, 0)
+
+
+@pytest.mark.parametrize("word", [0, 1, 5, len(WORDS) // 2, len(WORDS) - 1])
+def test_a_damaged_program_is_refused(host, word):
+    host.load(PROGRAM)
+    damaged = WORDS.copy()
+    damaged[word] ^= 0x00010001
+    with pytest.raises(Refused, match=r"^The accelerator refused the program: .+\.$") as refused:
+        host.send(damaged)
+    assert refused.value.error not in (Error.NONE, Error.NO_PROGRAM, Error.BUSY)
+    assert host.program is None and not host.status()["loaded"]
+    with pytest.raises(Refused, match="the job: a job was started without a good program") as no:
+        host.voxels(POINTS)
+    assert no.value.error == Error.NO_PROGRAM
+    host.load(PROGRAM)
+    assert (host.voxels(POINTS) == GOLDEN.voxels(POINTS)).all()
+
+
+@pytest.mark.parametrize("length", [1, 20, len(WORDS) - 1])
+def test_a_program_that_is_cut_short_is_refused(host, length):
+    with pytest.raises(Refused, match="the stream ended too early"):
+        host.send(WORDS[:length])
+    host.load(PROGRAM)
+
+
+@pytest.mark.parametrize("points", [None, POINTS])
+def test_an_abort_in_the_middle_of_a_job(host, place, points):
+    host.load(PROGRAM)
+    host.voxels(POINTS[:5])
+    error, message = place.hurry()
+    with pytest.raises(error, match=message):
+        host.render(GRID) if points is None else host.voxels(points)
+    place.no_hurry()
+    host.abort()
+    assert not host.status()["running"]
+    if isinstance(place, Mapped):
+        assert host.program is PROGRAM and host.status()["loaded"]
+    else:  # only a reset empties the line
+        assert host.program is None
+        host.load(PROGRAM)
+    assert (host.voxels(POINTS[:50]) == GOLDEN.voxels(POINTS[:50])).all()
+    assert (host.render(GRID) == GOLDEN.render(GRID)).all()
+
+
+def test_a_job_during_a_job_is_refused(host, place):
+    host.load(PROGRAM)
+    place.transport.write(grid_writes(GridJob.of(GRID, PROGRAM.frame)))
+    host._start("start_grid")
+    with pytest.raises(Refused, match="a job was started during another one"):
+        host.voxels(POINTS)
+    host.abort()
+
+
+def test_an_abort_with_nothing_under_way(host):
+    host.abort()
+    host.load(PROGRAM)
+    assert (host.voxels(POINTS[:3]) == GOLDEN.voxels(POINTS[:3])).all()
+
+
+def test_another_accelerator(place):
+    other = AcceleratorConfig.sized(3, 3, FORMATS, [SHAPE])
+    message = (
+        r"^This is not the accelerator of the configuration: its configuration's digest is "
+        rf"{CONFIG.digest:#x}, not {other.digest:#x}\.$"
+    )
+    with pytest.raises(BadInput, match=message):
+        Host(place.transport, other)
+    place.transport.read = lambda *addresses: [0] * len(addresses)
+    with pytest.raises(BadInput, match=r"its identity is 0x0, not 0x494d5043\.$"):
+        Host(place.transport, CONFIG)
+
+
+def test_what_is_asked_is_looked_at_first(host):
+    with pytest.raises(BadInput, match=r"^Load a program first: the grid is placed by it\.$"):
+        host.render(GRID)
+    host.load(PROGRAM)
+    with pytest.raises(BadInput, match=r"^Points must have the shape \(points, 3\), not \(3,\)\.$"):
+        host.voxels(np.zeros(3, int))
+    with pytest.raises(BadInput, match="^Coordinates must lie from -32768 to 32767"):
+        host.voxels(np.full((1, 3), 40000))
+    assert host.voxels(np.zeros((0, 3), int)).tolist() == []
+    too_big = random_program(NetworkShape(frequencies=3, width=50, depth=3), FORMATS, seed=1)
+    with pytest.raises(BadInput, match="^The program does not fit the accelerator"):
+        host.load(too_big)
+    assert host.program is PROGRAM
+
+
+def test_no_verdict(host, place):
+    host._timeout = 0.01
+    place.transport.program = lambda words: None
+    with pytest.raises(BadInput, match="gives no verdict on the program"):
+        host.load(PROGRAM)
+
+
+def test_transfers_stay_within_the_dma():
+    with MemoryMap(CONFIG, optimize=False) as machine:
+        sizes = []
+        for channel in (machine.points, machine.voxels):
+            transfer = channel.transfer
+            channel.transfer = lambda b, transfer=transfer: sizes.append(b.nbytes) or transfer(b)
+        host = Host(machine.transport(most_bytes=len(WORDS) * 4), CONFIG)
+        host.load(PROGRAM)
+        assert (host.voxels(POINTS) == GOLDEN.voxels(POINTS)).all()
+        assert max(sizes) <= len(WORDS) * 4 < POINTS.size / 3 * 8
+        host = Host(machine.transport(most_bytes=len(WORDS) * 4 - 1), CONFIG)
+        with pytest.raises(BadInput, match="widen its length register"):
+            host.load(PROGRAM)
+
+
+def test_a_job_with_fewer_voxels_than_asked_for():
+    with MemoryMap(CONFIG, optimize=False) as machine:
+        host = Host(machine.transport(), CONFIG)
+        host.load(PROGRAM)
+        host._start("start_points")
+        machine.points.transfer(np.zeros(3, np.uint64))
+        with pytest.raises(BadInput, match=r"^The job gave 3 voxels and not 4\.$"):
+            host.transport.decode(4)
+
+
+def test_buffers_come_from_the_allocator():
+    shapes = []
+
+    def allocate(shape, dtype):
+        shapes.append((shape, np.dtype(dtype).name))
+        return np.empty(shape, dtype)
+
+    with MemoryMap(CONFIG, optimize=False) as machine:
+        host = Host(machine.transport(allocate=allocate), CONFIG)
+        host.load(PROGRAM)
+        host.voxels(POINTS[:9])
+    assert shapes == [((len(WORDS),), "uint32"), ((9,), "uint16"), ((9,), "uint64")]
+
+
+def test_a_grid_in_registers():
+    job = GridJob.of(PROGRAM.grid, PROGRAM.frame)
+    values = dict(grid_writes(job))
+    at = addresses()
+    assert [values[at["grid_ends"] + 4 * axis] + 1 for axis in range(3)] == list(job.shape)
+
+    def signed(address):
+        value = values[address] | values[address + 4] << 32
+        return value - (value >> 39 << 40)
+
+    assert [signed(at["grid_origin"] + 8 * n) for n in range(3)] == list(job.origin)
+    moves = [signed(at["grid_moves"] + 8 * n) for n in range(9)]
+    assert tuple(moves) == sum(job.moves, ())
+    assert len(values) == 27
+
+
+def test_both_are_transports():
+    """What the protocol names is there, with the same parameters."""
+    for kind in (Link, MemoryMapped):
+        for name, member in inspect.getmembers(Transport, inspect.isfunction):
+            if not name.startswith("_"):
+                due = inspect.signature(member).parameters
+                assert inspect.signature(getattr(kind, name)).parameters.keys() == due.keys()
