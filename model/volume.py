@@ -23,6 +23,8 @@ from implicore.atomic import atomic_write
 from implicore.errors import BadInput
 from implicore.grid import Grid
 
+from .bundled import bundled_mri
+
 SLICE_TOLERANCE = 0.01
 """How far, in slice distances, a DICOM slice may lie from its place in an even stack.
 
@@ -145,6 +147,29 @@ def crop(volume: Volume, region: str) -> Volume:
     matrix = volume.grid.matrix.copy()
     matrix[:3, 3] = volume.grid.world(first)
     return Volume(data, Grid.from_array(data.shape, matrix), volume.name)
+
+
+def load_source(source: dict, hint: str = "Name it with --image.") -> Volume:
+    """The image that a model's record of it, or the user, names.
+
+    Parameters
+    ----------
+    source : dict
+        ``path``, none for the bundled MRI; ``crop``, if there is one; ``sha256``, if it is a
+        model's record.
+    hint : str
+        What to do if a model's image is not where it was.
+    """
+    path = source.get("path")
+    try:
+        volume = load_volume(bundled_mri() if path is None else path)
+    except BadInput as error:
+        if "sha256" in source:
+            raise BadInput(
+                f"The image that the model was trained on cannot be used ({error}) {hint}"
+            ) from None
+        raise
+    return crop(volume, source["crop"]) if source.get("crop") else volume
 
 
 @contextmanager

@@ -304,6 +304,7 @@ def _fit(options) -> dict:
 
     _need("fit", "torch", "train")
     from .model.train import fit
+    from .model.volume import load_source
 
     shape = NETWORKS[options.preset]
     changes = {
@@ -318,7 +319,7 @@ def _fit(options) -> dict:
     sources = [{"path": str(Path(path).resolve())} for path in options.images] or [{"path": None}]
     if options.crop:
         sources = [{**source, "crop": options.crop} for source in sources]
-    volumes = [_load_source(source) for source in sources]
+    volumes = [load_source(source) for source in sources]
     seconds = 60.0 if options.seconds is None and options.steps is None else options.seconds
     model = fit(
         volumes,
@@ -358,6 +359,7 @@ def _compile(options) -> dict:
 
     from .model.checkpoint import Model
     from .model.compiler import compile_model
+    from .model.volume import load_source
 
     model = Model.load(options.model)
     if not (0 <= options.finetune < float("inf")):
@@ -365,7 +367,7 @@ def _compile(options) -> dict:
     sources = [{"path": path} for path in options.image] if options.image else model.images
     if options.image and len(options.image) == len(model.images):
         sources = [{**image, **source} for image, source in zip(model.images, sources, strict=True)]
-    volumes = [_load_source(source) for source in sources]
+    volumes = [load_source(source) for source in sources]
     tune = None
     if options.finetune:
         _need("compile --finetune", "torch", "train")
@@ -597,24 +599,6 @@ def _chosen_grid(source: Grid, options) -> Grid:
 
 
 # --------------------------------------------------------------------------------------- helpers
-
-
-def _load_source(source: dict):
-    """The volume that a model's record of its image, or the user, names."""
-    from .model.bundled import bundled_mri
-    from .model.volume import crop, load_volume
-
-    path = source.get("path")
-    try:
-        volume = load_volume(bundled_mri() if path is None else path)
-    except BadInput as error:
-        if "sha256" in source:
-            raise BadInput(
-                f"The image that the model was trained on cannot be used ({error}) "
-                "Name it with --image."
-            ) from None
-        raise
-    return crop(volume, source["crop"]) if source.get("crop") else volume
 
 
 def _need(verb: str, package: str, extra: str) -> None:
