@@ -95,7 +95,7 @@ def test_wheel_holds_the_packages_and_nothing_else(wheel):
     for package in SETUPTOOLS["packages"]:
         folder = ROOT / SETUPTOOLS["package-dir"][package]
         within = package.replace(".", "/")
-        for pattern in ("*.py", "*.cpp", "*.h", "targets/*.toml"):
+        for pattern in ("*.py", "*.cpp", "*.h", "targets/*.toml", "templates/*"):
             paths = folder.glob(pattern)
             expected |= {f"{within}/{path.relative_to(folder).as_posix()}" for path in paths}
     assert {"implicore/sim/fast.cpp", "implicore/synth/targets/osu018.toml"} <= expected
@@ -152,4 +152,4 @@ def test_system_packages_in_one_sentence(tmp_path):
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
-    assert done.stderr.endswith("mricron-data invesalius-examples qflow-tech-osu018\n")
+    assert done.stderr.endswith("mricron-data invesalius-examples qflow-tech-osu018 chromium\n")

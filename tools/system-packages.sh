@@ -4,7 +4,7 @@
 #     tools/system-packages.sh GROUP...
 #
 # Groups: `setup` (what the virtual environment needs), `test` (the scans, compiler,
-# simulator, solver, timing analyser and cell library that the tests use).
+# simulator, solver, timing analyser, cell library and browser that the tests use).
 # Installs as root, or through sudo; where neither works, says in one sentence what is
 # missing and exits with 2. Nothing missing: a few milliseconds and no output.
 set -eu
@@ -40,6 +40,7 @@ find_missing() {
             require z3 z3 --version
             require opensta sta -version
             require qflow-tech-osu018 installed qflow-tech-osu018
+            require chromium command -v chromium
             ;;
         *)
             echo "Unknown group of system packages: $group" >&2
