@@ -101,6 +101,13 @@ def predict(shape: NetworkShape, config: AcceleratorConfig, voxels: int) -> Pred
     )
 
 
+def last_steps(shape: NetworkShape, config: AcceleratorConfig) -> list[list[int]]:
+    """Cycles of the last step of each column tile of each layer on the array, in a job's first."""
+    feeder = _Feeder(shape, config)
+    feeder.tile(1)
+    return feeder.ends
+
+
 class _Feeder:
     """The machine from tile to tile. All times are cycles."""
 
@@ -113,6 +120,7 @@ class _Feeder:
         self.leaver_free = 0
         self.output_free = 0
         self.delivered = 0  # the last voxel
+        self.ends: list[list[int]] = []  # last steps of the latest tile, layer by layer
 
     def state(self) -> tuple[int, ...]:
         """Everything that matters to the next tile, relative to ``now``."""
@@ -128,6 +136,7 @@ class _Feeder:
 
         readable = requantizer_latency(config.formats) + TOKEN_TO_SUM + 1
         layers = array_layers(shape)
+        self.ends = []
         previous = []  # last steps of the column tiles of the layer before
         for number, layer in enumerate(layers):
             ends = []
@@ -148,6 +157,7 @@ class _Feeder:
                 self.now = end + 1
                 ends.append(end)
             previous = ends
+            self.ends.append(ends)
         self.halves = [self.halves[1], self.now]
         if tail_beside_array(shape):
             self.leaver_free += tail_wait(config.formats)
