@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from implicore.atomic import write_json
-from implicore.cycles import Accesses, predict
+from implicore.cycles import Accesses, Prediction, predict
 from implicore.job import GridJob
 from implicore.program import Program
 from implicore.sim.script import Script
@@ -24,6 +24,7 @@ from . import activity, baseline
 from .blocks import BLOCKS
 from .circuit import CLOCK, Circuit
 from .liberty import read_liberty
+from .memories import Memory
 from .power import CLOCK_SLEW_NS, Part, Power
 
 WINDOW_TILES = 2
@@ -190,15 +191,48 @@ def summary(design, program: Program, found: Measurement, clock_mhz: float) -> d
         sums["data_mw"] += (part.switching + part.internal) * clock_mhz / 1000
         sums["clock_mw"] += part.clock * clock_mhz / 1000
         sums["leakage_mw"] += part.leakage_mw
-    for memory in design.memories.values():  # from the exact counts of the whole slice
-        counts = slice_.memories[memory.role]
-        energy = counts.reads * memory.energy_pj(write=False)
-        energy += counts.writes * memory.energy_pj(write=True)
-        blocks[f"memory {memory.role}"]["sram_mw"] += energy / slice_.cycles * clock_mhz / 1000
-    power_mw = sum(sum(sums.values()) for sums in blocks.values())
+    for memory in design.memories.values():
+        blocks[f"memory {memory.role}"]["sram_mw"] += sram_mw(memory, slice_, clock_mhz)
+    (element,) = (part for part in found.parts if part.path == ELEMENTS)
+    return {
+        **costs(blocks, slice_, clock_mhz),
+        "element_pj": (element.pj + element.leakage_mw / clock_mhz * 1000) / element.instances,
+        "annotated": annotated(found.circuit),
+        "activity": (
+            f"all nets of the whole netlist in {found.activity.cycles} cycles of a decode of "
+            f"{found.voxels} voxels across the image, each equal to the golden model's; "
+            f"clock and outer inputs rise within {CLOCK_SLEW_NS} ns"
+        ),
+    }
+
+
+def sram_mw(memory: Memory, job: Prediction, clock_mhz: float) -> float:
+    """Of a memory's macros, all instances together, from the exact counts of a job."""
+    counts = job.memories[memory.role]
+    energy = counts.reads * memory.energy_pj(write=False)
+    energy += counts.writes * memory.energy_pj(write=True)
+    return energy / job.cycles * clock_mhz / 1000
+
+
+def costs(blocks: dict[str, dict[str, float]], slice_: Prediction, clock_mhz: float) -> dict:
+    """What a decode at such a power costs.
+
+    Parameters
+    ----------
+    blocks : dict
+        Block to its ``SHARES``.
+    slice_ : Prediction
+        Of ``SLICE`` voxels.
+    clock_mhz : float
+
+    Returns
+    -------
+    dict
+        As in ``measure``, from ``power_mw`` to ``power_blocks``.
+    """
+    power_mw = sum(sum(shares.values()) for shares in blocks.values())
     slice_s = slice_.cycles / (clock_mhz * 1e6)
     slice_mj = power_mw * slice_s
-    (element,) = (part for part in found.parts if part.path == ELEMENTS)
     return {
         "power_mw": power_mw,
         "pj_per_mac": slice_mj * 1e9 / slice_.useful,
@@ -207,15 +241,8 @@ def summary(design, program: Program, found: Measurement, clock_mhz: float) -> d
         "voxels_per_second": SLICE / slice_s,
         "voxels_per_joule": SLICE / (slice_mj * 1e-3),
         "power_blocks": {
-            block: {"power_mw": sum(sums.values()), **sums} for block, sums in blocks.items()
+            block: {"power_mw": sum(shares.values()), **shares} for block, shares in blocks.items()
         },
-        "element_pj": (element.pj + element.leakage_mw / clock_mhz * 1000) / element.instances,
-        "annotated": annotated(found.circuit),
-        "activity": (
-            f"all nets of the whole netlist in {found.activity.cycles} cycles of a decode of "
-            f"{found.voxels} voxels across the image, each equal to the golden model's; "
-            f"clock and outer inputs rise within {CLOCK_SLEW_NS} ns"
-        ),
     }
 
 
