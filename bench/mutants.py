@@ -196,8 +196,8 @@ MUTANTS = [
     Mutant(
         "columns of weights in reverse",
         "loader",
-        "store.weight_enables.eq(column)",
-        "store.weight_enables.eq(column[::-1])",
+        "Cat(*column[together - 1 : -1 : together], column[-1])",
+        "Cat(*column[together - 1 : -1 : together], column[-1])[::-1]",
     ),
     Mutant(
         "a job starts without a program", "accelerator", "asked & loaded & ~busy", "asked & ~busy"

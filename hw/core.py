@@ -9,7 +9,13 @@ from amaranth.lib.wiring import In, Out
 
 from implicore.config import Formats
 from implicore.fixed import FREQUENCY
-from implicore.machine import ELEMENT_LATENCY, AcceleratorConfig, requantizer_latency
+from implicore.machine import (
+    ELEMENT_LATENCY,
+    AcceleratorConfig,
+    columns_together,
+    requantizer_latency,
+    weight_banks,
+)
 
 from .coordinates import POINT
 from .fourier import FourierMapper
@@ -36,7 +42,12 @@ def constant_layout(formats: Formats):
 
 
 def store_layout(config: AcceleratorConfig):
-    """Write ports of the program's memories: B, the constants' tape, the weights' tapes."""
+    """Write ports of the program's memories: B, the constants' tape, the weights' tapes.
+
+    ``weight`` holds the latest weights, the last one highest: a bank takes those of its columns.
+    """
+    formats = config.formats
+    together = columns_together(config.columns, formats.weight_bits)
     return data.StructLayout(
         {
             "element_enable": 1,
@@ -44,16 +55,29 @@ def store_layout(config: AcceleratorConfig):
             "element": signed(FREQUENCY.bits),
             "constant_enable": 1,
             "constant_address": address_bits(config.constant_depth),
-            "constant": constant_layout(config.formats),
-            "weight_enables": config.columns,
+            "constant": constant_layout(formats),
+            "weight_enables": weight_banks(config),
             "weight_address": address_bits(config.weight_depth),
-            "weight": signed(config.formats.weight_bits),
+            "weight": data.ArrayLayout(signed(formats.weight_bits), together),
         }
     )
 
 
+def row_unit(config: AcceleratorConfig) -> RowUnit:
+    """One of its rows."""
+    return RowUnit(
+        config.formats, 2 * config.frequencies, config.width, gate_zeros=config.gate_zeros
+    )
+
+
+def column_unit(config: AcceleratorConfig) -> ColumnUnit:
+    """One of its banks of weights, with the columns that it serves."""
+    together = columns_together(config.columns, config.formats.weight_bits)
+    return ColumnUnit(config.weight_depth, together, config.formats)
+
+
 TOGETHER = 16
-"""Rows or columns that one set of registers writes to."""
+"""Rows or banks of weights that one set of registers writes to."""
 
 
 class Core(wiring.Component):
@@ -101,6 +125,14 @@ class Core(wiring.Component):
             }
         )
 
+    def rams(self) -> tuple[Ram, Ram]:
+        """Its own memories: elements of B, constants. All others stand in rows and columns."""
+        config = self.config
+        return (
+            Ram("elements", 3 * config.frequencies, FREQUENCY.bits),
+            Ram("constants", config.constant_depth, constant_layout(config.formats).size),
+        )
+
     def elaborate(self, platform):
         """Amaranth's hook."""
         m = Module()
@@ -114,10 +146,7 @@ class Core(wiring.Component):
         buffer = VoxelBuffer(config.rows, formats.output_bits)
         m.submodules.mapper = ResetInserter(self.clear)(mapper)
         m.submodules.voxel_buffer = ResetInserter(self.clear)(buffer)
-        m.submodules.elements = elements = Ram("elements", 3 * config.frequencies, FREQUENCY.bits)
-        m.submodules.constants = constants = Ram(
-            "constants", config.constant_depth, constant_layout(formats).size
-        )
+        m.submodules.elements, m.submodules.constants = elements, constants = self.rams()
         m.submodules.array = array = SystolicArray(
             config.rows, config.columns, formats, gate_zeros=config.gate_zeros
         )
@@ -162,10 +191,7 @@ class Core(wiring.Component):
             constants.read_enable.eq(read_constant),
             constants.read_address.eq(tape),
         ]
-        rows = [
-            RowUnit(formats, 2 * config.frequencies, config.width, gate_zeros=config.gate_zeros)
-            for _ in range(config.rows)
-        ]
+        rows = [row_unit(config) for _ in range(config.rows)]
         leave = rows[0].leave_in
         m.d.comb += [
             leave[name].eq(delayed(m, constant[name], wait, name=name))
@@ -215,25 +241,35 @@ class Core(wiring.Component):
             if number:
                 m.d.comb += row.leave_in.eq(rows[number - 1].leave_out)
             step = row.step_out
+        together = columns_together(config.columns, formats.weight_bits)
         enables, address, weight = store.weight_enables, store.weight_address, store.weight
-        for number in range(config.columns):
-            m.submodules[f"column_{number}"] = column = ColumnUnit(config.weight_depth, formats)
+        for number in range(weight_banks(config)):
+            unit = column_unit(config)
+            m.submodules[f"columns_{number}"] = unit
             at = number % TOGETHER
             if not at:
                 served = min(number, TOGETHER)
                 enables, address, later = _later(
-                    m, f"weights_{number}", enables[served:], address, weight
+                    m, f"weights_{number}", enables[served:], address, weight.as_value()
                 )
-                weight = later if number else weight  # which comes a cycle before them
+                weight = data.View(weight.shape(), later) if number else weight  # a cycle earlier
+            columns = range(number * together, min((number + 1) * together, config.columns))
             m.d.comb += [
-                column.enable_in.eq(weights[0]),
-                column.address_in.eq(weights[1]),
-                column.write_enable.eq(enables[at]),
-                column.write_address.eq(address),
-                column.write_data.eq(weight),
-                array.weights[number].eq(column.weight),
+                unit.read_enable.eq(weights[0]),
+                unit.read_address.eq(weights[1]),
+                unit.write_enable.eq(enables[at]),
+                unit.write_address.eq(address),
             ]
-            weights = (column.enable_out, column.address_out)
+            for place, column in enumerate(columns):
+                m.d.comb += [
+                    unit.write_data[place].eq(weight[together - len(columns) + place]),
+                    array.weights[column].eq(unit.weights[place]),
+                ]
+            if columns[-1] + 1 < config.columns:
+                weights = [
+                    delayed(m, signal, together, name=f"columns_{number}_{name}")
+                    for signal, name in zip(weights, ("enable", "address"), strict=True)
+                ]
 
         # Voxels leave one row a cycle.
         voxel = Signal(formats.output_bits, reset_less=True)
@@ -276,6 +312,16 @@ def _later(m: Module, name: str, enables, address, data):
         delayed(m, address, 1, name=f"{name}_address"),
         delayed(m, data, 1, name=f"{name}_data"),
     )
+
+
+def rams(config: AcceleratorConfig) -> list[tuple[Ram, int]]:
+    """Every memory and the number of its instances, without anything being elaborated."""
+    units = {Core(config): 1, row_unit(config): config.rows}
+    units[column_unit(config)] = weight_banks(config)
+    found = [(ram, count) for unit, count in units.items() for ram in unit.rams()]
+    for component in (*units, *(ram for ram, _ in found)):
+        component._MustUse__used = True  # or Amaranth would warn that it is not elaborated
+    return found
 
 
 def useful_bits(config: AcceleratorConfig) -> int:

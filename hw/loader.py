@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.crc import catalog
 from amaranth.lib.wiring import In, Out
 
-from implicore.machine import AcceleratorConfig
+from implicore.machine import AcceleratorConfig, columns_together
 from implicore.registers import Error
 from implicore.stream import HEADER, MAGIC, VERSION, format_code
 
@@ -100,6 +100,9 @@ class ProgramLoader(wiring.Component):
         last_weight = Signal.like(weight_address, reset_less=True)
         earlier_items = Signal(ITEM * (CONSTANT_ITEMS - 1), reset_less=True)
         lower = earlier_items[-ITEM:]
+        weight_bits = config.formats.weight_bits
+        together = columns_together(config.columns, weight_bits)
+        recent_weights = Signal(together * weight_bits, reset_less=True)
         last_shape = Signal.like(shape, reset_less=True)
         m.d.comb += [
             shape.eq(last_shape),
@@ -114,7 +117,7 @@ class ProgramLoader(wiring.Component):
             store.constant.coarse.eq(earlier_items[27:30]),
             store.constant.tail_weight.eq(item),
             store.weight_address.eq(weight_address),
-            store.weight.eq(item),
+            store.weight.eq(Cat(recent_weights[weight_bits:], item[:weight_bits])),
         ]
         if config.formats.multiplier_bits:
             m.d.comb += store.constant.multiplier.eq(earlier_items[32:])
@@ -189,8 +192,14 @@ class ProgramLoader(wiring.Component):
                 cut_short()
             with m.State("WEIGHTS"):
                 with m.If(there):
-                    m.d.comb += store.weight_enables.eq(column)
-                    m.d.sync += column.eq(column.rotate_left(1))
+                    # A bank is written when the last of its columns has come.
+                    m.d.comb += store.weight_enables.eq(
+                        Cat(*column[together - 1 : -1 : together], column[-1])
+                    )
+                    m.d.sync += [
+                        recent_weights.eq(store.weight),
+                        column.eq(column.rotate_left(1)),
+                    ]
                     with m.If(column[-1]):
                         m.d.sync += weight_address.eq(weight_address + 1)
                         with m.If(weight_address == last_weight):

@@ -106,6 +106,14 @@ class RowUnit(wiring.Component):
             }
         )
 
+    def rams(self) -> tuple[Ram, Ram]:
+        """Its banks: features, hidden activations."""
+        bits = self.formats.activation_bits
+        return (
+            Ram("features", halves_depth(self.feature_words), bits),
+            Ram("hidden", halves_depth(self.hidden_words), bits),
+        )
+
     def elaborate(self, platform):
         """Amaranth's hook."""
         m = Module()
@@ -114,12 +122,7 @@ class RowUnit(wiring.Component):
         leave = register(m, self.leave_in, "leave")
         m.d.comb += [self.step_out.eq(step), self.leave_out.eq(leave)]
 
-        m.submodules.features = features = Ram(
-            "features", halves_depth(self.feature_words), formats.activation_bits
-        )
-        m.submodules.hidden = hidden = Ram(
-            "hidden", halves_depth(self.hidden_words), formats.activation_bits
-        )
+        m.submodules.features, m.submodules.hidden = features, hidden = self.rams()
         m.submodules.requantizer = requantizer = Requantizer(formats)
         m.d.comb += [
             features.write_enable.eq(self.write_enable),
@@ -163,60 +166,66 @@ class RowUnit(wiring.Component):
 
 
 class ColumnUnit(wiring.Component):
-    """One column's edge: its bank of weights and the address on its way to the next column.
+    """The edge of some neighbouring columns: their bank of weights, a word for all of them.
 
-    Latency: 2 cycles from address to weight. Throughput: a weight a cycle.
+    Latency: 2 cycles from address to the first column's weight, one more for each further column.
+    Throughput: a weight a column a cycle.
 
     Parameters
     ----------
     depth : int
+    columns : int
     formats : Formats
 
     Attributes
     ----------
-    enable_in, address_in : In
-    enable_out, address_out : Out
-        For the next column, a cycle later.
+    read_enable, read_address : In
     write_enable, write_address : In
         Never used in a cycle in which the bank is read: one port is enough.
     write_data : In
         A cycle before them: a deep bank is a load that only a register of its own can drive.
-    weight : Out
+    weights : Out
+        One a column.
     """
 
-    def __init__(self, depth: int, formats: Formats):
+    def __init__(self, depth: int, columns: int, formats: Formats):
         self.depth = depth
+        self.columns = columns
         self.formats = formats
         bits = address_bits(depth)
+        word = data.ArrayLayout(signed(formats.weight_bits), columns)
         super().__init__(
             {
-                "enable_in": In(1),
-                "address_in": In(bits),
-                "enable_out": Out(1),
-                "address_out": Out(bits),
+                "read_enable": In(1),
+                "read_address": In(bits),
                 "write_enable": In(1),
                 "write_address": In(bits),
-                "write_data": In(formats.weight_bits),
-                "weight": Out(signed(formats.weight_bits)),
+                "write_data": In(word),
+                "weights": Out(word),
             }
         )
+
+    def rams(self) -> tuple[Ram]:
+        """Its bank of weights."""
+        return (Ram("weights", self.depth, self.columns * self.formats.weight_bits),)
 
     def elaborate(self, platform):
         """Amaranth's hook."""
         m = Module()
-        m.submodules.weights = weights = Ram("weights", self.depth, self.formats.weight_bits)
-        enable = delayed(m, self.enable_in, 1, name="enable")
-        address = delayed(m, self.address_in, 1, name="address")
+        word = self.write_data.shape()
+        (m.submodules.bank,) = (bank,) = self.rams()
         m.d.comb += [
-            self.enable_out.eq(enable),
-            self.address_out.eq(address),
-            weights.read_enable.eq(enable),
-            weights.read_address.eq(address),
-            weights.write_enable.eq(self.write_enable),
-            weights.write_address.eq(self.write_address),
-            weights.write_data.eq(delayed(m, self.write_data, 1, name="data")),
-            self.weight.eq(weights.read_data),
+            bank.read_enable.eq(delayed(m, self.read_enable, 1, name="enable")),
+            bank.read_address.eq(delayed(m, self.read_address, 1, name="address")),
+            bank.write_enable.eq(self.write_enable),
+            bank.write_address.eq(self.write_address),
+            bank.write_data.eq(delayed(m, self.write_data.as_value(), 1, name="data")),
         ]
+        read = data.View(word, bank.read_data)
+        for column in range(self.columns):
+            m.d.comb += self.weights[column].eq(
+                delayed(m, read[column], column, name=f"weight_{column}")
+            )
         return m
 
 

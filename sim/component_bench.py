@@ -11,7 +11,7 @@ from implicore.fixed import requantize
 from implicore.hw.memory import address_bits
 from implicore.hw.requantizer import Requantizer
 from implicore.hw.row import leave_layout, step_layout
-from implicore.machine import ELEMENT_LATENCY, requantizer_latency
+from implicore.machine import ELEMENT_LATENCY, columns_together, requantizer_latency
 from implicore.sincos import BIPARTITE_FROM, SineTable
 
 from .component_ports import CONFIG, FORMATS, signed, start
@@ -179,9 +179,14 @@ async def ram_features(dut):
 
 @cocotb.test()
 async def column_unit(dut):
-    """Weights written in any order and read two cycles later; the address goes on after one."""
+    """Words written in any order; the first column's weight is there two cycles after its address.
+
+    The next column's comes a cycle later, and so on.
+    """
     port = await start(dut, "column_unit")
-    words = [random.randrange(1 << FORMATS.weight_bits) for _ in range(CONFIG.weight_depth)]
+    bits = FORMATS.weight_bits
+    columns = columns_together(CONFIG.columns, bits)
+    words = [random.randrange(1 << bits * columns) for _ in range(CONFIG.weight_depth)]
     addresses = list(range(len(words)))
     random.shuffle(addresses)
     for address, following in pairwise([None, *addresses, None]):
@@ -192,15 +197,14 @@ async def column_unit(dut):
     port("write_enable").value = 0
     asked = [random.choice([None, random.randrange(len(words))]) for _ in range(500)]
     for cycle, address in enumerate(asked):
-        port("enable_in").value = int(address is not None)
-        port("address_in").value = address or 0
+        port("read_enable").value = int(address is not None)
+        port("read_address").value = address or 0
         await ReadOnly()
-        if cycle >= 1:
-            assert int(port("enable_out").value) == (asked[cycle - 1] is not None)
-        if cycle >= 1 and asked[cycle - 1] is not None:
-            assert int(port("address_out").value) == asked[cycle - 1]
-        if cycle >= 2 and asked[cycle - 2] is not None:
-            assert int(port("weight").value) == words[asked[cycle - 2]]
+        weights = int(port("weights").value) if cycle >= 2 + columns else 0
+        for column in range(columns):
+            due = asked[cycle - 2 - column] if cycle >= 2 + columns else None
+            if due is not None:
+                assert (weights ^ words[due]) >> bits * column & (1 << bits) - 1 == 0
         await FallingEdge(dut.clk)
 
 

@@ -24,7 +24,7 @@ from implicore.machine import (
 )
 from implicore.model.golden import Renderer
 from implicore.registers import ADDRESS_BITS, REGISTERS, addresses
-from implicore.stream import constants, weight_tape
+from implicore.stream import constants, weight_writes
 
 from .cases import random_points
 from .component_ports import (
@@ -297,11 +297,8 @@ async def fill(dut, port, program):
         if FORMATS.multiplier_bits:
             word["multiplier"] = multiplier
         stores.append({"constant_enable": 1, "constant_address": address, "constant": word})
-    for address, row in enumerate(weight_tape(program, CONFIG.columns).tolist()):
-        stores += [
-            {"weight_enables": 1 << column, "weight_address": address, "weight": weight}
-            for column, weight in enumerate(row)
-        ]
+    for bank, address, word in weight_writes(program, CONFIG):
+        stores.append({"weight_enables": bank, "weight_address": address, "weight": word})
     for fields in [*stores, {}]:
         port("store").value = store_layout(CONFIG).const(fields).as_bits()
         await FallingEdge(dut.clk)

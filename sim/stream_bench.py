@@ -15,7 +15,7 @@ from implicore.hw.sequencer import shape_layout
 from implicore.job import GridJob
 from implicore.registers import Error
 from implicore.sincos import SineTable
-from implicore.stream import constants, program_stream, weight_tape
+from implicore.stream import constants, program_stream, weight_writes
 
 from .cases import damaged, random_points
 from .component_ports import (
@@ -178,9 +178,8 @@ def writes(program):
     for address, (offset, shift, multiplier, tail) in enumerate(constants(program)):
         multiplier = multiplier if FORMATS.multiplier_bits else None
         yield "constant", address, offset, shift, multiplier, tail
-    for address, row in enumerate(weight_tape(program, CONFIG.columns).tolist()):
-        for column, weight in enumerate(row):
-            yield "weight", address, 1 << column, weight
+    for bank, address, word in weight_writes(program, CONFIG):
+        yield "weight", bank, address, word
 
 
 def written(store):
@@ -194,7 +193,7 @@ def written(store):
         address = store["constant_address"]
         yield "constant", address, word["offset"], shift, multiplier, word["tail_weight"]
     if store["weight_enables"]:
-        yield "weight", store["weight_address"], store["weight_enables"], store["weight"]
+        yield "weight", store["weight_enables"], store["weight_address"], list(store["weight"])
 
 
 @cocotb.test(**TIMEOUT)

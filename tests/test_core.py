@@ -15,7 +15,7 @@ from implicore.hw.memory import Ram
 from implicore.machine import AcceleratorConfig
 from implicore.model.golden import Renderer
 from implicore.random_program import random_program
-from implicore.stream import constants, weight_tape
+from implicore.stream import constants, weight_writes
 
 
 class Bench:
@@ -52,14 +52,9 @@ class Bench:
                 word["multiplier"] = multiplier
             ctx.set(store, {"constant_enable": 1, "constant_address": address, "constant": word})
             await ctx.tick()
-        for address, row in enumerate(weight_tape(self.program, self.config.columns).tolist()):
-            for column, weight in enumerate(row):
-                enables = 1 << column
-                ctx.set(
-                    store,
-                    {"weight_enables": enables, "weight_address": address, "weight": weight},
-                )
-                await ctx.tick()
+        for bank, address, word in weight_writes(self.program, self.config):
+            ctx.set(store, {"weight_enables": bank, "weight_address": address, "weight": word})
+            await ctx.tick()
         ctx.set(store, {})
 
     async def bench(self, ctx):

@@ -119,8 +119,8 @@ def test_a_broken_machine_is_noticed(name, tmp_path):
 @pytest.mark.parametrize("name", ["icarus", "fast"])
 def test_a_voxel_withdrawn_is_noticed(name, tmp_path):
     """A machine that drops tvalid whenever it has been kept waiting."""
-    port = ".voxels__valid(m_axis_voxels_tvalid)"
-    sources = broken(tmp_path, port, ".voxels__valid(offered)")
+    port = "assign m_axis_voxels_tvalid = "
+    sources = broken(tmp_path, port, "assign offered = ")
     text = sources[0].read_text()
     head = "  wire m_axis_voxels_tvalid;\n"
     assert head in text

@@ -10,7 +10,7 @@ import pytest
 
 from implicore.config import NETWORKS, Formats
 from implicore.hw.verilog import PREFIX, generate
-from implicore.machine import ACCELERATORS, AcceleratorConfig
+from implicore.machine import ACCELERATORS, AcceleratorConfig, weight_banks
 from implicore.registers import REGISTERS, addresses
 
 TINY = AcceleratorConfig.sized(3, 2, Formats.parse("w4a5m2t12"), [NETWORKS["fast"]])
@@ -62,7 +62,7 @@ def test_sidecar_and_header(generated):
     assert sidecar["digest"] == f"{config.digest:08x}"
     memories = {memory["role"]: memory for memory in sidecar["memories"]}
     assert memories["weights"]["depth"] == config.weight_depth
-    assert memories["weights"]["instances"] == config.columns
+    assert memories["weights"]["instances"] == weight_banks(config)
     assert memories["features"]["instances"] == config.rows
     assert [r["address"] for r in sidecar["registers"]] == list(addresses().values())
     header = (folder / f"{PREFIX}.h").read_text()

@@ -20,6 +20,7 @@ from .machine import (
     requantizer_latency,
     tail_beside_array,
     tail_wait,
+    weight_banks,
     weight_words,
 )
 
@@ -185,6 +186,6 @@ def _memories(
         "elements": Accesses(reads=3 * shape.frequencies * slots, writes=0),
         "features": Accesses(reads=feature_steps * rows, writes=shape.features * mapped_rows),
         "hidden": Accesses(reads=(steps - feature_steps) * rows, writes=written * rows),
-        "weights": Accesses(reads=steps * columns, writes=0),
+        "weights": Accesses(reads=steps * weight_banks(config), writes=0),
         "constants": Accesses(reads=tiles * neurons(shape), writes=0),
     }

@@ -41,8 +41,28 @@ def array_layers(shape: NetworkShape):
 
 
 def weight_words(shape: NetworkShape, columns: int) -> int:
-    """Weights that each column's bank holds, which is also the steps of one voxel tile."""
+    """Weights of each column, which is also the steps of one voxel tile."""
     return sum(column_tiles(layer.outputs, columns) * layer.inputs for layer in array_layers(shape))
+
+
+WORD_BITS = 64
+"""Greatest width of a word of weights: that of the widest SRAM macros, the thriftiest a bit."""
+
+
+def columns_together(columns: int, weight_bits: int) -> int:
+    """Neighbouring columns whose weights share a bank's word: as many as fit in ``WORD_BITS``.
+
+    Or fewer, down to half of it, where that leaves less room unused beside the last column.
+    """
+    most = min(columns, WORD_BITS // weight_bits)
+    return min(range(most, most // 2, -1), key=lambda count: column_tiles(columns, count) * count)
+
+
+def weight_banks(config: AcceleratorConfig) -> int:
+    """Banks of weights."""
+    return column_tiles(
+        config.columns, columns_together(config.columns, config.formats.weight_bits)
+    )
 
 
 def neurons(shape: NetworkShape) -> int:
@@ -100,7 +120,7 @@ class AcceleratorConfig:
     depth : int
         Greatest number of layers.
     weight_depth : int
-        Weights that each column's bank holds.
+        Weights of each column, as many as its bank's words.
     constant_depth : int
         Neurons whose constants fit.
     lanes : int

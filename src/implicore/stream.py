@@ -15,6 +15,7 @@ for a number of columns: the stream belongs to a configuration, the program file
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -22,8 +23,10 @@ from .config import MAX_DEPTH, Formats
 from .machine import (
     AcceleratorConfig,
     array_layers,
+    columns_together,
     neurons,
     tail_beside_array,
+    weight_banks,
     weight_words,
 )
 from .program import Program
@@ -114,6 +117,19 @@ def weight_tape(program: Program, columns: int) -> np.ndarray:
             tile[:, : len(weights)] = weights.T
             tiles.append(tile)
     return np.concatenate(tiles)
+
+
+def weight_writes(program: Program, config: AcceleratorConfig) -> Iterator[tuple]:
+    """What the banks of weights are told: one-hot bank, address and word, a list of weights.
+
+    A word is the latest weights of the stream, as many as columns share a bank; where the last
+    bank has fewer, those of its columns are the last of them.
+    """
+    together = columns_together(config.columns, config.formats.weight_bits)
+    for address, row in enumerate(weight_tape(program, config.columns).tolist()):
+        for bank in range(weight_banks(config)):
+            end = min((bank + 1) * together, config.columns)
+            yield 1 << bank, address, row[end - together : end]
 
 
 def program_stream(program: Program, config: AcceleratorConfig) -> np.ndarray:
