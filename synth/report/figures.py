@@ -1,0 +1,150 @@
+"""Plots by matplotlib: as files, and inside a page in the page's own colours, dark or light."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from markupsafe import escape
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import StrMethodFormatter
+
+from implicore.atomic import atomic_write
+
+from .quantities import Quantity
+
+INK, SOFT, LINE, ACCENT, SECOND = "#16202a", "#55626f", "#d9dfe4", "#0b6a75", "#b3560b"
+"""The page's colours on a light ground, as in style.css."""
+
+NAMES = {INK: "--ink", SOFT: "--soft", LINE: "--line", ACCENT: "--accent", SECOND: "--second"}
+
+STYLE = {
+    "font.size": 9,
+    "axes.labelsize": 9,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": SOFT,
+    "axes.titlecolor": INK,
+    "text.color": INK,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "grid.color": LINE,
+    "grid.linewidth": 0.7,
+    "svg.fonttype": "none",  # text stays text: of the page's font, to be read and searched
+    "svg.hashsalt": "implicore",  # the same plot is the same file
+    "savefig.dpi": 200,
+}
+
+
+WIDE = 20
+"""Ratio of the greatest to the least figure from which an axis is logarithmic."""
+
+
+@contextmanager
+def style():
+    """Within, matplotlib draws as these pages do."""
+    with matplotlib.rc_context(STYLE):
+        yield
+
+
+def save(figure: Figure, stem: Path) -> None:
+    """Write a figure as PNG and as SVG."""
+    with style():
+        for ending in (".png", ".svg"):
+            # Without its date a file of the same figure is the same.
+            metadata = {"Date": None} if ending == ".svg" else None
+            with atomic_write(stem.with_suffix(ending)) as temporary:
+                figure.savefig(temporary, format=ending[1:], metadata=metadata, facecolor="white")
+
+
+def inline(figure: Figure, text: str) -> str:
+    """A figure as an SVG element that takes the page's colours; ``text`` says what it shows."""
+    file = io.StringIO()
+    with style():
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    svg = file.getvalue()
+    svg = svg[svg.index("<svg") :]
+    for colour, name in NAMES.items():
+        svg = svg.replace(colour, f"var({name})")
+    return svg.replace("<svg", f'<svg role="img" aria-label="{escape(text)}"', 1)
+
+
+def scatter(
+    panels: Sequence[tuple[tuple[str, Quantity], tuple[str, Quantity]]],
+    columns: dict[str, np.ndarray],
+    front: np.ndarray,
+    synthesized: np.ndarray,
+    *,
+    size: tuple[float, float],
+) -> Figure:
+    """Points in a panel for each pair of quantities, those of the front standing out.
+
+    Parameters
+    ----------
+    panels : sequence of pairs of (column, Quantity)
+        What goes across and what goes up.
+    columns : dict of str to float array of shape (points,)
+        In the unit that is shown; NaN where a point has no such figure.
+    front, synthesized : bool arrays of shape (points,)
+    size : width and height in inches, of one panel
+    """
+    with style():
+        figure = Figure(figsize=(size[0] * len(panels), size[1]), layout="constrained")
+        for number, ((x, across), (y, up)) in enumerate(panels):
+            axes = figure.add_subplot(1, len(panels), number + 1)
+            for chosen, colour, layer in ((~front, SOFT, 2), (front, SECOND, 3)):
+                for real in (False, True):
+                    some = chosen & (synthesized == real)
+                    axes.scatter(
+                        columns[x][some],
+                        columns[y][some],
+                        s=26 if real else 16,
+                        facecolors=colour if real else "none",
+                        edgecolors=colour,
+                        linewidths=1.1,
+                        alpha=1.0 if colour == SECOND else 0.65,
+                        zorder=layer,
+                    )
+            for name, axis, to in (
+                (x, axes.xaxis, axes.set_xscale),
+                (y, axes.yaxis, axes.set_yscale),
+            ):
+                known = columns[name][np.isfinite(columns[name])]
+                if len(known) and known.min() > 0 and known.max() > WIDE * known.min():
+                    to("log")
+                    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axes.set_xlabel(_label(across))
+            axes.set_ylabel(_label(up))
+        figure.legend(
+            [_mark(SECOND, True), _mark(SOFT, True), _mark(SOFT, False)],
+            ["on the front of all objectives", "not on it", "hollow: predicted"],
+            loc="outside upper left",
+            ncols=3,
+            frameon=False,
+            fontsize=8.5,
+        )
+        return figure
+
+
+def _mark(colour: str, filled: bool) -> Line2D:
+    face = colour if filled else "none"
+    return Line2D(
+        [], [], marker="o", linestyle="", markersize=5, color=colour, markerfacecolor=face
+    )
+
+
+def _label(one: Quantity) -> str:
+    return f"{one.title}, {one.unit}" if one.unit else one.title

@@ -1,0 +1,53 @@
+"""What the pages have in common: templates, files read and written, pictures inside the page."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from implicore.atomic import atomic_write
+from implicore.errors import BadInput
+
+PAGE = "report.html"
+
+
+def write_page(folder: Path, template: str, **content) -> Path:
+    """Fill a template of this package and write it as the folder's page; its path."""
+    environment = Environment(
+        loader=PackageLoader(__package__),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # columns keep their order
+    text = environment.get_template(template).render(**content)
+    path = folder / PAGE
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def read_json(path: Path) -> dict:
+    """A JSON object from a file; BadInput if there is none or it holds something else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}.") from None
+    except ValueError:
+        raise BadInput(f"{path} is damaged: it is not JSON.") from None
+    if not isinstance(content, dict):
+        raise BadInput(f"{path} is damaged: it holds no JSON object.")
+    return content
+
+
+def inline_png(path: Path) -> str:
+    """A PNG file as an address that holds it whole; BadInput if it cannot be read."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}.") from None
+    return "data:image/png;base64," + base64.b64encode(content).decode()
