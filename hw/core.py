@@ -19,9 +19,9 @@ from implicore.machine import (
 
 from .coordinates import POINT
 from .fourier import FourierMapper
-from .memory import Ram, address_bits, delayed
+from .memory import Bank, Ram, address_bits, delayed
 from .requantizer import Requantizer
-from .row import ColumnUnit, RowUnit
+from .row import ColumnUnit, RowUnit, column_bank, row_banks
 from .sequencer import Sequencer, shape_layout
 from .systolic_array import SystolicArray
 from .voxels import VoxelBuffer, voxel_layout
@@ -61,19 +61,6 @@ def store_layout(config: AcceleratorConfig):
             "weight": data.ArrayLayout(signed(formats.weight_bits), together),
         }
     )
-
-
-def row_unit(config: AcceleratorConfig) -> RowUnit:
-    """One of its rows."""
-    return RowUnit(
-        config.formats, 2 * config.frequencies, config.width, gate_zeros=config.gate_zeros
-    )
-
-
-def column_unit(config: AcceleratorConfig) -> ColumnUnit:
-    """One of its banks of weights, with the columns that it serves."""
-    together = columns_together(config.columns, config.formats.weight_bits)
-    return ColumnUnit(config.weight_depth, together, config.formats)
 
 
 TOGETHER = 16
@@ -125,14 +112,6 @@ class Core(wiring.Component):
             }
         )
 
-    def rams(self) -> tuple[Ram, Ram]:
-        """Its own memories: elements of B, constants. All others stand in rows and columns."""
-        config = self.config
-        return (
-            Ram("elements", 3 * config.frequencies, FREQUENCY.bits),
-            Ram("constants", config.constant_depth, constant_layout(config.formats).size),
-        )
-
     def elaborate(self, platform):
         """Amaranth's hook."""
         m = Module()
@@ -146,7 +125,9 @@ class Core(wiring.Component):
         buffer = VoxelBuffer(config.rows, formats.output_bits)
         m.submodules.mapper = ResetInserter(self.clear)(mapper)
         m.submodules.voxel_buffer = ResetInserter(self.clear)(buffer)
-        m.submodules.elements, m.submodules.constants = elements, constants = self.rams()
+        for bank in core_banks(config):
+            m.submodules[bank.role] = Ram(*bank)
+        elements, constants = m.submodules.elements, m.submodules.constants
         m.submodules.array = array = SystolicArray(
             config.rows, config.columns, formats, gate_zeros=config.gate_zeros
         )
@@ -191,7 +172,10 @@ class Core(wiring.Component):
             constants.read_enable.eq(read_constant),
             constants.read_address.eq(tape),
         ]
-        rows = [row_unit(config) for _ in range(config.rows)]
+        rows = [
+            RowUnit(formats, 2 * config.frequencies, config.width, gate_zeros=config.gate_zeros)
+            for _ in range(config.rows)
+        ]
         leave = rows[0].leave_in
         m.d.comb += [
             leave[name].eq(delayed(m, constant[name], wait, name=name))
@@ -199,6 +183,7 @@ class Core(wiring.Component):
             if name != "voxel"
         ]
         control = {
+            "sum": (sequencer.leave, 0),
             "voxel": (sequencer.voxel, later["voxel"]),
             "write": (sequencer.leave & ~sequencer.voxel & ~sequencer.tail, result_later),
             "tail": (sequencer.tail, result_later),
@@ -244,7 +229,7 @@ class Core(wiring.Component):
         together = columns_together(config.columns, formats.weight_bits)
         enables, address, weight = store.weight_enables, store.weight_address, store.weight
         for number in range(weight_banks(config)):
-            unit = column_unit(config)
+            unit = ColumnUnit(config.weight_depth, together, formats)
             m.submodules[f"columns_{number}"] = unit
             at = number % TOGETHER
             if not at:
@@ -314,14 +299,23 @@ def _later(m: Module, name: str, enables, address, data):
     )
 
 
-def rams(config: AcceleratorConfig) -> list[tuple[Ram, int]]:
-    """Every memory and the number of its instances, without anything being elaborated."""
-    units = {Core(config): 1, row_unit(config): config.rows}
-    units[column_unit(config)] = weight_banks(config)
-    found = [(ram, count) for unit, count in units.items() for ram in unit.rams()]
-    for component in (*units, *(ram for ram, _ in found)):
-        component._MustUse__used = True  # or Amaranth would warn that it is not elaborated
-    return found
+def core_banks(config: AcceleratorConfig) -> list[Bank]:
+    """The memories that stand in no row and no column."""
+    return [
+        Bank("elements", 3 * config.frequencies, FREQUENCY.bits),
+        Bank("constants", config.constant_depth, constant_layout(config.formats).size),
+    ]
+
+
+def banks(config: AcceleratorConfig) -> list[tuple[Bank, int]]:
+    """All memories, each with the number of its instances."""
+    formats = config.formats
+    together = columns_together(config.columns, formats.weight_bits)
+    return [
+        *((bank, 1) for bank in core_banks(config)),
+        *((bank, config.rows) for bank in row_banks(formats, 2 * config.frequencies, config.width)),
+        (column_bank(formats, config.weight_depth, together), weight_banks(config)),
+    ]
 
 
 def useful_bits(config: AcceleratorConfig) -> int:

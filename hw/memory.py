@@ -1,5 +1,7 @@
 """The memory that every bank is made of: a module with plain ports, to be swapped for a macro."""
 
+from typing import NamedTuple
+
 from amaranth import Module, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
@@ -8,6 +10,14 @@ from amaranth.lib.wiring import In, Out
 def address_bits(depth: int) -> int:
     """Width of an address; a memory of one word still has an address port."""
     return max(1, (depth - 1).bit_length())
+
+
+class Bank(NamedTuple):
+    """What a ``Ram`` is made from."""
+
+    role: str
+    depth: int
+    width: int
 
 
 class Ram(wiring.Component):

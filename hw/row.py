@@ -1,12 +1,13 @@
 """What stands beside the array at each row and each column: banks, requantizer, tail."""
 
-from amaranth import Cat, Module, Mux, signed, unsigned
+from amaranth import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from implicore.config import Formats
+from implicore.machine import requantizer_latency
 
-from .memory import Ram, address_bits, delayed
+from .memory import Bank, Ram, address_bits, delayed
 from .processing_element import ProcessingElement
 from .requantizer import Requantizer
 
@@ -25,14 +26,16 @@ def step_layout(feature_words: int, hidden_words: int):
 def leave_layout(formats: Formats, hidden_words: int):
     """What travels down the rows beside a sum that leaves.
 
-    Every field travels in the cycle in which it is needed: the constants as ``Requantizer.later``
-    says, ``voxel`` too, all others when the result stands: ``write`` it to the activation bank at
-    ``address``; multiply it in the ``tail`` with ``tail_weight``, and let that sum end
-    (``tail_last``, also high before the first one, to clear what the tail holds).
+    Every field travels in the cycle in which it is needed: ``sum``, that there is one, and the
+    constants as ``Requantizer.later`` says, ``voxel`` too, all others when the result stands:
+    ``write`` it to the activation bank at ``address``; multiply it in the ``tail`` with
+    ``tail_weight``, and let that sum end (``tail_last``, also high before the first one, to clear
+    what the tail holds). Where no sum is, constants, ``address`` and ``tail_weight`` do not travel.
     """
     multiplier = {"multiplier": formats.multiplier_bits} if formats.multiplier_bits else {}
     return data.StructLayout(
         {
+            "sum": 1,
             **multiplier,
             "coarse": 3,
             "fine": 3,
@@ -45,6 +48,26 @@ def leave_layout(formats: Formats, hidden_words: int):
             "tail_weight": signed(formats.weight_bits),
         }
     )
+
+
+def row_banks(formats: Formats, feature_words: int, hidden_words: int) -> list[Bank]:
+    """A row's memories."""
+    return [
+        Bank("features", halves_depth(feature_words), formats.activation_bits),
+        Bank("hidden", halves_depth(hidden_words), formats.activation_bits),
+    ]
+
+
+def column_bank(formats: Formats, depth: int, columns: int) -> Bank:
+    """The memory of some neighbouring columns."""
+    return Bank("weights", depth, columns * formats.weight_bits)
+
+
+def with_sum(formats: Formats) -> dict[str, int]:
+    """Fields of ``leave_layout`` that mean nothing where no sum leaves, and when each one comes."""
+    result = dict.fromkeys(("address", "tail_weight"), requantizer_latency(formats))
+    constants = {name: at for name, at in Requantizer.later(formats).items() if name != "voxel"}
+    return constants | result
 
 
 class RowUnit(wiring.Component):
@@ -106,23 +129,23 @@ class RowUnit(wiring.Component):
             }
         )
 
-    def rams(self) -> tuple[Ram, Ram]:
-        """Its banks: features, hidden activations."""
-        bits = self.formats.activation_bits
-        return (
-            Ram("features", halves_depth(self.feature_words), bits),
-            Ram("hidden", halves_depth(self.hidden_words), bits),
-        )
-
     def elaborate(self, platform):
         """Amaranth's hook."""
         m = Module()
         formats = self.formats
         step = register(m, self.step_in, "step")
-        leave = register(m, self.leave_in, "leave")
+        # Whether there was a sum so many cycles before: what has to do with it moves only then.
+        there = [self.leave_in.sum]
+        for cycle in range(requantizer_latency(formats)):
+            there.append(delayed(m, there[-1], 1, name=f"there_{cycle + 1}"))
+        later = with_sum(formats)
+        enables = {name: there[cycles] for name, cycles in later.items()}
+        leave = register(m, self.leave_in, "leave", enables)
         m.d.comb += [self.step_out.eq(step), self.leave_out.eq(leave)]
 
-        m.submodules.features, m.submodules.hidden = features, hidden = self.rams()
+        for bank in row_banks(formats, self.feature_words, self.hidden_words):
+            m.submodules[bank.role] = Ram(*bank)
+        features, hidden = m.submodules.features, m.submodules.hidden
         m.submodules.requantizer = requantizer = Requantizer(formats)
         m.d.comb += [
             features.write_enable.eq(self.write_enable),
@@ -143,7 +166,7 @@ class RowUnit(wiring.Component):
             Mux(from_features, features.read_data, 0) | Mux(from_hidden, hidden.read_data, 0)
         )
 
-        m.d.comb += requantizer.sum.eq(self.sum)
+        m.d.comb += [requantizer.sum.eq(self.sum), requantizer.enables.eq(Cat(*there[1:]))]
         m.d.comb += [
             getattr(requantizer, name).eq(leave[name]) for name in Requantizer.later(formats)
         ]
@@ -205,15 +228,11 @@ class ColumnUnit(wiring.Component):
             }
         )
 
-    def rams(self) -> tuple[Ram]:
-        """Its bank of weights."""
-        return (Ram("weights", self.depth, self.columns * self.formats.weight_bits),)
-
     def elaborate(self, platform):
         """Amaranth's hook."""
         m = Module()
         word = self.write_data.shape()
-        (m.submodules.bank,) = (bank,) = self.rams()
+        m.submodules.bank = bank = Ram(*column_bank(self.formats, self.depth, self.columns))
         m.d.comb += [
             bank.read_enable.eq(delayed(m, self.read_enable, 1, name="enable")),
             bank.read_address.eq(delayed(m, self.read_address, 1, name="address")),
@@ -229,7 +248,15 @@ class ColumnUnit(wiring.Component):
         return m
 
 
-def register(m: Module, token, name: str):
-    """The token a cycle later."""
-    fields = (delayed(m, token[field], 1, name=f"{name}_{field}") for field, _ in token.shape())
+def register(m: Module, token, name: str, enables=None):
+    """The token a cycle later; a field in ``enables`` only where its enable is high, else held."""
+    fields = []
+    for field, _ in token.shape():
+        if field in (enables or {}):
+            held = Signal(token[field].shape(), name=f"{name}_{field}_1", reset_less=True)
+            with m.If(enables[field]):
+                m.d.sync += held.eq(token[field])
+        else:
+            held = delayed(m, token[field], 1, name=f"{name}_{field}")
+        fields.append(held)
     return data.View(token.shape(), Cat(*fields))

@@ -27,7 +27,8 @@ from implicore.machine import AcceleratorConfig
 from implicore.registers import REGISTERS, addresses, c_header
 
 from .accelerator import Accelerator
-from .memory import Ram
+from .core import banks
+from .memory import Bank, Ram
 
 PREFIX = "implicore"
 
@@ -75,9 +76,9 @@ class _Library:
 
     def _new_name(self, component) -> str:
         words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(component).__name__).lower()
-        if isinstance(component, Ram):
-            words += f"_{component.role}"
         name = PREFIX if isinstance(component, Accelerator) else f"{PREFIX}_{words}"
+        if isinstance(component, Ram):
+            name = _ram_name(component)
         taken = [other for other in self._names.values() if re.sub(r"_\d+$", "", other) == name]
         return f"{name}_{len(taken)}" if taken else name
 
@@ -132,6 +133,10 @@ def _parameters(component) -> tuple:
     names = sorted(set(vars(component)) - set(component.signature.members) - {"_signature"})
     names = [name for name in names if not name.startswith("_")]
     return type(component), *((name, repr(vars(component)[name])) for name in names)
+
+
+def _ram_name(bank: Bank | Ram) -> str:
+    return f"{PREFIX}_ram_{bank.role}"
 
 
 def _unwrap(submodule):
@@ -245,6 +250,25 @@ def waivers() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _entry(module: str, bank: Bank | Ram, instances: int) -> dict:
+    return {
+        "module": module,
+        "role": bank.role,
+        "depth": bank.depth,
+        "width": bank.width,
+        "instances": instances,
+        "write_ports": 1,
+        "read_ports": 1,
+        # A macro with a single port will do where both are never used together.
+        "reads_while_written": bank.role in ("features", "hidden"),
+    }
+
+
+def memory_list(config: AcceleratorConfig) -> list[dict]:
+    """The memories in the sidecar, without generating anything."""
+    return [_entry(_ram_name(bank), bank, instances) for bank, instances in banks(config)]
+
+
 def sidecar(config: AcceleratorConfig, library: _Library) -> dict:
     """What a program may want to know of the hardware: the JSON file."""
     top = Accelerator(config)
@@ -259,20 +283,7 @@ def sidecar(config: AcceleratorConfig, library: _Library) -> dict:
             {"name": "rst", "width": 1, "direction": "input"},
             *(asdict(port) for port in ports_of(top)),
         ],
-        "memories": [
-            {
-                "module": name,
-                "role": ram.role,
-                "depth": ram.depth,
-                "width": ram.width,
-                "instances": counts[name],
-                "write_ports": 1,
-                "read_ports": 1,
-                # A macro with a single port will do where both are never used together.
-                "reads_while_written": ram.role in ("features", "hidden"),
-            }
-            for name, ram in library.rams.items()
-        ],
+        "memories": [_entry(name, ram, counts[name]) for name, ram in library.rams.items()],
         "modules": counts,
         "registers": [
             {**asdict(register), "address": addresses()[register.name]} for register in REGISTERS

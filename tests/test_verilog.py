@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from implicore.config import NETWORKS, Formats
-from implicore.hw.verilog import PREFIX, generate
+from implicore.hw.verilog import PREFIX, generate, memory_list
 from implicore.machine import ACCELERATORS, AcceleratorConfig, weight_banks
 from implicore.registers import REGISTERS, addresses
 
@@ -61,6 +61,7 @@ def test_sidecar_and_header(generated):
     assert AcceleratorConfig.from_dict(sidecar["configuration"]) == config
     assert sidecar["digest"] == f"{config.digest:08x}"
     memories = {memory["role"]: memory for memory in sidecar["memories"]}
+    assert memories == {memory["role"]: memory for memory in memory_list(config)}
     assert memories["weights"]["depth"] == config.weight_depth
     assert memories["weights"]["instances"] == weight_banks(config)
     assert memories["features"]["instances"] == config.rows
