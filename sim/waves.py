@@ -27,7 +27,7 @@ SHOWN = {
         *("core.row_0.activation", "core.row_0.last", "core.row_0.sum", "core.row_0.beside"),
         *("core.row_0.voxel_valid", "core.row_0.voxel"),
     ],
-    "column 0": ["core.column_0.weight"],
+    "column 0": ["core.columns_0.weights"],
     "voxels": [f"m_axis_voxels_t{name}" for name in ("valid", "ready", "last", "data")],
 }
 """Signals of the save file, group by group; those that a configuration lacks are left out."""
