@@ -20,6 +20,9 @@ class Requantizer(wiring.Component):
     ``multiplier`` in the same cycle, the other ones ``LATER`` cycles after it. So they need
     no registers here, which would be as many as the sum's own.
 
+    A stage works only while it is enabled: few cycles bring a sum, and the clock of what waits
+    can be gated.
+
     Latency: ``latency`` cycles: 5, or 4 without multiplier bits. Throughput: a sum a cycle.
 
     Parameters
@@ -29,6 +32,8 @@ class Requantizer(wiring.Component):
     Attributes
     ----------
     sum : In(signed(accumulator_bits))
+    enables : In(latency)
+        Bit n: what stands before stage n, n cycles after the sum, is wanted.
     multiplier : In(unsigned(multiplier_bits))
         Absent if there are no multiplier bits.
     coarse, fine : In(3)
@@ -42,6 +47,7 @@ class Requantizer(wiring.Component):
         self.formats = formats
         ports = {
             "sum": In(signed(formats.accumulator_bits)),
+            "enables": In(requantizer_latency(formats)),
             "coarse": In(3),
             "fine": In(3),
             "offset": In(signed(formats.offset_bits)),
@@ -69,25 +75,30 @@ class Requantizer(wiring.Component):
         """Amaranth's hook."""
         m = Module()
         formats = self.formats
+        stages = iter(self.enables)
+
+        def stage(shape, value, name: str) -> Signal:
+            """The value a cycle later, if it is wanted."""
+            held = Signal(shape, name=name, reset_less=True)
+            with m.If(next(stages)):
+                m.d.sync += held.eq(value)
+            return held
+
         value = self.sum
         if formats.multiplier_bits:
-            product = Signal(signed(formats.requantizer_bits), reset_less=True)
-            m.d.sync += product.eq(value * self.multiplier)
-            value = product
+            product = value * self.multiplier
+            value = stage(signed(formats.requantizer_bits), product, "product")
         value = value << OFFSET_FRACTION
-        octets_gone = Signal(value.shape(), reset_less=True)
-        m.d.sync += octets_gone.eq(value >> (self.coarse << 3))
+        octets_gone = stage(value.shape(), value >> (self.coarse << 3), "octets_gone")
 
         # One bit more than the offset is enough: a value beyond it stays beyond every result
         # when the offset, at most half as large, is added.
         clipped_shape = signed(formats.offset_bits + 1)
         dropped = Signal(value.shape())
-        clipped = Signal(clipped_shape, reset_less=True)
         m.d.comb += dropped.eq(octets_gone >> self.fine)
-        m.d.sync += clipped.eq(clip(dropped, clipped_shape))
+        clipped = stage(clipped_shape, clip(dropped, clipped_shape), "clipped")
 
-        shifted = Signal(signed(formats.offset_bits + 2), reset_less=True)
-        m.d.sync += shifted.eq(clipped + self.offset)
+        shifted = stage(signed(formats.offset_bits + 2), clipped + self.offset, "shifted")
 
         whole = shifted >> OFFSET_FRACTION
         above = Mux(
@@ -95,10 +106,9 @@ class Requantizer(wiring.Component):
             whole[formats.output_bits :].any(),
             whole[formats.activation_bits :].any(),
         )
-        result = Signal.like(self.result, reset_less=True)
         # The bits above an activation are left as they come: its bank has no room for them.
-        m.d.sync += result.eq(Mux(whole < 0, 0, whole.as_unsigned() | above.replicate(len(whole))))
-        m.d.comb += self.result.eq(result)
+        saturated = Mux(whole < 0, 0, whole.as_unsigned() | above.replicate(len(whole)))
+        m.d.comb += self.result.eq(stage(len(self.result), saturated, "saturated"))
         return m
 
 

@@ -10,7 +10,7 @@ from cocotb.triggers import FallingEdge, ReadOnly
 from implicore.fixed import requantize
 from implicore.hw.memory import address_bits
 from implicore.hw.requantizer import Requantizer
-from implicore.hw.row import leave_layout, step_layout
+from implicore.hw.row import leave_layout, step_layout, with_sum
 from implicore.machine import ELEMENT_LATENCY, columns_together, requantizer_latency
 from implicore.sincos import BIPARTITE_FROM, SineTable
 
@@ -113,7 +113,7 @@ async def array_row(dut):
 
 @cocotb.test()
 async def requantizer(dut):
-    """Sums and constants of any size, each constant in its own cycle."""
+    """Sums and constants of any size now and then, each constant in its own cycle."""
     port = await start(dut, "requantizer")
     wait = {"sum": 0, **Requantizer.later(FORMATS)}
     latency = requantizer_latency(FORMATS)
@@ -122,7 +122,14 @@ async def requantizer(dut):
         voxel = random.randrange(2)
         high = FORMATS.output_max if voxel else FORMATS.activation_max
         cases.append({**random_sum(high), "voxel": voxel, "high": high})
+        cases[-1]["there"] = random.random() < 0.7
+    shown = None
     for cycle in range(len(cases) + latency):
+        stages = cases[max(0, cycle - latency + 1) : cycle + 1][::-1]
+        first = max(0, cycle - len(cases) + 1)
+        port("enables").value = sum(
+            case["there"] << stage for stage, case in enumerate(stages, first)
+        )
         for name, later in wait.items():
             if 0 <= cycle - later < len(cases):
                 width = len(port(name))
@@ -130,7 +137,12 @@ async def requantizer(dut):
         await ReadOnly()
         if cycle >= latency:
             case = cases[cycle - latency]
-            assert int(port("result").value) & case["high"] == case["result"], case
+            result = int(port("result").value) if shown is not None or case["there"] else None
+            if case["there"]:
+                assert result & case["high"] == case["result"], case
+            else:  # what came last stays
+                assert result == shown
+            shown = result
         await FallingEdge(dut.clk)
 
 
@@ -221,22 +233,22 @@ class Departures:
         layout, latency = leave_layout(FORMATS, CONFIG.width), requantizer_latency(FORMATS)
         self.tokens = [
             {name: random.getrandbits(field.width) for name, field in layout}
-            | dict.fromkeys(self.COMMANDS, 0)
+            | dict.fromkeys((*self.COMMANDS, "sum"), 0)
             for _ in range(cycles)
         ]
         self.sums, self.written, self.voxels, self.tails = {}, {}, {}, {}
-        with_result = ("write", "address", "tail", "tail_last", "tail_weight")
-        later = Requantizer.later(FORMATS) | dict.fromkeys(with_result, latency)
+        with_result = dict.fromkeys(("write", "tail", "tail_last"), latency)
+        later = {"sum": 0} | Requantizer.later(FORMATS) | with_sum(FORMATS) | with_result
         total = 0
         for cycle in range(1, cycles - latency - ELEMENT_LATENCY):
             command = random.choice(("voxel", "write", "write", "tail", None))
             high = FORMATS.output_max if command == "voxel" else FORMATS.activation_max
+            if not command:
+                continue
             token = random_sum(high)
             self.sums[cycle], result = token.pop("sum"), token.pop("result")
             ends = cycle + latency
-            token["voxel"] = 0
-            if command:
-                token[command] = 1
+            token |= {"sum": 1, "voxel": 0, command: 1}
             if command == "voxel":
                 self.voxels[ends] = result
             elif command == "write":
@@ -268,6 +280,7 @@ async def row_unit(dut):
     leaving = Departures(cycles)
     banks = {"features": {}, "hidden": {}}
     steps, shown = [], [0, 0]  # activations by cycle: 0 after a step that reads no bank
+    passed = {}  # what the row below is told
     for cycle in range(cycles):
         writing, reading = leaving.written.get(cycle), None
         if steps:  # the step of the cycle before is read, beside what is written in this one
@@ -298,8 +311,16 @@ async def row_unit(dut):
 
         if cycle >= 1:
             assert step_shape.from_bits(int(port("step_out").value)) == steps[-2]
-            token = leave_shape.const(leaving.tokens[cycle - 1])
-            assert leave_shape.from_bits(int(port("leave_out").value)) == token
+            token = dict(leaving.tokens[cycle - 1])
+            for name, later in with_sum(FORMATS).items():
+                if not (cycle > later and leaving.tokens[cycle - 1 - later]["sum"]):
+                    token[name] = passed.get(name)
+            passed = token
+            got = port("leave_out").value
+            for name, field in leave_shape:
+                if token[name] is not None:
+                    bits_of = got[field.offset + field.width - 1 : field.offset]
+                    assert int(bits_of) == token[name] & (1 << field.width) - 1, name
         if cycle >= 2:
             assert int(port("last").value) == steps[-3]["last"]
             assert int(port("activation").value) == shown[cycle], f"cycle {cycle}"
