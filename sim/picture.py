@@ -16,49 +16,78 @@ CAPTION = 14
 """Pixels above each plane."""
 
 
-def save_comparison(
-    path: str | Path,
+def compare(
     program: Program,
     grid: Grid,
     golden: np.ndarray,
     decoded: np.ndarray,
     source: Volume | None = None,
-) -> None:
-    """Write a PNG: source, golden model, hardware, what decoding lost, what hardware got wrong.
+) -> dict[str, np.ndarray]:
+    """The pictures of one plane that show what was decoded, and what went wrong.
+
+    Parameters
+    ----------
+    program : Program
+    grid : Grid
+        The plane, of shape (columns, rows, 1); shown as ``model.volume.save_plane_png`` does.
+    golden, decoded : integer arrays, shape (columns, rows)
+        Voxels; -1 for one that never came.
+    source : Volume, optional
+        Without it the first and the fourth picture are missing.
+
+    Returns
+    -------
+    dict of str to uint8 array of shape (rows, columns, 3)
+        ``source``; ``golden``; ``hardware``; ``loss``, four times what distinguishes the golden
+        model from the source; ``wrong``, in red the voxels that hardware and golden model do not
+        have in common.
+    """
+    scale = 255 / program.formats.output_max
+    planes = {"golden": _grey(golden * scale), "hardware": _grey(decoded * scale)}
+    if source is not None:
+        low, high = program.intensity.low, program.intensity.high
+        original = (sample(source, grid)[:, :, 0].astype(float) - low) * (255 / (high - low))
+        planes = {"source": _grey(original), **planes}
+        planes["loss"] = _grey(4 * np.abs(original - golden * scale))
+    wrong = golden != decoded
+    planes["wrong"] = np.where(wrong[..., None], np.uint8([255, 0, 0]), _grey(golden * (scale / 4)))
+    return {
+        name: np.ascontiguousarray(plane.swapaxes(0, 1)[::-1]) for name, plane in planes.items()
+    }
+
+
+CAPTIONS = {"golden": "golden model", "loss": "source - golden, x 4"}
+
+
+def save_comparison(path: str | Path, planes: dict[str, np.ndarray], wrong: int) -> None:
+    """Write what ``compare`` returns as one PNG, side by side with captions.
 
     Parameters
     ----------
     path : path-like
         Must end in .png.
-    program : Program
-    grid : Grid
-        The plane, of shape (columns, rows, 1); shown as ``model.volume.save_plane_png`` does.
-    golden, decoded : integer arrays, shape (columns, rows)
-        Voxels; -1 for one that never came. Those that differ are red in the last plane.
-    source : Volume, optional
-        Without it there are only the golden model, the hardware, and what it got wrong.
+    planes : dict of str to uint8 array of shape (rows, columns, 3)
+    wrong : int
+        Voxels that are, for the caption.
     """
-    scale = 255 / program.formats.output_max
-    planes = {"golden model": _grey(golden * scale), "hardware": _grey(decoded * scale)}
-    if source is not None:
-        low, high = program.intensity.low, program.intensity.high
-        original = (sample(source, grid)[:, :, 0].astype(float) - low) * (255 / (high - low))
-        planes = {"source": _grey(original), **planes}
-        planes["source - golden, x 4"] = _grey(4 * np.abs(original - golden * scale))
-    wrong = golden != decoded
-    planes[f"hardware: {wrong.sum()} wrong"] = np.where(
-        wrong[..., None], np.uint8([255, 0, 0]), _grey(golden * (scale / 4))
-    )
-    columns, rows = golden.shape
-    cell = max(columns, 8 * max(map(len, planes))) + 2
+    captions = {**CAPTIONS, "wrong": f"hardware: {wrong} wrong"}
+    captions = [captions.get(name, name) for name in planes]
+    rows, columns, _ = planes["golden"].shape
+    cell = max(columns, 8 * max(map(len, captions))) + 2
     image = Image.new("RGB", (cell * len(planes), rows + CAPTION), "black")
     draw = ImageDraw.Draw(image)
-    for number, (caption, plane) in enumerate(planes.items()):
+    for number, (caption, plane) in enumerate(zip(captions, planes.values(), strict=True)):
         draw.text((cell * number + 2, 1), caption, "white")
-        upright = np.ascontiguousarray(plane.swapaxes(0, 1)[::-1])
-        image.paste(Image.fromarray(upright), (cell * number, CAPTION))
+        image.paste(Image.fromarray(plane), (cell * number, CAPTION))
     with atomic_write(path) as temporary:
         image.save(temporary, format="PNG")
+
+
+def save_planes(folder: Path, planes: dict[str, np.ndarray]) -> None:
+    """Write what ``compare`` returns into a folder, a PNG each, a pixel a voxel."""
+    for name, plane in planes.items():
+        with atomic_write(folder / f"{name}.png") as temporary:
+            Image.fromarray(plane).save(temporary, format="PNG")
 
 
 def _grey(values: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from implicore.atomic import require_writable
+from implicore.atomic import make_folder, require_writable
 from implicore.errors import BadInput
 from implicore.grid import Grid
 from implicore.job import GridJob
@@ -18,8 +18,9 @@ from implicore.program import Program
 from implicore.registers import COUNTERS
 
 from . import cosim, fast, session
-from .picture import save_comparison
+from .picture import compare, save_comparison, save_planes
 from .script import Script
+from .timeline import follow, save_timeline
 from .tools import ToolFailed
 from .waves import record
 
@@ -37,6 +38,8 @@ def simulate(
     seed: int = 0,
     source: Volume | None = None,
     picture: str | Path | None = None,
+    planes: str | Path | None = None,
+    timeline: str | Path | None = None,
     waves: str | Path | None = None,
 ) -> dict:
     """Load a program into simulated hardware, decode voxels, compare each with the golden model.
@@ -63,6 +66,10 @@ def simulate(
         The image, to be shown beside the decoded ones.
     picture : path, optional
         PNG to write of one plane: source, golden model, hardware, and what differs.
+    planes : path, optional
+        Folder to write the same pictures into, a PNG each, a pixel a voxel.
+    timeline : path, optional
+        CSV file to write: the hardware's counters while the grid is decoded, in a run of its own.
     waves : path, optional
         VCD file to write, of the first cycles of the job, with a GTKWave save file beside it.
 
@@ -86,7 +93,11 @@ def simulate(
         raise BadInput(f"The probability of a stall must be from 0 to below 1, not {stall:g}.")
     if points is not None and points < 1:
         raise BadInput(f"There must be at least 1 point, not {points}.")
-    for path, ending, what in ((picture, ".png", "A picture is"), (waves, ".vcd", "Waves are")):
+    for path, ending, what in (
+        (picture, ".png", "A picture is"),
+        (timeline, ".csv", "A timeline is"),
+        (waves, ".vcd", "Waves are"),
+    ):
         if path and Path(path).suffix.lower() != ending:
             raise BadInput(f"{what} written as {ending}, not as {Path(path).name}.")
         if path:
@@ -95,8 +106,15 @@ def simulate(
     if grid is None and points is None and simulator != "fast":
         points = 2 * config.rows
     grid = grid or middle_plane(program.grid)
-    if picture and (points is not None or grid.shape[2] != 1):
+    if (picture or planes) and (points is not None or grid.shape[2] != 1):
         raise BadInput("A picture shows one plane: choose a plane, and no points.")
+    if timeline and (points is not None or simulator != "fast" or stall):
+        raise BadInput(
+            "A timeline is of a grid by the fast simulator: choose no points, no stalls and no "
+            "other simulator."
+        )
+    if planes:
+        planes = make_folder(planes)
     job = GridJob.of(grid, program.frame)
     if job.voxels > 1 << 31:
         raise BadInput(f"The grid has {job.voxels} voxels, more than a simulation can hold.")
@@ -137,14 +155,21 @@ def simulate(
     came[: len(decoded)] = decoded[: len(golden)]
     if waves:
         record(config, script.operations, begin, Path(waves), stall=stall, seed=seed)
-    if picture:
-        planes = [flat.reshape(grid.shape[:2], order="F") for flat in (golden, came)]
-        save_comparison(picture, program, grid, *planes, source)
+    if timeline:
+        save_timeline(timeline, follow(config, script.operations, begin, counters["cycles"]))
+    mismatches = int((came != golden).sum())
+    if picture or planes:
+        upright = [flat.reshape(grid.shape[:2], order="F") for flat in (golden, came)]
+        pictures = compare(program, grid, *upright, source)
+        if picture:
+            save_comparison(picture, pictures, mismatches)
+        if planes:
+            save_planes(planes, pictures)
     slots = config.rows * config.columns * counters["cycles"]
     return {
         "simulator": simulator,
         "voxels": len(golden),
-        "mismatches": int((came != golden).sum()),
+        "mismatches": mismatches,
         "cycles": counters["cycles"],
         "predicted_cycles": script.prediction(len(golden)).cycles,
         "utilization": counters["useful"] / slots if slots else 0.0,

@@ -15,6 +15,7 @@ from implicore.random_program import random_program
 from implicore.sim import session
 from implicore.sim.picture import sample
 from implicore.sim.simulate import middle_plane, simulate
+from implicore.sim.timeline import load_timeline
 from implicore.sim.tools import ToolFailed
 from implicore.sim.waves import SHOWN, save_file, signals
 
@@ -128,6 +129,33 @@ def test_the_picture(tmp_path):
     assert not (pixels == [255, 0, 0]).all(axis=-1).any()
 
 
+def test_each_picture_as_a_file(tmp_path):
+    grid = middle_plane(PROGRAM.grid)
+    simulate(PROGRAM, CONFIG, grid=grid, picture=tmp_path / "x.png", planes=tmp_path / "planes")
+    pixels = np.asarray(Image.open(tmp_path / "x.png"))
+    columns, rows, _ = grid.shape
+    width = pixels.shape[1] // 3
+    for number, name in enumerate(("golden", "hardware", "wrong")):
+        alone = np.asarray(Image.open(tmp_path / "planes" / f"{name}.png"))
+        assert np.array_equal(alone, pixels[-rows:, number * width :][:, :columns])
+    assert not (tmp_path / "planes" / "source.png").exists()
+
+
+def test_a_timeline_ends_where_the_job_does(tmp_path, monkeypatch):
+    monkeypatch.setattr("implicore.sim.timeline.FINE_WINDOWS", 5)
+    grid = PROGRAM.grid.scaled(2)
+    result = simulate(PROGRAM, CONFIG, grid=grid, timeline=tmp_path / "t.csv")
+    cycles, busy, voxels = load_timeline(tmp_path / "t.csv").T
+    assert (cycles[0], busy[0], voxels[0]) == (0, 0, 0)
+    assert (cycles[-1], busy[-1]) == (result["cycles"], result["busy"])
+    assert voxels[-1] == result["voxels"] == grid.voxels
+    windows, working, taken = np.diff(cycles), np.diff(busy), np.diff(voxels)
+    assert (windows > 0).all() and (taken >= 0).all() and 100 < len(windows) < 200
+    # The reading of `busy` comes some cycles after that of `cycles`, always as many.
+    assert (working >= 0).all() and (working <= windows).all()
+    assert (windows[:4] < 100).all() and working[0] < windows[0]
+
+
 def test_sampling_takes_the_nearest_voxel():
     data = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
     affine = np.diag([2.0, 1.0, 3.0, 1.0])
@@ -183,6 +211,10 @@ $upscope $end
         ({"points": 3, "picture": "x.png"}, "A picture shows one plane"),
         ({"grid": PROGRAM.grid, "picture": "x.png"}, "A picture shows one plane"),
         ({"picture": "x.jpg"}, "A picture is written as .png, not as x.jpg."),
+        ({"points": 3, "planes": "x"}, "A picture shows one plane"),
+        ({"timeline": "x.txt"}, "A timeline is written as .csv, not as x.txt."),
+        ({"timeline": "x.csv", "points": 3}, "A timeline is of a grid by the fast simulator"),
+        ({"timeline": "x.csv", "stall": 0.5}, "A timeline is of a grid by the fast simulator"),
         ({"waves": "x.fst"}, "Waves are written as .vcd, not as x.fst."),
         ({"config": ACCELERATORS["paper"]}, "The program does not fit the accelerator: its"),
     ],

@@ -213,6 +213,14 @@ def _parser() -> argparse.ArgumentParser:
         "-o", "--output", metavar="PNG", help="picture of source, golden model, hardware"
     )
     simulate.add_argument("--source", metavar="IMAGE", help="the image, for the picture")
+    simulate.add_argument(
+        "--planes", metavar="DIR", help="write the same pictures as a file each, a pixel a voxel"
+    )
+    simulate.add_argument(
+        "--timeline",
+        metavar="FILE.csv",
+        help="write how busy the array is while it decodes, by the hardware's counters",
+    )
     simulate.add_argument("--waves", metavar="FILE.vcd", help="write a waveform of the beginning")
 
     synth = _verb(verbs, _synth, "measure area, clock and energy of an accelerator")
@@ -531,6 +539,8 @@ def _simulate(options) -> dict:
         seed=options.seed,
         source=source,
         picture=options.output,
+        planes=options.planes,
+        timeline=options.timeline,
         waves=options.waves,
     )
     verdict = "all equal to the golden model's"
