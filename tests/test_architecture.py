@@ -5,7 +5,9 @@ The layers, each seeing only those named beside it:
     implicore (src)   stdlib (tomli stands in for tomllib in Python 3.10), numpy, itself
     model, hw         implicore              never each other
     sim               implicore, model, hw
-    synth             implicore, hw, sim
+    synth             implicore, hw, sim; but for what is above it:
+    synth/explore     implicore, model, hw, sim, synth: from the trained network to silicon
+    synth/report      the same, and synth/explore
     cli               everything, inside functions only; seen by __main__ alone
 """
 
@@ -23,9 +25,12 @@ MAY_IMPORT = {
     "hw": {"core", "hw"},
     "sim": {"core", "model", "hw", "sim"},
     "synth": {"core", "hw", "sim", "synth"},
+    "explore": {"core", "model", "hw", "sim", "synth", "explore"},
+    "report": {"core", "model", "hw", "sim", "synth", "explore", "report"},
     "cli": {"core", "cli"},
 }
 UPPER = ("model", "hw", "sim", "synth")
+ABOVE_SYNTH = ("explore", "report")
 
 
 def imports(tree: ast.Module, package: str) -> list[tuple[int, str, bool]]:
@@ -60,6 +65,8 @@ def layer_of(name: str) -> str | None:
     if parts[0] != "implicore":
         return None
     second = parts[1] if len(parts) > 1 else ""
+    if second == "synth" and len(parts) > 2 and parts[2] in ABOVE_SYNTH:
+        return parts[2]
     return second if second in (*UPPER, "cli") else "core"
 
 
@@ -98,7 +105,7 @@ def modules():
         for path in sorted((ROOT / folder).rglob("*.py")):
             parts = path.relative_to(ROOT / folder).with_suffix("").parts
             name = ".".join((package, *parts))
-            yield pytest.param("cli" if name == "implicore.cli" else layer, name, path, id=name)
+            yield pytest.param(layer_of(name) or layer, name, path, id=name)
 
 
 @pytest.mark.parametrize(("layer", "module", "path"), list(modules()))
@@ -122,6 +129,10 @@ def test_imports(layer, module, path):
         ("hw", "implicore.hw.x", "try:\n    import implicore.synth\nexcept ImportError:\n    pass"),
         ("sim", "implicore.sim.x", "from implicore.synth import sweep"),
         ("synth", "implicore.synth.x", "from implicore.model import golden"),
+        ("synth", "implicore.synth.x", "from .explore import sweep"),
+        ("synth", "implicore.synth.x", "def f():\n    from implicore.synth.explore import sweep"),
+        ("explore", "implicore.synth.explore.x", "from ..report import page"),
+        ("explore", "implicore.synth.explore.x", "from implicore import cli"),
         ("sim", "implicore.sim.x", "from implicore import cli"),
         ("core", "implicore.config", "from implicore.cli import main"),
         ("core", "implicore.config", "from . import cli"),
@@ -152,6 +163,12 @@ def test_checker_finds_an_offence(layer, module, source):
         ("hw", "implicore.hw.x", "import amaranth\nfrom ..config import AcceleratorConfig"),
         ("sim", "implicore.sim.x", "from implicore import hw, model\nfrom ..model import golden"),
         ("synth", "implicore.synth.x", "from implicore.sim import runner\nimport implicore.hw.top"),
+        (
+            "explore",
+            "implicore.synth.explore.x",
+            "from implicore.model import golden\nfrom .. import asic\nfrom . import space",
+        ),
+        ("report", "implicore.synth.report.x", "from ..explore.metrics import METRICS"),
         ("cli", "implicore.cli", "def f():\n    import nibabel\n    from .model import network"),
     ],
 )

@@ -246,6 +246,38 @@ def _parser() -> argparse.ArgumentParser:
         metavar="MHZ",
         help="clock to synthesize for (default: the processing element's best; ecp5: 100)",
     )
+
+    sweep = _verb(verbs, _sweep, "predict many accelerators, synthesize the good ones, choose one")
+    sweep.add_argument(
+        "spec",
+        nargs="?",
+        metavar="SPEC.toml",
+        help="the grid to go through, constraints and objectives; docs/exploration.md describes it",
+    )
+    sweep.add_argument(
+        "-o",
+        "--folder",
+        required=True,
+        metavar="DIR",
+        help="folder for results.parquet, results.csv and report.html, or the one that has them",
+    )
+    sweep.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="a running Dask scheduler, as in tcp://host:8786 (default: workers on this machine)",
+    )
+    sweep.add_argument("--resume", action="store_true", help="go on with an interrupted sweep")
+    sweep.add_argument(
+        "--best",
+        metavar="FIGURE",
+        help="instead of sweeping: name the design in DIR that is best in this figure, as in "
+        "nj_per_voxel, and write DIR/best.toml for generate --config",
+    )
+    sweep.add_argument(
+        "--where",
+        metavar="CONDITION",
+        help='what that design must meet, as in "psnr_db > 38 and area_um2 < 4e6"',
+    )
     return parser
 
 
@@ -582,6 +614,56 @@ def _synth(options) -> dict:
     )
 
 
+def _sweep(options) -> dict:
+    if (options.spec is None) == (options.best is None):
+        raise BadInput("Name either the SPEC.toml to sweep, or what to be --best in.")
+    if options.where and not options.best:
+        raise BadInput("--where narrows --best; for a sweep, write it into [constraints].")
+    for package in (
+        "pyosys",
+        "distributed",
+        "pandas",
+        "pyarrow",
+        "moocore",
+        "plotly",
+        "matplotlib",
+    ):
+        _need("sweep", package, "sweep")
+    from .synth.explore.sweep import choose_one, sweep
+
+    if options.best:
+        found = choose_one(options.folder, options.best, options.where)
+        if found is None:
+            options.exit_code = 1
+            _say(options, "No design meets this.")
+            return {"point": None}
+        _say(
+            options,
+            f"{found['point']}: {options.best} {_plain(found[options.best])}, {found['source']}\n"
+            f"  {found['config']}: generate --config takes it\n  {found['command']}",
+        )
+        return found
+    from .synth.explore.space import read_spec
+    from .synth.report import sweep_page
+
+    metrics = sweep(
+        read_spec(options.spec),
+        options.folder,
+        bar=lambda total, text: _bar(options, total, text, "point"),
+        scheduler=options.scheduler,
+        resume=options.resume,
+        report=lambda line: _say(options, line),
+    )
+    page = sweep_page(options.folder)
+    _say(
+        options,
+        f"{metrics['points']} points, {metrics['failed']} failed, {metrics['synthesized']} "
+        f"synthesized, {len(metrics['pareto'])} on the front, in {metrics['seconds']:.1f} s\n"
+        f"  {page}",
+    )
+    return metrics
+
+
 def _chosen_grid(source: Grid, options) -> Grid:
     """The grid that ``--plane``, ``--grid`` and ``--scale`` ask for."""
     if options.plane:
@@ -618,13 +700,13 @@ def _need(verb: str, package: str, extra: str) -> None:
         raise BadInput(f"{verb} needs {package}: install it with pip install 'implicore[{extra}]'.")
 
 
-def _bar(options, total: int, text: str):
+def _bar(options, total: int, text: str, unit: str = "voxel"):
     from tqdm import tqdm
 
     return tqdm(
         total=total,
         desc=text,
-        unit="voxel",
+        unit=unit,
         unit_scale=True,
         disable=options.quiet,
         leave=False,

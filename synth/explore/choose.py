@@ -48,11 +48,11 @@ def where(table: pd.DataFrame, condition: str) -> pd.Series:
     check(condition, table.columns)
     try:
         met = table.eval(condition.strip(), engine="python")
-        if not isinstance(met, pd.Series) or met.dtype != bool:
+        if not isinstance(met, pd.Series) or not pd.api.types.is_bool_dtype(met):
             raise TypeError
     except (TypeError, ValueError, NotImplementedError, ArithmeticError):
         raise BadInput(f"The condition {condition!r} cannot be answered by yes or no.") from None
-    return met
+    return met.fillna(False).astype(bool)
 
 
 def best(table: pd.DataFrame, name: str, condition: str | None = None) -> pd.Series | None:
