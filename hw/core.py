@@ -222,34 +222,32 @@ class Core(wiring.Component):
                 array.last[number].eq(row.last),
                 array.beside[number].eq(row.beside),
                 row.sum.eq(array.sums[number]),
+                array.taken[number].eq(row.taken),
             ]
             if number:
                 m.d.comb += row.leave_in.eq(rows[number - 1].leave_out)
             step = row.step_out
         together = columns_together(config.columns, formats.weight_bits)
-        enables, address, weight = store.weight_enables, store.weight_address, store.weight
+        enables, address = store.weight_enables, store.weight_address
+        weight = store.weight.as_value()
         for number in range(weight_banks(config)):
             unit = ColumnUnit(config.weight_depth, together, formats)
             m.submodules[f"columns_{number}"] = unit
             at = number % TOGETHER
-            if not at:
-                served = min(number, TOGETHER)
-                enables, address, later = _later(
-                    m, f"weights_{number}", enables[served:], address, weight.as_value()
+            if number and not at:
+                enables, address, weight = _later(
+                    m, f"weights_{number}", enables[TOGETHER:], address, weight
                 )
-                weight = data.View(weight.shape(), later) if number else weight  # a cycle earlier
             columns = range(number * together, min((number + 1) * together, config.columns))
             m.d.comb += [
                 unit.read_enable.eq(weights[0]),
                 unit.read_address.eq(weights[1]),
                 unit.write_enable.eq(enables[at]),
                 unit.write_address.eq(address),
+                unit.write_data.eq(weight[-len(columns) * formats.weight_bits :]),
             ]
             for place, column in enumerate(columns):
-                m.d.comb += [
-                    unit.write_data[place].eq(weight[together - len(columns) + place]),
-                    array.weights[column].eq(unit.weights[place]),
-                ]
+                m.d.comb += array.weights[column].eq(unit.weights[place])
             if columns[-1] + 1 < config.columns:
                 weights = [
                     delayed(m, signal, together, name=f"columns_{number}_{name}")

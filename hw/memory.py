@@ -113,3 +113,11 @@ def delayed(m: Module, value, cycles: int, *, name: str, reset: bool = False):
         m.d.sync += later.eq(value)
         value = later
     return value
+
+
+def held(m: Module, value, enable, *, name: str):
+    """The value a cycle after it was last enabled: a register whose clock can be gated."""
+    later = Signal(value.shape(), name=f"{name}_1", reset_less=True)
+    with m.If(enable):
+        m.d.sync += later.eq(value)
+    return later

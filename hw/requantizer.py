@@ -8,6 +8,8 @@ from implicore.config import Formats
 from implicore.fixed import OFFSET_FRACTION
 from implicore.machine import requantizer_latency
 
+from .memory import held
+
 
 class Requantizer(wiring.Component):
     """Scales, offsets and saturates one sum a cycle.
@@ -79,10 +81,9 @@ class Requantizer(wiring.Component):
 
         def stage(shape, value, name: str) -> Signal:
             """The value a cycle later, if it is wanted."""
-            held = Signal(shape, name=name, reset_less=True)
-            with m.If(next(stages)):
-                m.d.sync += held.eq(value)
-            return held
+            standing = Signal(shape, name=name)
+            m.d.comb += standing.eq(value)
+            return held(m, standing, next(stages), name=name)
 
         value = self.sum
         if formats.multiplier_bits:

@@ -1,13 +1,13 @@
 """What stands beside the array at each row and each column: banks, requantizer, tail."""
 
-from amaranth import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth import Cat, Module, Mux, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from implicore.config import Formats
 from implicore.machine import requantizer_latency
 
-from .memory import Bank, Ram, address_bits, delayed
+from .memory import Bank, Ram, address_bits, delayed, held
 from .processing_element import ProcessingElement
 from .requantizer import Requantizer
 
@@ -97,7 +97,8 @@ class RowUnit(wiring.Component):
         Port of the feature bank.
     activation, last, beside : Out
     sum : In
-        To and from the array.
+    taken : Out(1)
+        To and from the array; a sum is taken from it in the next cycle.
     voxel_valid, voxel : Out
         ``voxel`` is 0 unless valid.
     """
@@ -124,6 +125,7 @@ class RowUnit(wiring.Component):
                 "last": Out(1),
                 "beside": Out(signed(formats.accumulator_bits)),
                 "sum": In(signed(formats.accumulator_bits)),
+                "taken": Out(1),
                 "voxel_valid": Out(1),
                 "voxel": Out(formats.output_bits),
             }
@@ -166,7 +168,11 @@ class RowUnit(wiring.Component):
             Mux(from_features, features.read_data, 0) | Mux(from_hidden, hidden.read_data, 0)
         )
 
-        m.d.comb += [requantizer.sum.eq(self.sum), requantizer.enables.eq(Cat(*there[1:]))]
+        m.d.comb += [
+            self.taken.eq(there[0]),
+            requantizer.sum.eq(self.sum),
+            requantizer.enables.eq(Cat(*there[1:])),
+        ]
         m.d.comb += [
             getattr(requantizer, name).eq(leave[name]) for name in Requantizer.later(formats)
         ]
@@ -203,10 +209,9 @@ class ColumnUnit(wiring.Component):
     Attributes
     ----------
     read_enable, read_address : In
-    write_enable, write_address : In
-        Never used in a cycle in which the bank is read: one port is enough.
-    write_data : In
-        A cycle before them: a deep bank is a load that only a register of its own can drive.
+    write_enable, write_address, write_data : In
+        Written a cycle later (a deep bank is a load that only registers of its own can drive), and
+        never while it is read: one port is enough.
     weights : Out
         One a column.
     """
@@ -231,14 +236,14 @@ class ColumnUnit(wiring.Component):
     def elaborate(self, platform):
         """Amaranth's hook."""
         m = Module()
-        word = self.write_data.shape()
+        word, word_in = self.write_data.shape(), self.write_data.as_value()
         m.submodules.bank = bank = Ram(*column_bank(self.formats, self.depth, self.columns))
         m.d.comb += [
             bank.read_enable.eq(delayed(m, self.read_enable, 1, name="enable")),
             bank.read_address.eq(delayed(m, self.read_address, 1, name="address")),
-            bank.write_enable.eq(self.write_enable),
-            bank.write_address.eq(self.write_address),
-            bank.write_data.eq(delayed(m, self.write_data.as_value(), 1, name="data")),
+            bank.write_enable.eq(delayed(m, self.write_enable, 1, name="write")),
+            bank.write_address.eq(held(m, self.write_address, self.write_enable, name="to")),
+            bank.write_data.eq(held(m, word_in, self.write_enable, name="data")),
         ]
         read = data.View(word, bank.read_data)
         for column in range(self.columns):
@@ -250,13 +255,11 @@ class ColumnUnit(wiring.Component):
 
 def register(m: Module, token, name: str, enables=None):
     """The token a cycle later; a field in ``enables`` only where its enable is high, else held."""
-    fields = []
-    for field, _ in token.shape():
-        if field in (enables or {}):
-            held = Signal(token[field].shape(), name=f"{name}_{field}_1", reset_less=True)
-            with m.If(enables[field]):
-                m.d.sync += held.eq(token[field])
-        else:
-            held = delayed(m, token[field], 1, name=f"{name}_{field}")
-        fields.append(held)
+    enables = enables or {}
+    fields = (
+        held(m, token[field], enables[field], name=f"{name}_{field}")
+        if field in enables
+        else delayed(m, token[field], 1, name=f"{name}_{field}")
+        for field, _ in token.shape()
+    )
     return data.View(token.shape(), Cat(*fields))

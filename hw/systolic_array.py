@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from implicore.config import Formats, require_integer
 from implicore.machine import MAX_SIDE
 
+from .memory import held
 from .processing_element import ProcessingElement
 
 
@@ -39,6 +40,8 @@ class ArrayRow(wiring.Component):
         The weights of all columns: column c's is used c cycles after column 0's.
     beside : In
         A sum from outside the array, zero unless it takes the place of the columns' in this cycle.
+    taken : In(1)
+        A sum is to stand in ``sum`` in the next cycle; else what stood there stays.
     sum : Out
     """
 
@@ -54,6 +57,7 @@ class ArrayRow(wiring.Component):
                 "weights_in": In(weights),
                 "weights_out": Out(weights),
                 "beside": In(signed(formats.accumulator_bits)),
+                "taken": In(1),
                 "sum": Out(signed(formats.accumulator_bits)),
             }
         )
@@ -81,9 +85,11 @@ class ArrayRow(wiring.Component):
             activation = element.activation_out
             leaves = done & ~element.empty if self.gate_zeros else done
             leaving.append(Mux(leaves, element.sum, 0))
-        total = Signal.like(self.sum, reset_less=True)
-        m.d.sync += total.eq(reduce(or_, leaving))
-        m.d.comb += self.sum.eq(total)
+        total = Signal.like(self.sum)
+        m.d.comb += [
+            total.eq(reduce(or_, leaving)),
+            self.sum.eq(held(m, total, self.taken, name="total")),
+        ]
         return m
 
 
@@ -106,7 +112,7 @@ class SystolicArray(wiring.Component):
 
     Attributes
     ----------
-    activations, last, beside : In
+    activations, last, beside, taken : In
         One of each a row, as in ``ArrayRow``.
     weights : In
         One a column.
@@ -127,6 +133,7 @@ class SystolicArray(wiring.Component):
                 "activations": In(data.ArrayLayout(unsigned(formats.activation_bits), rows)),
                 "last": In(rows),
                 "beside": In(sums),
+                "taken": In(rows),
                 "weights": In(data.ArrayLayout(signed(formats.weight_bits), columns)),
                 "sums": Out(sums),
             }
@@ -148,6 +155,7 @@ class SystolicArray(wiring.Component):
                 row.activation.eq(self.activations[number]),
                 row.last.eq(self.last[number]),
                 row.beside.eq(self.beside[number]),
+                row.taken.eq(self.taken[number]),
                 row.weights_in.eq(weights),
                 self.sums[number].eq(row.sum),
             ]

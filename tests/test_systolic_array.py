@@ -35,6 +35,7 @@ def test_matrix_products(rows, columns, gate_zeros):
                 ctx.set(array.activations[r], int(activations[r, step]) if there else 0)
                 ctx.set(array.last[r], step < 0 or step in ends)
                 ctx.set(array.beside[r], beside.get((cycle, r), 0))
+                ctx.set(array.taken[r], 1)
                 got[cycle, r] = ctx.get(array.sums[r])
             for c in range(columns):
                 step = cycle - start - c
