@@ -1,0 +1,236 @@
+"""What the documents show: drawn from the source, checked against the Verilog, and run."""
+
+import importlib.util
+import io
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from vcd.reader import TokenKind, tokenize
+
+from implicore.config import Formats, NetworkShape
+from implicore.cycles import predict
+from implicore.fixed import requantize
+from implicore.hw.ulx3s import BAUD
+from implicore.machine import AcceleratorConfig
+from implicore.model.golden import Renderer
+from implicore.random_program import random_program
+from implicore.sim import fast, session
+from implicore.sim.memory_map import MemoryMap
+from implicore.sim.script import Script
+from implicore.sim.serial import SerialBoard
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+# That of test_sim_simulate, whose waveform is built anyway.
+CONFIG = AcceleratorConfig.sized(3, 4, Formats.parse("w8a10"), [NetworkShape(6, 7, 3, (3,))])
+
+
+def tool(name):
+    """A script of tools/ as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # its dataclasses look there
+    spec.loader.exec_module(module)
+    return module
+
+
+architecture = tool("architecture")
+
+
+def test_architecture_is_up_to_date():
+    for path, text in architecture.documents().items():
+        due = path.read_text(encoding="utf-8")
+        assert due == text, f"{path.name} is not up to date: run python tools/architecture.py"
+
+
+def test_a_module_without_a_place_is_noticed():
+    sidecar = {"modules": {"implicore": 1, "implicore_core": 1, "implicore_new": 2}}
+    with pytest.raises(ValueError, match="stands either in the Verilog or in the diagram only"):
+        architecture.diagram(architecture.ACCELERATORS["tiny"], sidecar)
+
+
+def waveform(config, program, point) -> dict[str, list[int]]:
+    """Every signal of the Verilog in each cycle of a job of one voxel, by its name."""
+    script = Script(config)
+    script.load(program)
+    begin = len(script.operations)
+    script.points(point[None])
+    script.operations.insert(begin, session.Trace(2000))
+    script.expected.insert(begin, None)
+    machine = fast.build(config, optimize=False, waves=True)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "path.vcd"
+        answers = machine.run(script.operations, waves=path)
+        tokens = list(tokenize(io.BytesIO(path.read_bytes())))
+    assert script.mismatches(answers) == []
+    codes, scopes, now, cycles, time = {}, [], {}, [], 1
+    for token in tokens:
+        match token.kind:
+            case TokenKind.SCOPE:
+                scopes.append(token.scope.ident)
+            case TokenKind.UPSCOPE:
+                scopes.pop()
+            case TokenKind.VAR:
+                name = ".".join([*scopes, token.var.reference])
+                codes[name.removeprefix("TOP.implicore.")] = token.var.id_code
+            case TokenKind.CHANGE_TIME:
+                if time % 2 == 0:  # settled, before the edge
+                    cycles.append(dict(now))
+                time = token.time_change
+            case TokenKind.CHANGE_SCALAR:
+                now[token.scalar_change.id_code] = int(token.scalar_change.value)
+            case TokenKind.CHANGE_VECTOR:
+                now[token.vector_change.id_code] = token.vector_change.value
+    return {name: [cycle.get(code, 0) for cycle in cycles] for name, code in codes.items()}
+
+
+def test_the_path_of_a_voxel_is_the_verilogs():
+    """Each station at its cycle, with the value that the golden model's integers have there."""
+    shape = NetworkShape(6, 7, 3)
+    program = random_program(shape, CONFIG.formats, seed=4)
+    point = np.array([3000, -12000, 700])
+    wave = waveform(CONFIG, program, point)
+    taken = [
+        valid and ready
+        for valid, ready in zip(
+            wave["s_axis_points_tvalid"], wave["s_axis_points_tready"], strict=True
+        )
+    ]
+    start = taken.index(1)
+
+    def first(name, value=1, after=0):
+        """The first cycle, from the point's on, in which a signal has a value."""
+        return wave[name].index(value, start + after) - start
+
+    def every(name):
+        return [cycle - start for cycle, value in enumerate(wave[name]) if value]
+
+    # The same by the golden model's integers.
+    formats = CONFIG.formats
+    activations = [Renderer(program).features(point[None])[:, 0].astype(int)]
+    sums = []
+    for number, layer in enumerate(program.layers, 1):
+        sums.append(layer.weights.astype(int) @ activations[-1])
+        top = formats.output_max if number == shape.depth else formats.activation_max
+        constants = (layer.multipliers, layer.offsets, layer.shifts)
+        activations.append(requantize(sums[-1], *constants, top))
+    feature, weight = int(activations[0][0]), int(program.layers[0].weights[0, 0])
+    assert feature and weight and all(sums[0])
+
+    def unsigned(value, bits):
+        return int(value) & ((1 << bits) - 1)
+
+    sum_bits, product_bits = formats.accumulator_bits, formats.weight_bits + formats.activation_bits
+    unit, row = "core.array.row_0.pe_0", "core.row_0"
+    steps, ends = every("core.sequencer.weight_enable"), every("core.sequencer.step.last")
+    ends = [cycle for cycle in ends if cycle in steps]
+    operands = first(f"{unit}.multiplier.activation", feature)
+    assert operands == first(f"{unit}.multiplier.weight", unsigned(weight, formats.weight_bits))
+    read = first(f"{row}.features.read_enable")
+    assert read == first("core.columns_0.bank.read_enable")
+    last_sum = first(f"{row}.sum", unsigned(sums[1][-1], sum_bits), after=ends[-1])
+    written = first(f"{row}.hidden.write_enable")
+    assert wave[f"{row}.hidden.write_data"][start + written] == activations[1][0]
+    into_tail = first(f"{row}.tail_activation_in", int(activations[2][-1]), after=last_sum)
+    tiles = -(-shape.width // CONFIG.columns)
+    measured = [
+        0,
+        steps[0],
+        read,
+        operands,
+        first(f"{unit}.product", unsigned(feature * weight, product_bits)),
+        first(f"{unit}.sum", unsigned(feature * weight, sum_bits)),
+        ends[0],
+        first(f"{row}.sum", unsigned(sums[0][0], sum_bits)),
+        written,
+        ends[tiles - 1],
+        ends[2 * tiles - 1],
+        ends[-1],
+        last_sum,
+        into_tail,
+        first(f"{row}.sum", unsigned(sums[2][0], sum_bits), after=into_tail),
+        first("m_axis_voxels_tvalid"),
+    ]
+    stations = architecture.path_of_a_voxel(shape, CONFIG)
+    assert [cycle for cycle, _ in stations] == measured
+    assert wave["m_axis_voxels_tdata"][start + measured[-1]] == activations[3][0]
+    assert measured[-1] + 1 == predict(shape, CONFIG, 1).cycles
+
+
+def blocks(document: str, language: str) -> list[str]:
+    """The code blocks of a document in a language."""
+    text = (DOCS / document).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+# The virtual board and the mapped memory of test_host, built once for both.
+HOST_SHAPE = NetworkShape(frequencies=3, width=5, depth=3, skips=(2,))
+HOST_CONFIG = AcceleratorConfig.sized(3, 2, Formats.parse("w8a8m3"), [HOST_SHAPE])
+
+
+@pytest.fixture
+def host_example(tmp_path, monkeypatch):
+    """Runs an example of a host in a folder with a program; what it decoded, and what was due."""
+    program = random_program(HOST_SHAPE, HOST_CONFIG.formats, seed=1)
+    program.save(tmp_path / "mri.inr")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("implicore.configure.read_config", lambda *names: HOST_CONFIG)
+    low, high = program.grid.corners(edges=True)[[0, -1], 2]
+
+    def run(code):
+        code = code.replace('"axial", 12.5', f'"axial", {(low + high) / 2}')
+        names = {}
+        exec(compile(code, "example", "exec"), names)
+        plane = program.grid.plane("axial", (low + high) / 2)
+        return names["plane"], Renderer(program).render(plane)
+
+    return run
+
+
+def test_the_example_of_a_serial_host(host_example, monkeypatch, capsys):
+    opened = []
+
+    def port(name, rate, timeout):
+        opened.append((name, rate))
+        return SerialBoard(HOST_CONFIG, timeout=5000)
+
+    monkeypatch.setitem(sys.modules, "serial", SimpleNamespace(Serial=port))
+    (code,) = [block for block in blocks("fpga.md", "python") if "import serial" in block]
+    decoded, golden = host_example(code)
+    assert (decoded == golden).all() and opened == [("/dev/ttyUSB0", BAUD)]
+    assert "'useful': " in capsys.readouterr().out
+
+
+def test_the_example_of_pynq(host_example, monkeypatch):
+    with MemoryMap(HOST_CONFIG, optimize=False) as machine:
+        overlay = SimpleNamespace(
+            implicore=SimpleNamespace(mmio=machine.registers),
+            dma_program=SimpleNamespace(sendchannel=machine.program),
+            dma_points=SimpleNamespace(sendchannel=machine.points, recvchannel=machine.voxels),
+        )
+        pynq = SimpleNamespace(Overlay=lambda name: overlay, allocate=np.zeros)
+        monkeypatch.setitem(sys.modules, "pynq", pynq)
+        (code,) = [block for block in blocks("fpga.md", "python") if "import Overlay" in block]
+        decoded, golden = host_example(code)
+        assert (decoded == golden).all()
+
+
+def test_the_python_api_in_a_script(tmp_path):
+    done = subprocess.run(
+        [sys.executable, DOCS / "python_api.py", tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^0 of \d+ voxels differ$", done.stdout, re.MULTILINE)
+    cycles, predicted = re.search(r"^(\d+) cycles, (\d+) predicted", done.stdout, re.M).groups()
+    assert cycles == predicted
+    assert float(done.stdout.split()[0]) > 25
+    assert (tmp_path / "crop.inr").is_file() and (tmp_path / "verilog" / "implicore.v").is_file()
