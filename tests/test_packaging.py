@@ -1,6 +1,7 @@
 """What a user gets: from a wheel in a fresh environment, and from an editable installation."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -152,4 +153,133 @@ def test_system_packages_in_one_sentence(tmp_path):
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
-    assert done.stderr.endswith("mricron-data invesalius-examples qflow-tech-osu018 chromium\n")
+    # Of packages that dpkg is asked for all are missing, of others those whose command is.
+    missing = r": (.* )?mricron-data invesalius-examples (.* )?qflow-tech-osu018( .*)?\n$"
+    assert re.search(missing, done.stderr)
+
+
+PROGRAM = """
+from implicore.config import Formats, NetworkShape
+from implicore.random_program import random_program
+random_program(NetworkShape(3, 4, 3), Formats.parse("w8a8"), seed=1).save("small.inr")
+"""
+SMALL = """
+rows = 2
+columns = 2
+formats = "w8a8"
+frequencies = 3
+width = 4
+depth = 3
+weight_depth = 20
+constant_depth = 9
+"""
+"""A program, and an accelerator that holds it, both small."""
+
+SWEEP = """
+formats = ["w8a8"]
+rows = [2]
+columns = [2]
+networks = ["demo"]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    run(sys.executable, "-c", PROGRAM, cwd=tmp_path)
+    (tmp_path / "small.toml").write_text(SMALL)
+    (tmp_path / "sweep.toml").write_text(SWEEP)
+    return tmp_path
+
+
+def requirements(extra: str) -> set[str]:
+    """The packages that an extra brings, those of the extras that it names included."""
+    found = set()
+    for line in PROJECT["project"]["optional-dependencies"][extra]:
+        inner = re.fullmatch(r"implicore\[(.+)\]", line)
+        if inner:
+            for name in inner[1].split(","):
+                found |= requirements(name)
+        else:
+            found.add(re.split(r"[<>=;\[ ]", line)[0])
+    return found
+
+
+def test_without_extras_a_program_is_inspected_and_rendered(installed, folder):
+    run(installed / "implicore", "inspect", "small.inr", cwd=folder)
+    run(installed / "implicore", "render", "small.inr", "-o", "small.nii.gz", cwd=folder)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "fit -o new.model",
+        "generate -o verilog",
+        "simulate small.inr --config small.toml",
+        "synth -o synth --config small.toml",
+        "synth -o synth --config small.toml --target ecp5",
+        "sweep sweep.toml -o sweep",
+        "demo -o demo",
+    ],
+)
+def test_a_missing_extra_is_one_sentence_that_names_it(installed, folder, command):
+    done = subprocess.run(
+        [installed / "implicore", *command.split()], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    verb = command.split()[0]
+    (line,) = done.stderr.splitlines()
+    found = re.fullmatch(
+        rf"implicore {verb}: .*?(\w+)(?: is not installed)?: (?:install it with )?"
+        r"pip install 'implicore\[(\w+)\]'\.",
+        line,
+    )
+    assert found, line
+    package, extra = found.groups()
+    assert package in {name.replace("-", "_") for name in requirements(extra)}
+
+
+def works_without_torch(python, folder):
+    """Everything from an existing program on, on the Verilog and down to gates, by that Python."""
+    small = ("--config", "small.toml", "--quiet")
+    assert run(python, "-c", WITHOUT_TORCH, "check", cwd=folder) == ""
+    for command in (
+        ("generate", "-o", "verilog", *small, "--tests", "--program", "small.inr"),
+        ("simulate", "small.inr", *small, "--simulator", "icarus", "--points", "3"),
+        ("synth", "-o", "gates", *small, "--target", "generic"),
+    ):
+        run(python, "-c", WITHOUT_TORCH, *command, cwd=folder)
+    assert (folder / "verilog" / "implicore.v").is_file()
+    assert (folder / "gates" / "report.json").is_file()
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None  # an import of it fails, wherever it lies
+from importlib.util import find_spec
+from implicore.cli import main
+if sys.argv[1] == "check":
+    assert find_spec("torch") is None
+else:
+    sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_from_a_program_on_nothing_needs_torch(folder):
+    works_without_torch(sys.executable, folder)
+
+
+@pytest.mark.slow
+def test_wheel_with_the_extra_synth(wheel, folder, tmp_path_factory):
+    """In an environment that holds the wheel and that extra alone: torch is not even there."""
+    place = tmp_path_factory.mktemp("synth")
+    run(sys.executable, "-m", "venv", "--without-pip", place / "venv", cwd=place)
+    python = place / "venv" / "bin" / "python"
+    pip = (sys.executable, "-m", "pip", "-q", "--python", python, "install", "--no-compile")
+    run(*pip, "-c", ROOT / "constraints.txt", f"{wheel}[synth]", cwd=place)
+    run(python, "-c", "import importlib.util as u; assert u.find_spec('torch') is None", cwd=place)
+    works_without_torch(python, folder)
+    run(python, "-m", "implicore", "simulate", "small.inr", "--config", "small.toml", cwd=folder)
+    command = ("synth", "-o", "osu", "--config", "small.toml", "--program", "small.inr", "--quiet")
+    run(python, "-m", "implicore", *command, cwd=folder)
+    assert "nj_per_voxel" in (folder / "osu" / "report.json").read_text()
