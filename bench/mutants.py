@@ -60,8 +60,8 @@ MUTANTS = [
     Mutant(
         "the first column never leaves",
         "systolic_array",
-        "leaving.append(Mux(done, element.sum, 0))",
-        "leaving.append(Mux(done, element.sum, 0) if column else 0)",
+        "leaving.append(Mux(leaves, element.sum, 0))",
+        "leaving.append(Mux(leaves, element.sum, 0) if column else 0)",
     ),
     Mutant(
         "the tail's sum is lost",
@@ -85,8 +85,8 @@ MUTANTS = [
     Mutant(
         "no clipping before the offset",
         "requantizer",
-        "clipped.eq(clip(dropped, clipped_shape))",
-        "clipped.eq(dropped)",
+        "clip(dropped, clipped_shape), "clipped"",
+        "dropped, "clipped"",
     ),
     Mutant(
         "fine shift ignored",
@@ -194,7 +194,19 @@ MUTANTS = [
         "with m.If(crc.match_detected & 0):",
     ),
     Mutant(
-        "columns of weights in reverse",
+        "the requantizer's stages move a cycle early",
+        "row",
+        "requantizer.enables.eq(Cat(*there[1:]))",
+        "requantizer.enables.eq(Cat(*there[:-1]))",
+    ),
+    Mutant(
+        "a column's weight waits no longer than its neighbour's",
+        "row",
+        'delayed(m, read[column], column, name=f"weight_{column}")',
+        'delayed(m, read[column], column // 2 * 2, name=f"weight_{column}")',
+    ),
+    Mutant(
+        "banks of weights in reverse",
         "loader",
         "Cat(*column[together - 1 : -1 : together], column[-1])",
         "Cat(*column[together - 1 : -1 : together], column[-1])[::-1]",
