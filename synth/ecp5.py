@@ -31,6 +31,9 @@ behind each of its outputs."""
 
 DEVICE = ["--85k", "--package", "CABGA381", "--speed", "6"]
 
+BLOCK_RAM = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
+"""Depths and widths that a DP16KD can have."""
+
 EFFORT = ["--placer-heap-timingweight", "30", "--placer-heap-critexp", "4"]
 """Wires of slow paths count for more than nextpnr would let them: a few percent of the clock."""
 

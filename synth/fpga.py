@@ -158,6 +158,9 @@ def _check_size(netlist: ecp5.Netlist) -> None:
 AVAILABLE = {"MULT18X18D": 156, "DP16KD": 208}
 """Of an LFE5U-85F."""
 
+DEVICES = {"ecp5-85f": {name: AVAILABLE[CELLS[name]] for name in ("dsps", "brams")}}
+"""What has to fit, by the name of the device."""
+
 
 def describe(metrics: dict) -> str:
     """The figures for people."""

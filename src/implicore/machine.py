@@ -173,6 +173,8 @@ class AcceleratorConfig:
         the first tile.
         """
         networks = list(networks)
+        require_integer("Accelerator", "rows", rows, 1, MAX_SIDE)
+        require_integer("Accelerator", "columns", columns, 1, MAX_SIDE)
 
         def in_time(lanes: int) -> bool:
             return all(
@@ -211,25 +213,34 @@ class AcceleratorConfig:
         text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
-    def check_fits(self, program: Program) -> None:
-        """Raise BadInput, one sentence, unless this accelerator can run the program."""
-        shape, formats = program.shape, program.formats
-        sizes = [
+    def check_holds(self, shape: NetworkShape) -> None:
+        """Raise BadInput, one sentence, unless this accelerator has room for the network."""
+        self._check(
             ("frequencies", shape.frequencies, self.frequencies),
             ("width", shape.width, self.width),
             ("depth", shape.depth, self.depth),
             ("weights a column", weight_words(shape, self.columns), self.weight_depth),
             ("neurons", neurons(shape), self.constant_depth),
-        ]
-        for field in ("weight_bits", "multiplier_bits"):
-            sizes.append((field, getattr(formats, field), getattr(self.formats, field)))
-        sizes.append(("accumulator_bits", program.accumulator_bits, self.formats.accumulator_bits))
+        )
+
+    @staticmethod
+    def _check(*sizes: tuple[str, int, int]) -> None:
         for name, asked, limit in sizes:
             if asked > limit:
                 raise BadInput(
                     f"The program does not fit the accelerator: its {name} are {asked}, "
                     f"the accelerator's at most {limit}."
                 )
+
+    def check_fits(self, program: Program) -> None:
+        """Raise BadInput, one sentence, unless this accelerator can run the program."""
+        formats, own = program.formats, self.formats
+        self.check_holds(program.shape)
+        self._check(
+            ("weight_bits", formats.weight_bits, own.weight_bits),
+            ("multiplier_bits", formats.multiplier_bits, own.multiplier_bits),
+            ("accumulator_bits", program.accumulator_bits, own.accumulator_bits),
+        )
         for field in ("activation_bits", "table_address_bits", "output_bits"):
             if getattr(formats, field) != getattr(self.formats, field):
                 raise BadInput(

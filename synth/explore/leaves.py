@@ -1,0 +1,444 @@
+"""Leaf figures of a family of accelerators, taken from real synthesis.
+
+A family shares target, formats and zero gating. A few small accelerators of it, with unequal sides
+and memories of several sizes, go through the flow of ``implicore.synth``: mapped, timed and, with a
+program, simulated gate by gate. Area, power and leakage of each block are then written as sums of
+non-negative leaf figures times counts of what causes them: instances, address bits, events in a
+cycle. ``docs/exploration.md`` lists the causes. What is known exactly is not fitted: the SRAM
+macros of a memory of any size (``implicore.synth.memories``), and how often they are accessed.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from math import log2
+from pathlib import Path
+
+import numpy as np
+
+import implicore
+from implicore import hw, sim
+from implicore.config import NETWORKS, Formats, NetworkShape
+from implicore.cycles import Prediction, predict
+from implicore.errors import BadInput
+from implicore.hw.memory import address_bits
+from implicore.hw.verilog import memory_list
+from implicore.machine import AcceleratorConfig, columns_together, weight_banks
+from implicore.program import Program
+from implicore.sim import fast
+from implicore.sim.simulators import STARTED
+from implicore.sim.tools import cached
+
+from .. import asic, energy, memories, yosys
+from ..blocks import TOP
+from ..memories import Memory
+from ..target import Target
+
+SAMPLES = (
+    (4, 4, 1, None),
+    (2, 40, 1, "quality"),
+    (12, 6, 3, None),
+    (8, 16, 2, "quality"),
+    (16, 8, 1, None),
+)
+"""Rows, columns, lanes, and a network whose memories they have beside those of the program's."""
+
+NETWORK = NETWORKS["demo"]
+"""Held by the samples where there is no program."""
+
+CLOCK_MHZ = 1000.0
+"""At which a milliwatt is a picojoule a cycle."""
+
+AREA = "area_um2"
+POWERS = tuple(share for share in energy.SHARES if share != "sram_mw")
+"""Shares of a block's power that have leaf figures."""
+
+Causes = dict[str, dict[str, tuple[float, ...]]]
+"""Block, to share, to the counts that its leaf figures are multiplied with."""
+
+
+@dataclass(frozen=True, eq=False)
+class Leaves:
+    """What all accelerators of a family are made of.
+
+    Attributes
+    ----------
+    family : str
+    key : str
+        Of everything that the figures depend on: equal keys, equal figures.
+    target : Target
+    period_ns : float
+        Of the clock that modules are mapped for and memories chosen for.
+    element_area_um2, element_period_ns : float
+        Of a processing element; its registers' least period.
+    figures : dict of str to dict of str to tuple of float
+        By block and share, in the order of ``causes``; powers in pJ a cycle, leakage in mW.
+    beyond_access_ns : tuple of float
+        From a macro's data to the next register, setup included: without a choice between tiles,
+        and for each doubling of their number.
+    logic_period_ns : float
+        The longest path that begins neither in a memory nor within a processing element.
+    network : NetworkShape or None
+        Of the program whose activity the powers have; None if there was none.
+    """
+
+    family: str
+    key: str
+    target: Target
+    period_ns: float
+    element_area_um2: float
+    element_period_ns: float
+    figures: dict[str, dict[str, tuple[float, ...]]]
+    beyond_access_ns: tuple[float, float]
+    logic_period_ns: float
+    network: NetworkShape | None
+
+    def __eq__(self, other):
+        return isinstance(other, Leaves) and self.key == other.key
+
+    def __hash__(self):
+        return hash(self.key)
+
+
+def family(config: AcceleratorConfig, target: Target) -> str:
+    """The name of the family that a configuration belongs to on a target."""
+    return f"{target.name} {config.formats}{' gated' if config.gate_zeros else ''}"
+
+
+def banks(config: AcceleratorConfig, target: Target, period_ns: float) -> list[tuple[Memory, int]]:
+    """The memories of an accelerator in macros, each with the number of its instances."""
+    return [
+        (memories.choose(entry, target, period_ns), entry["instances"])
+        for entry in memory_list(config)
+    ]
+
+
+# -------------------------------------------------------------------------------------- the causes
+
+
+def causes(
+    config: AcceleratorConfig, banks: list[tuple[Memory, int]], job: Prediction | None
+) -> Causes:
+    """What area and power of each block are proportional to, share by share.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    banks : list of (Memory, int)
+    job : Prediction, optional
+        Without one there are no powers.
+    """
+    rows, columns, lanes = config.rows, config.columns, config.lanes
+    words = weight_banks(config)
+    together = columns_together(columns, config.formats.weight_bits)
+    feature, hidden, weight, constant = (
+        address_bits(depth)
+        for depth in (
+            2 * config.frequencies,
+            config.width,
+            config.weight_depth,
+            config.constant_depth,
+        )
+    )
+    slots = rows * columns
+    parts = {
+        "array": (slots, rows),
+        "row units": (rows, rows * (max(feature, hidden) + hidden)),
+        "requantizers": (rows,),
+        "column units": (words, words * weight, words * together * (together - 1)),
+        "Fourier mapper": (1, lanes, rows, feature),
+        "sine tables": (lanes,),
+        "coordinates": (1,),
+        "voxel buffer": (1, rows),
+        "program loader": (1, columns, feature + constant + weight, config.depth),
+        "control": (
+            1,
+            rows,
+            (words - 1) * together * (weight + 1),
+            feature + hidden + constant + weight,
+            bool(slots & (slots - 1)),
+            lanes,
+        ),
+    }
+    found = {block: {AREA: counts, "leakage_mw": counts} for block, counts in parts.items()}
+    for memory, count in banks:
+        found[f"memory {memory.role}"] = _wrapper(memory, count)
+    if job is None:
+        return found
+
+    def rate(role: str, way: str = "reads") -> float:
+        return getattr(job.memories[role], way) / job.cycles
+
+    step = rate("weights") / words
+    leave = rate("constants")
+    element = rate("elements")
+    written = rate("features", "writes")
+    voxel = job.voxels / job.cycles
+    events = {
+        "array": (slots * step, job.useful / job.cycles, rows * leave),
+        "row units": (rows * step, rows * leave, written),
+        "requantizers": (rows * leave,),
+        "column units": (words * step, columns * step),
+        "Fourier mapper": (element, lanes * element, written),
+        "sine tables": (lanes * element,),
+        "coordinates": (voxel,),
+        "voxel buffer": (voxel,),
+        "program loader": (1,),
+        "control": (1, step, leave, written, words * step),
+    }
+    for block, counts in events.items():
+        found[block] |= {"data_mw": counts, "clock_mw": parts[block] + counts}
+    for memory, _ in banks:
+        reads, writes = rate(memory.role), rate(memory.role, "writes")
+        found[f"memory {memory.role}"] |= {
+            "data_mw": (reads, reads * memory.deep, writes, writes * memory.deep)
+        }
+    return found
+
+
+def _wrapper(memory: Memory, count: int) -> dict[str, tuple[float, ...]]:
+    """Of the logic around a memory's macros: a choice of address, and one between tiles."""
+    inside = address_bits(memory.macro.depth)
+    select = (memory.deep - 1).bit_length()
+    address = memory.deep * inside if memory.ports == 1 else 0
+    counts = (
+        count,
+        count * address,
+        count * select,
+        count * bool(select) * memory.deep * memory.width,
+    )
+    clocked = (count, count * select, count * memory.deep * memory.wide)
+    return {AREA: counts, "leakage_mw": counts, "clock_mw": clocked}
+
+
+# ------------------------------------------------------------------------------------- the samples
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One accelerator as synthesized.
+
+    Attributes
+    ----------
+    config : AcceleratorConfig
+    banks : list of (Memory, int)
+    shares : dict of str to dict of str to float
+        Block, to area and the shares of its power.
+    """
+
+    config: AcceleratorConfig
+    banks: list[tuple[Memory, int]]
+    shares: dict[str, dict[str, float]]
+
+
+def sample_configs(formats: Formats, gate_zeros: bool, network: NetworkShape):
+    """The accelerators that a family's leaf figures are taken from."""
+    for rows, columns, lanes, other in SAMPLES:
+        networks = [network] if other is None else [network, NETWORKS[other]]
+        config = AcceleratorConfig.sized(rows, columns, formats, networks, gate_zeros=gate_zeros)
+        yield replace(config, lanes=lanes)
+
+
+def characterize(
+    config: AcceleratorConfig,
+    target: Target,
+    program: Program | None = None,
+    *,
+    report: Callable[[str], None] = lambda line: None,
+) -> Leaves:
+    """The leaf figures of a configuration's family, from the cache if they were taken before.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+        Any of the family.
+    target : Target
+    program : Program, optional
+        Of the family's formats; its decode is what powers are taken from. Without one there are
+        figures of area and clock only.
+    report : function of a line
+        Told what is being done: it takes a minute or two.
+
+    Raises
+    ------
+    BadInput
+        The program is of other formats, or a tool is missing.
+    """
+    if program is not None and program.formats != config.formats:
+        raise BadInput(
+            f"The program's formats are {program.formats}, the accelerator's {config.formats}: "
+            "energy is taken from a program of the same."
+        )
+    name = family(config, target)
+    folders = [Path(package.__file__).parent for package in (implicore, hw, sim)]
+    folders += [Path(asic.__file__).parent, Path(__file__).parent]
+    flow = [path for folder in folders for path in sorted(folder.glob("*.py"))]
+    flow += sorted(folders[3].glob("*.h"))
+    inputs = {
+        "family": name,
+        "target": asdict(target),
+        "libraries": [target.liberty, *target.macro_files],
+        "program": None if program is None else program.digest,
+        "yosys": yosys.version(),
+        "flow": flow,
+        # Files that have changed since are not what synthesizes here, see ``sim.simulators``.
+        "changed": STARTED if any(path.stat().st_mtime > STARTED for path in flow) else None,
+    }
+
+    def make(folder: Path) -> None:
+        leaves = _characterize(config, target, program, name, report)
+        (folder / "leaves.pickle").write_bytes(pickle.dumps(leaves))
+
+    folder = cached("leaves", inputs, make)
+    return replace(pickle.loads((folder / "leaves.pickle").read_bytes()), key=folder.name)
+
+
+def _characterize(config, target, program, name, report) -> Leaves:
+    network = NETWORK if program is None else program.shape
+    samples, paths = [], []
+    for sampled in sample_configs(config.formats, config.gate_zeros, network):
+        report(f"{name}: {sampled.rows} x {sampled.columns}")
+        design = asic.map_accelerator(sampled, target)
+        shares = {block: {AREA: area} for block, area in design.block_areas.items()}
+        if program is not None:
+            for block, powers in powers_of(design, program).items():
+                shares[block] |= powers
+        chosen = banks(sampled, target, design.period_ns)
+        samples.append(Sample(sampled, chosen, shares))
+        paths += [(design, path) for path in design.paths]
+    element = design.modules[asic.ELEMENT]
+    beyond, logic = _timing(paths)
+    return Leaves(
+        family=name,
+        key="",
+        target=target,
+        period_ns=design.period_ns,
+        element_area_um2=element.area_um2,
+        element_period_ns=max(path.delay_ns for _, path in paths if path.start.startswith(INSIDE)),
+        figures=fit_samples(samples, None if program is None else network),
+        beyond_access_ns=beyond,
+        logic_period_ns=logic,
+        network=None if program is None else network,
+    )
+
+
+def powers_of(design: asic.Design, program: Program) -> dict[str, dict[str, float]]:
+    """Shares of the power of each block at ``CLOCK_MHZ``, from a decode on its gates.
+
+    Kept: whoever is interrupted goes on with the next sample.
+    """
+    folder = Path(asic.__file__).parent
+    inputs = {
+        "modules": [module.folder.name for module in design.modules.values()],
+        "macros": [str(memory.macro.liberty) for memory in design.memories.values()],
+        "program": program.digest,
+        "flow": sorted([*folder.glob("*.py"), *folder.glob("*.h"), fast.DRIVER]),
+    }
+
+    def make(folder: Path) -> None:
+        found = energy.simulate(design, program)
+        blocks = energy.summary(design, program, found, CLOCK_MHZ)["power_blocks"]
+        (folder / "powers.json").write_text(json.dumps(blocks), encoding="utf-8")
+
+    blocks = json.loads((cached("powers", inputs, make) / "powers.json").read_text("utf-8"))
+    return {block: {share: powers[share] for share in POWERS} for block, powers in blocks.items()}
+
+
+def fit_samples(samples: list[Sample], network: NetworkShape | None) -> dict:
+    """Leaf figures by block and share, least squares of the samples' relative errors."""
+    counts: dict[tuple[str, str], list] = {}
+    observed: dict[tuple[str, str], list] = {}
+    for sample in samples:
+        job = predict(network, sample.config, energy.SLICE) if network else None
+        macros = {f"memory {memory.role}": macros_of(memory, n) for memory, n in sample.banks}
+        for block, shares in causes(sample.config, sample.banks, job).items():
+            for share, numbers in shares.items():
+                value = sample.shares[block].get(share)
+                if value is None:
+                    continue
+                value -= macros.get(block, {}).get(share, 0.0)
+                key = pool(block, share), share
+                counts.setdefault(key, []).append(numbers)
+                observed.setdefault(key, []).append(value)
+    fitted = {key: fit(np.array(counts[key]), np.array(observed[key])) for key in counts}
+    figures: dict[str, dict[str, tuple[float, ...]]] = {}
+    for block, shares in causes(sample.config, sample.banks, job).items():
+        figures[block] = {
+            share: fitted[pool(block, share), share]
+            for share in shares
+            if (pool(block, share), share) in fitted
+        }
+    return figures
+
+
+def pool(block: str, share: str) -> str:
+    """The logic around the macros is the same whatever they hold; only its activity differs."""
+    return "memories" if block.startswith("memory ") and share != "data_mw" else block
+
+
+def macros_of(memory: Memory, instances: int) -> dict[str, float]:
+    """What is exact of a memory's area and leakage."""
+    return {
+        AREA: instances * memory.area_um2,
+        "leakage_mw": instances * memory.leakage_nw * 1e-6,
+    }
+
+
+def fit(counts: np.ndarray, observed: np.ndarray) -> tuple[float, ...]:
+    """Non-negative figures x with ``counts @ x`` near ``observed``, relative to each of them.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (samples, causes)
+    observed : ndarray of shape (samples,)
+    """
+    from scipy.optimize import nnls
+
+    observed = np.maximum(observed, 0.0)
+    if not observed.any():
+        return (0.0,) * counts.shape[1]
+    weights = 1 / np.maximum(observed, observed.max() / 100)
+    sizes = np.maximum(np.abs(counts).max(axis=0), 1e-30)
+    found, _ = nnls(counts / sizes * weights[:, None], observed * weights)
+    return tuple((found / sizes).tolist())
+
+
+# -------------------------------------------------------------------------------------- the clock
+
+INSIDE = "core/array/row_*/pe_*/"
+
+
+def _timing(paths) -> tuple[tuple[float, float], float]:
+    """What follows a macro's access, and the longest path of logic, from the samples' paths."""
+    doublings, beyond, logic = [], [], [0.0]
+    for design, path in paths:
+        if path.start.startswith(INSIDE):
+            continue
+        memory = _memory_at(design, path.start)
+        if memory is None:
+            logic.append(path.delay_ns)
+        else:
+            doublings.append(log2(memory.deep))
+            beyond.append(path.delay_ns - memory.macro.access_ns)
+    if not beyond:
+        return (0.0, 0.0), max(logic)
+    counts = np.stack([np.ones(len(beyond)), doublings], axis=1)
+    least = min(beyond)
+    constant, doubling = fit(counts, np.array(beyond) - least) if len(beyond) > 1 else (0.0, 0.0)
+    return (least + constant, doubling), max(logic)
+
+
+def _memory_at(design: asic.Design, start: str) -> Memory | None:
+    """The memory that a path begins in, if it does."""
+    module = TOP
+    for label in start.split("/"):
+        if module in design.memories:
+            return design.memories[module]
+        children = design.modules[module].children if module in design.modules else {}
+        if label not in children:
+            return None
+        module = children[label]
+    return design.memories.get(module)

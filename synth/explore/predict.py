@@ -1,0 +1,188 @@
+"""What an accelerator will be like, without synthesis: about a millisecond a configuration.
+
+Area, clock and power from the leaf figures of its family (``leaves``), cycles and accesses from
+``implicore.cycles``, macros from ``implicore.synth.memories``. ``python bench/predict.py`` holds
+the figures against real synthesis.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from math import log2
+
+from implicore.config import NetworkShape
+from implicore.cycles import Prediction
+from implicore.cycles import predict as predict_cycles
+from implicore.errors import BadInput
+from implicore.hw.verilog import memory_list
+from implicore.machine import AcceleratorConfig
+
+from .. import ecp5, energy, fpga
+from ..memories import Memory
+from .leaves import AREA, POWERS, Leaves, banks, causes, family, macros_of
+
+
+def predict(
+    config: AcceleratorConfig,
+    shape: NetworkShape,
+    leaves: Leaves,
+    *,
+    clock_mhz: float | None = None,
+) -> dict:
+    """Figures of an accelerator that decodes a network, named as ``synthesize`` names them.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+        Of the leaves' family.
+    shape : NetworkShape
+        What is decoded; the activity of its numbers is taken to be the leaves' program's.
+    leaves : Leaves
+    clock_mhz : float, optional
+        At which it runs; else the greatest.
+
+    Returns
+    -------
+    dict
+        ``area_um2``, ``logic_area_um2``, ``element_area_um2``; ``blocks``, each with its area and,
+        with leaves of a program, ``power_mw`` and its shares; ``fmax_mhz``, ``clock_mhz``,
+        ``cycles_per_slice`` of 256 x 256 voxels, ``utilization``, ``voxels_per_second``;
+        ``macros``; with leaves of a program also ``power_mw``, ``pj_per_mac``, ``nj_per_voxel``,
+        ``mj_per_slice`` and ``voxels_per_joule``.
+
+    Raises
+    ------
+    ValueError
+        The configuration is of another family.
+    BadInput
+        The network does not fit the accelerator.
+    """
+    if family(config, leaves.target) != leaves.family:
+        raise ValueError(
+            f"Leaves of {leaves.family} say nothing of a configuration of "
+            f"{family(config, leaves.target)}."
+        )
+    config.check_holds(shape)
+    slice_ = _slice(shape, config)
+    chosen = _banks(config, leaves)
+    counts = causes(config, chosen, slice_ if leaves.network else None)
+    figures = {
+        block: {
+            share: sum(map(float.__mul__, leaves.figures[block][share], map(float, numbers)))
+            for share, numbers in shares.items()
+            if share in leaves.figures[block]
+        }
+        for block, shares in counts.items()
+    }
+    for memory, instances in chosen:
+        block = figures[f"memory {memory.role}"]
+        for share, value in macros_of(memory, instances).items():
+            if share in block:
+                block[share] += value
+    areas = {block: shares[AREA] for block, shares in figures.items()}
+    fmax = 1000 / _period(chosen, leaves)
+    clock = clock_mhz or fmax
+    result = {
+        "area_um2": sum(areas.values()),
+        "logic_area_um2": sum(
+            area for block, area in areas.items() if not block.startswith("memory ")
+        ),
+        "element_area_um2": leaves.element_area_um2,
+        "blocks": {block: {AREA: area} for block, area in areas.items()},
+        "fmax_mhz": fmax,
+        "clock_mhz": clock,
+        "cycles_per_slice": slice_.cycles,
+        "utilization": slice_.utilization,
+        "voxels_per_second": energy.SLICE / slice_.cycles * clock * 1e6,
+        "macros": {
+            memory.role: f"{memory.deep} x {memory.wide} {memory.macro.name}"
+            for memory, _ in chosen
+        },
+    }
+    if leaves.network:
+        powers = {}
+        for block, shares in figures.items():
+            powers[block] = {share: shares[share] * clock / 1000 for share in POWERS}
+            powers[block] |= {"leakage_mw": shares["leakage_mw"], "sram_mw": 0.0}
+        for memory, _ in chosen:
+            powers[f"memory {memory.role}"]["sram_mw"] = energy.sram_mw(memory, slice_, clock)
+        result |= energy.costs(powers, slice_, clock)
+        for block, shares in result.pop("power_blocks").items():
+            result["blocks"][block] |= shares
+    return result
+
+
+def _period(chosen: list[tuple[Memory, int]], leaves: Leaves) -> float:
+    """The least clock period, in ns."""
+    beyond, doubling = leaves.beyond_access_ns
+    periods = [leaves.element_period_ns, leaves.logic_period_ns]
+    periods += [
+        memory.macro.access_ns + beyond + doubling * log2(memory.deep) for memory, _ in chosen
+    ]
+    return max(periods)
+
+
+DSP_BITS = 18
+"""Width of a multiplier's operands."""
+
+
+@cache
+def _slice(shape: NetworkShape, config: AcceleratorConfig) -> Prediction:
+    return predict_cycles(shape, config, energy.SLICE)
+
+
+@cache
+def _banks(config: AcceleratorConfig, leaves: Leaves) -> list[tuple[Memory, int]]:
+    return banks(config, leaves.target, leaves.period_ns)
+
+
+# ------------------------------------------------------------------------------------------ FPGAs
+
+DEVICES = tuple(fpga.DEVICES)
+"""That ``fits`` knows."""
+
+
+def resources(config: AcceleratorConfig, device: str = DEVICES[0]) -> dict:
+    """Multipliers and block RAMs of an accelerator on its board, and whether they are there.
+
+    One multiplier for each processing element and each row's tail, two for each Fourier lane, and
+    where scales are no powers of two those of the requantizers. Block RAMs of the shape that takes
+    the fewest for each bank; one for each lane's sine table and one for the link. Logic is not
+    counted: multipliers or memories are used up long before.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    device : str
+        One of ``DEVICES``; BadInput if it is none.
+
+    Returns
+    -------
+    dict
+        ``dsps``, ``brams``, ``available`` of each, ``fits``.
+    """
+    if device not in fpga.DEVICES:
+        raise BadInput(f"{device} is no device: they are {', '.join(DEVICES)}.")
+    rows, formats = config.rows, config.formats
+    scales = -(-formats.accumulator_bits // DSP_BITS) if formats.multiplier_bits else 0
+    used = {
+        "dsps": rows * (config.columns + 1 + scales) + 2 * config.lanes,
+        "brams": config.lanes
+        + 1
+        + sum(bank["instances"] * block_rams(bank) for bank in memory_list(config)),
+    }
+    available = fpga.DEVICES[device]
+    fits = all(used[what] <= there for what, there in available.items())
+    return {**used, "available": available, "fits": fits}
+
+
+def fits(config: AcceleratorConfig, device: str) -> bool:
+    """Whether a device has the multipliers and the block RAMs of an accelerator."""
+    return resources(config, device)["fits"]
+
+
+def block_rams(bank: dict) -> int:
+    """Block RAMs of a memory of the list beside the Verilog."""
+    return min(
+        -(-bank["depth"] // depth) * -(-bank["width"] // width) for depth, width in ecp5.BLOCK_RAM
+    )
