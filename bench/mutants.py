@@ -85,8 +85,8 @@ MUTANTS = [
     Mutant(
         "no clipping before the offset",
         "requantizer",
-        "clip(dropped, clipped_shape), "clipped"",
-        "dropped, "clipped"",
+        'clip(dropped, clipped_shape), "clipped"',
+        'dropped, "clipped"',
     ),
     Mutant(
         "fine shift ignored",
