@@ -85,3 +85,9 @@ def test_shapes_stand_for_networks():
     config = make_config(values)
     assert config.width == shape.width and config.lanes == 2
     assert values["networks"] == [shape]
+
+
+@pytest.mark.parametrize("setting", ["columns=0", "rows=0", "columns=many"])
+def test_a_side_that_cannot_be_is_one_sentence(setting):
+    with pytest.raises(BadInput, match=r"^Accelerator \w+ must be an integer"):
+        read_config("tiny", [setting, "networks=demo"])

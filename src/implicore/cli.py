@@ -615,6 +615,8 @@ def _synth(options) -> dict:
 
 
 def _sweep(options) -> dict:
+    import signal
+
     if (options.spec is None) == (options.best is None):
         raise BadInput("Name either the SPEC.toml to sweep, or what to be --best in.")
     if options.where and not options.best:
@@ -644,8 +646,10 @@ def _sweep(options) -> dict:
         )
         return found
     from .synth.explore.space import read_spec
-    from .synth.report import sweep_page
+    from .synth.report.sweep import sweep_page
 
+    # Whoever ends it, a batch system as well, finds the results so far.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     metrics = sweep(
         read_spec(options.spec),
         options.folder,
@@ -707,7 +711,7 @@ def _bar(options, total: int, text: str, unit: str = "voxel"):
         total=total,
         desc=text,
         unit=unit,
-        unit_scale=True,
+        unit_scale=unit == "voxel",
         disable=options.quiet,
         leave=False,
         delay=1,  # seconds: short work needs no bar

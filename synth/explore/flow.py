@@ -167,7 +167,13 @@ def code(*packages) -> dict:
     """The files of packages, for ``cached``: what was computed by other ones is not the same."""
     endings = (".py", ".h", ".cpp", ".toml")
     folders = [Path(package.__file__).parent for package in packages]
-    files = sorted(path for one in folders for path in one.glob("*") if path.suffix in endings)
+    # The command line is above it all.
+    files = sorted(
+        path
+        for folder in folders
+        for path in folder.glob("*")
+        if path.suffix in endings and path.name != "cli.py"
+    )
     # Files that have changed since are not what runs here: nobody else is to have its results.
     changed = any(path.stat().st_mtime > simulators.STARTED for path in files)
     return {"files": files, "changed": simulators.STARTED if changed else None}

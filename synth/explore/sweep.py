@@ -373,7 +373,8 @@ def choose_one(folder: str | Path, name: str, condition: str | None) -> dict | N
     row = choose.best(results.read(folder), name, condition)
     if row is None:
         return None
-    found = {key: value for key, value in row.items() if not pd.isna(value)}
+    found = {name: value for name, value in row.items() if not pd.isna(value)}
+    found = {name: getattr(value, "item", lambda v=value: v)() for name, value in found.items()}
     config = AcceleratorConfig.from_dict({field: found[field] for field in FIELDS})
     path = Path(folder) / "best.toml"
     with atomic_write(path) as temporary:

@@ -1,0 +1,81 @@
+"""Conditions and choices; a condition runs no code."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from implicore.errors import BadInput
+from implicore.synth.explore.choose import best, where
+
+TABLE = pd.DataFrame(
+    {
+        "point": pd.array(["a", "b", "c", "d"], "string"),
+        "formats": pd.array(["w8a8", "w8a12", "w8a12", "w4a8"], "string"),
+        "rows": pd.array([4, 8, 16, None], "Int64"),
+        "gate_zeros": pd.array([True, False, True, None], "boolean"),
+        "psnr_db": [37.0, 40.0, 41.0, np.nan],
+        "area_um2": [1e6, 2e6, 5e6, 3e6],
+        "nj_per_voxel": [9.0, 5.0, 3.0, 1.0],
+        "feasible": [True, True, True, False],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("condition", "rows"),
+    [
+        ("psnr_db > 38 and area_um2 < 4e6", [1]),
+        ("psnr_db > 38 or area_um2 <= 1e6", [0, 1, 2]),
+        ("not psnr_db > 38", [0, 3]),
+        ("38 < psnr_db < 40.5", [1]),
+        ("formats == 'w8a12'", [1, 2]),
+        ('formats in ["w8a8", "w4a8"] and rows != 16', [0]),
+        ("area_um2 / 1e6 * psnr_db > 2 * 40", [2]),
+        ("rows >= 8", [1, 2]),
+        ("gate_zeros", [0, 2]),
+        ("-psnr_db < -39", [1, 2]),
+        ("  psnr_db > 40", [2]),
+    ],
+)
+def test_conditions(condition, rows):
+    assert np.flatnonzero(where(TABLE, condition)).tolist() == rows
+
+
+@pytest.mark.parametrize(
+    ("condition", "sentence"),
+    [
+        ("colour > 3", "colour is no column of a sweep: they are point, formats"),
+        ("psnr_db >", "must be a comparison"),
+        ("", "must be a comparison"),
+        ("psnr_db = 3", "must be a comparison"),
+        ("psnr_db + 3", "must be a comparison"),
+        ("3", "must be a comparison"),
+        ("psnr_db > '3'", "cannot be answered"),
+        ("formats > 3", "cannot be answered"),
+        ("area_um2 and psnr_db", "cannot be answered"),
+        ("__import__('os').system('touch hit') == 0", "not hold"),
+        ("psnr_db.__class__ == 3", "not hold"),
+        ("@pd.io.common.os == 3", "must be a comparison"),
+        ("psnr_db.sum() > 3", "not hold"),
+        ("psnr_db[0] > 3", "not hold"),
+        ("(lambda: 3)() > 2", "not hold"),
+        ("[x for x in formats] == 3", "not hold"),
+        ("psnr_db ** 9 ** 9 ** 9 > 3", "not hold"),
+        ("(" * 500 + "1" + ")" * 500, "must be a comparison"),
+    ],
+)
+def test_what_is_no_condition_is_one_sentence(condition, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInput, match=sentence) as error:
+        where(TABLE, condition)
+    assert "\n" not in str(error.value) and str(error.value).endswith(".")
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_best_by_the_metrics_own_idea_of_better():
+    assert best(TABLE, "nj_per_voxel")["point"] == "c"  # d is not feasible
+    assert best(TABLE, "psnr_db")["point"] == "c"
+    assert best(TABLE, "nj_per_voxel", "area_um2 < 4e6")["point"] == "b"
+    assert best(TABLE, "psnr_db", "psnr_db > 99") is None
+    with pytest.raises(BadInput, match="beauty is no figure of a design: choose one of psnr_db"):
+        best(TABLE, "beauty")

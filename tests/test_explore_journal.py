@@ -1,0 +1,76 @@
+"""Journals: nothing whole is lost, nothing half is kept."""
+
+import json
+
+import pytest
+
+from implicore.errors import BadInput
+from implicore.synth.explore.journal import NAME, Journal
+
+
+def record(number: int, **more) -> dict:
+    return {"stage": "predicted", "point": f"p{number}", "area_um2": 1.5 * number, **more}
+
+
+def filled(folder, count=3):
+    journal = Journal(folder, "digest", resume=False)
+    journal.add([record(0, psnr_db=float("nan"))])
+    journal.add(record(number) for number in range(1, count))
+    journal.close()
+    return folder / NAME
+
+
+def test_findings_are_there_again(tmp_path):
+    filled(tmp_path)
+    journal = Journal(tmp_path, "digest", resume=True)
+    assert journal.found["predicted", "p2"] == record(2)
+    assert journal.found["predicted", "p0"]["psnr_db"] is None
+    journal.add([record(9)])
+    journal.close()
+    assert len(Journal(tmp_path, "digest", resume=True).found) == 4
+
+
+@pytest.mark.parametrize("cut", [1, 7, 30])
+def test_a_torn_line_costs_itself_alone(tmp_path, cut):
+    path = filled(tmp_path)
+    path.write_bytes(path.read_bytes()[:-cut])
+    journal = Journal(tmp_path, "digest", resume=True)
+    assert set(journal.found) == {("predicted", "p0"), ("predicted", "p1")}
+    journal.add([record(7)])
+    journal.close()
+    lines = path.read_text().splitlines()
+    assert [json.loads(line).get("point") for line in lines] == [None, "p0", "p1", "p7"]
+
+
+def test_a_first_line_that_was_never_finished_is_no_sweep(tmp_path):
+    (tmp_path / NAME).write_text('{"swe')
+    Journal(tmp_path, "digest", resume=False).close()
+    Journal(tmp_path, "digest", resume=True).close()
+
+
+def test_refusals(tmp_path):
+    path = filled(tmp_path)
+    with pytest.raises(BadInput, match=r"holds a sweep already: go on with --resume"):
+        Journal(tmp_path, "digest", resume=False)
+    with pytest.raises(BadInput, match=r"is another one: its description .* has changed"):
+        Journal(tmp_path, "other", resume=True)
+    with Busy(tmp_path), pytest.raises(BadInput, match="Another sweep is at work"):
+        Journal(tmp_path, "digest", resume=True)
+    path.write_text(path.read_text().replace("p1", '"'))
+    with pytest.raises(BadInput, match="is damaged"):
+        Journal(tmp_path, "digest", resume=True)
+    with pytest.raises(BadInput, match="cannot be written"):
+        Journal(tmp_path / "none", "digest", resume=False)
+
+
+class Busy:
+    """Another sweep in a folder."""
+
+    def __init__(self, folder):
+        self.journal = Journal(folder, "digest", resume=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.journal.close()

@@ -1,0 +1,454 @@
+"""Sweeps, with a quick stand-in for what is done at the points (``explore_double``)."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+
+import distributed
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from tqdm import tqdm
+
+from implicore.cli import main
+from implicore.config import NETWORKS, Formats
+from implicore.configure import read_config
+from implicore.errors import BadInput
+from implicore.machine import AcceleratorConfig
+from implicore.model.volume import load_volume
+from implicore.random_program import random_program
+from implicore.synth.explore import flow as real
+from implicore.synth.explore import results
+from implicore.synth.explore.front import front
+from implicore.synth.explore.metrics import OBJECTIVES
+from implicore.synth.explore.space import Source, read_spec
+from implicore.synth.explore.sweep import choose_one, sweep
+
+HERE = Path(__file__).parent
+SHAPE = NETWORKS["fast"]
+
+SPEC = """target = "osu018"
+[constraints]
+where = "area_um2 < 4e6"
+[grid]
+rows = [2, 4, 8, 13]
+columns = [4, 7, 8]
+formats = "w8a12"
+program = "a.inr"
+"""
+PRESET = SPEC.replace('program = "a.inr"', 'network = "fast"').replace(
+    '"w8a12"', '["w8a8", "w4a9"]'
+)
+
+
+@pytest.fixture(scope="module")
+def double():
+    """The stand-in, importable here and in every worker."""
+    sys.path.insert(0, str(HERE))
+    import explore_double
+
+    yield explore_double
+    sys.path.remove(str(HERE))
+
+
+@pytest.fixture(scope="module")
+def scheduler(double):
+    """Two workers in this process: quick to start."""
+    cluster = distributed.LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=False,
+        protocol="tcp://",
+        dashboard_address="127.0.0.1:0",
+    )
+    with cluster:
+        yield cluster.scheduler_address
+
+
+@pytest.fixture
+def swept(tmp_path, scheduler, double):
+    """A function that sweeps; its metrics, its table, and how often everything was done."""
+    random_program(SHAPE, Formats(8, 12), seed=1).save(tmp_path / "a.inr")
+
+    def run(text=SPEC, folder="out", address=scheduler, **options):
+        (tmp_path / "sweep.toml").write_text(text)
+        log = tmp_path / "log"
+        log.write_text("")
+        metrics = sweep(
+            read_spec(tmp_path / "sweep.toml"),
+            tmp_path / folder,
+            bar=lambda total, text: tqdm(total=total, disable=True),
+            scheduler=address,
+            does=double.flow(log),
+            **options,
+        )
+        return metrics, results.read(tmp_path / folder), done(log)
+
+    run.folder = tmp_path / "out"
+    return run
+
+
+def done(log: Path) -> Counter:
+    """How often each thing was done: (what, of which)."""
+    return Counter(tuple(line.split()[:2]) for line in log.read_text().splitlines())
+
+
+def test_one_row_a_point_each_done_once(swept):
+    metrics, table, log = swept()
+    assert len(table) == metrics["points"] == 12 and table["point"].is_unique
+    assert list(table.columns) == list(results.COLUMNS)
+    assert all(count == 1 for count in log.values())
+    failed = table[table["source"] == "failed"]
+    assert metrics["failed"] == len(failed)
+    luck = failed[failed["rows"] == 13]
+    assert set(luck["error"]) == {"Thirteen rows bring bad luck."} and len(luck) == 3
+    tool = failed[failed["rows"] != 13]
+    assert set(tool["error"]) == {"RuntimeError: The tool fell over."} and set(tool["columns"]) == {
+        7
+    }
+    assert failed["area_um2"].isna().all() and not failed["feasible"].any()
+    assert metrics["pareto"] == table.loc[table["front"], "point"].tolist() != []
+    assert 0 < metrics["seconds"] < 60
+
+
+def test_the_front_is_synthesized_and_nothing_else(swept):
+    _, table, log = swept()
+    begun = {of for what, of in log if what == "begin"}
+    everything = swept(SPEC.replace("[con", 'synthesize = "none"\n[con'), "other")[1]
+    everything = everything[everything["source"] == "predicted"]
+    chosen = everything[front(everything, OBJECTIVES)]
+    assert {f"{r.rows}x{r.columns}-{r.formats}" for r in chosen.itertuples()} == begun
+    assert 0 < len(begun) < len(everything)
+    made = table[table["source"] == "synthesized"]
+    assert (made["area_um2"] > made["predicted_area_um2"]).all()
+    assert made["utilization"].between(0.3, 1.1).all() and made["voxels_per_second"].gt(0).all()
+    assert set(table.loc[table["front"], "source"]) == {"synthesized"}
+    merged = made.merge(everything, on="point")
+    np.testing.assert_allclose(merged["voxels_per_second_x"], merged["voxels_per_second_y"])
+
+
+@pytest.mark.parametrize(("wish", "count"), [("all", 9), ("none", 0)])
+def test_all_or_none_synthesized(swept, wish, count):
+    metrics, table, log = swept(SPEC.replace("[con", f'synthesize = "{wish}"\n[con'))
+    assert sum(what == "begin" for what, _ in log) == count
+    assert metrics["synthesized"] == (table["source"] == "synthesized").sum()
+    assert table["front"].any()
+
+
+def test_near_the_front_is_more(swept):
+    few, more = (swept(f"near = {near}\n" + SPEC, f"near{near}")[2] for near in (0.0, 0.9))
+    assert sum(what == "begin" for what, _ in few) < sum(what == "begin" for what, _ in more)
+
+
+def test_constraints_say_what_is_feasible(swept):
+    text = SPEC.replace("4e6", "1.6e5").replace("[grid]", 'fits = "ecp5-85f"\n[grid]')
+    _, table, _ = swept(text)
+    met = (table["area_um2"] < 1.6e5) & table["fits"].fillna(False).astype(bool)
+    assert (table["feasible"] == met).all() and met.any() and not met.all()
+    assert not (table["front"] & ~met).any()
+    assert json.loads((swept.folder / "sweep.json").read_text())["constraints"] == [
+        "area_um2 < 1.6e5",
+        "fits ecp5-85f",
+    ]
+
+
+def test_without_a_program_there_is_neither_energy_nor_quality(swept):
+    metrics, table, log = swept(PRESET)
+    assert len(table) == 24 and table[["psnr_db", "nj_per_voxel", "power_mw"]].isna().all(axis=None)
+    assert table["program"].isna().all() and set(table["network"]) == {"fast"}
+    assert sum(what == "characterize" for what, _ in log) == 2
+    objectives = json.loads((swept.folder / "sweep.json").read_text())["objectives"]
+    assert objectives == {"area_mm2": "min", "voxels_per_second": "max"}
+    assert metrics["pareto"]
+
+
+def test_formats_that_cannot_be_characterized_fail_alone(swept):
+    _, table, _ = swept(PRESET.replace('"w8a8"', '"w16a9"'))
+    failed = table[table["formats"] == "w16a9"]
+    assert set(failed["error"]) == {"No cell is that wide."} and len(failed) == 12
+    assert (table[table["formats"] == "w4a9"]["source"] != "failed").any()
+
+
+def test_what_the_folder_holds(swept):
+    _, table, _ = swept()
+    folder = swept.folder
+    text = pd.read_csv(folder / "results.csv")
+    assert list(text.columns) == list(table.columns) and len(text) == len(table)
+    np.testing.assert_allclose(text["area_um2"], table["area_um2"])
+    (program,) = table["program"].dropna().unique()
+    (image,) = table["image"].dropna().unique()
+    assert (folder / program).read_bytes() == (folder.parent / "a.inr").read_bytes()
+    assert Image.open(folder / image).size == (4, 3)
+    assert Image.open(folder / "images" / "source.png").size == (4, 3)
+    blocks = json.loads(table["blocks"].dropna().iloc[0])
+    assert set(blocks) == {"array", "memory weights"}
+    described = json.loads((folder / "sweep.json").read_text())
+    assert described["target"] == "OSU 0.18 um" and described["left_out"]
+    assert described["spec"]["grid"]["rows"] == [2, 4, 8, 13]
+
+
+def test_the_command_measures_the_point(swept):
+    _, table, _ = swept(PRESET + "gate_zeros = true\nlanes = [1, 2]\n")
+    for row in table.dropna(subset="command").itertuples():
+        words = shlex.split(row.command)
+        assert words[:2] == ["implicore", "synth"] and words[4:6] == ["--target", "osu018"]
+        settings = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
+        config = read_config(words[words.index("--config") + 1], settings)
+        expected = {name: getattr(row, name) for name in vars(config)}
+        assert {**vars(config), "formats": str(config.formats)} == expected
+        assert config.gate_zeros is True
+
+
+def test_a_finished_sweep_is_not_done_again(swept):
+    first, _, _ = swept()
+    journal = (swept.folder / "journal.jsonl").read_bytes()
+    again, _, log = swept(resume=True, address="tcp://127.0.0.1:1")  # not even a scheduler
+    assert log == Counter() and (swept.folder / "journal.jsonl").read_bytes() == journal
+    assert {**first, "seconds": 0} == {**again, "seconds": 0}
+
+
+def test_resuming_does_what_is_missing(swept):
+    first, _, _ = swept()
+    path = swept.folder / "journal.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    gone = [json.loads(line) for line in (lines[3], lines[-1])]
+    assert [one["stage"] for one in gone] == ["predicted", "synthesized"]
+    path.write_text("".join(lines[:3] + lines[4:-1]) + lines[-1][:20])
+    again, table, log = swept(resume=True)
+    (synthesized,) = table[table["point"] == gone[1]["point"]].itertuples()
+    name = f"{synthesized.rows}x{synthesized.columns}-{synthesized.formats}"
+    expected = {("predict", gone[0]["point"]), ("begin", name), ("end", name)}
+    assert set(log) - {("characterize", "w8a12")} == expected
+    assert {**first, "seconds": 0} == {**again, "seconds": 0}
+
+
+def test_refusals(swept, tmp_path, monkeypatch):
+    monkeypatch.setattr("implicore.synth.explore.workers.PATIENCE", "1s")
+    swept()
+    with pytest.raises(BadInput, match="holds a sweep already: go on with --resume"):
+        swept()
+    with pytest.raises(BadInput, match="is another one"):
+        swept(SPEC.replace("4e6", "5e6"), resume=True)
+    random_program(SHAPE, Formats(8, 12), seed=2).save(tmp_path / "a.inr")
+    with pytest.raises(BadInput, match="is another one"):
+        swept(resume=True)
+    with pytest.raises(BadInput, match="No Dask scheduler answers at tcp://127.0.0.1:1"):
+        swept(folder="other", address="tcp://127.0.0.1:1")
+    with pytest.raises(BadInput, match="No Dask scheduler answers at nonsense"):
+        swept(folder="another", address="nonsense://x")
+    with pytest.raises(BadInput, match="colour is no column of a sweep"):
+        swept(SPEC.replace("area_um2 <", "colour <"), "third")
+    with pytest.raises(BadInput, match="There is no target 'gold'"):
+        swept(SPEC.replace("osu018", "gold"), "fourth")
+    with pytest.raises(BadInput, match="xilinx is no device"):
+        swept(SPEC.replace("[grid]", 'fits = "xilinx"\n[grid]'), "fifth")
+
+
+def test_an_interruption_leaves_a_table(swept, monkeypatch, double):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("implicore.synth.explore.sweep._Sweep.synthesize", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        swept()
+    table = results.read(swept.folder)
+    assert len(table) == 12 and set(table["source"]) == {"predicted", "failed"}
+
+
+def test_the_best_configuration_is_ready_to_be_generated(swept, tmp_path, capsys):
+    _, table, _ = swept()
+    found = choose_one(swept.folder, "nj_per_voxel", "area_um2 < 2.2e5")
+    small = table[table["feasible"] & (table["area_um2"] < 2.2e5)]
+    assert found["point"] == small.loc[small["nj_per_voxel"].idxmin(), "point"]
+    config = read_config(found["config"])
+    assert (config.rows, config.columns) == (found["rows"], found["columns"])
+    assert config == AcceleratorConfig.from_dict({name: found[name] for name in vars(config)})
+
+    words = ["sweep", "-o", str(swept.folder), "--best", "nj_per_voxel"]
+    assert main([*words, "--where", "area_um2 < 2.2e5", "--json", str(tmp_path / "j.json")]) == 0
+    out = capsys.readouterr().out
+    assert found["point"] in out and "best.toml" in out
+    assert json.loads((tmp_path / "j.json").read_text())["point"] == found["point"]
+    assert main([*words, "--where", "area_um2 < 2"]) == 1
+    assert capsys.readouterr().out == "No design meets this.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "Name either the SPEC.toml to sweep, or what to be --best in."),
+        (["a.toml", "--best", "psnr_db"], "Name either the SPEC.toml"),
+        (["a.toml", "--where", "psnr_db > 3"], "--where narrows --best"),
+        (["--best", "psnr_db"], "holds no results of a sweep"),
+        (["none.toml"], "none.toml cannot be read"),
+    ],
+)
+def test_bad_commands(arguments, sentence, tmp_path, capsys):
+    assert main(["sweep", *arguments, "-o", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error and error.count("\n") == 1
+
+
+def test_the_verb_needs_no_torch(tmp_path):
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import implicore.synth.explore.sweep, implicore.synth.report.sweep"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+
+
+def test_a_programs_quality_is_that_of_rendering_it(tmp_path):
+    program = random_program(NETWORKS["fast"], Formats(8, 8), seed=3)
+    grid = program.grid
+    rng = np.random.default_rng(0)
+    image = nib.Nifti1Image(rng.integers(-100, 300, grid.shape).astype(np.int16), grid.matrix)
+    nib.save(image, tmp_path / "a.nii")
+    program.save(tmp_path / "a.inr")
+    source = Source("program", "a.inr", program.shape, program, "digest")
+    work = real.prepare(source, None, [load_volume(tmp_path / "a.nii")])
+    words = ["render", str(tmp_path / "a.inr"), "-o", str(tmp_path / "r.nii"), "--quiet"]
+    words += ["--reference", str(tmp_path / "a.nii"), "--json", str(tmp_path / "r.json")]
+    assert main(words) == 0
+    rendered = json.loads((tmp_path / "r.json").read_text())
+    assert work.psnr_db == pytest.approx(rendered["psnr_db"], abs=0.05)
+    assert work.decoded.shape == work.original.shape and work.decoded.ndim == 2
+    assert 0 <= work.decoded.min() < work.decoded.max() <= 1
+    bare = real.prepare(source, None, [])
+    assert np.isnan(bare.psnr_db) and bare.original is None
+
+
+# ------------------------------------------------------------- processes that are killed
+
+
+@contextmanager
+def processes():
+    """A list of processes, all of which are ended with their children."""
+    running = []
+    try:
+        yield running
+    finally:
+        for process in running:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def start(*words, log: Path) -> subprocess.Popen:
+    environment = {**os.environ, "PYTHONPATH": str(HERE)}
+    with open(log, "w") as output:
+        return subprocess.Popen(
+            [sys.executable, *map(str, words)],
+            env=environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
+def until(condition, seconds=60.0):
+    """Wait for a condition and return what it is; fail if it does not come."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    raise AssertionError("it did not come in time")
+
+
+def until_quiet(path: Path) -> None:
+    """Wait until nobody writes to a file any more: its writers end with the killed one."""
+    size, since = -1, time.monotonic()
+    while time.monotonic() < since + 1:
+        if path.stat().st_size != size:
+            size, since = path.stat().st_size, time.monotonic()
+        time.sleep(0.05)
+
+
+MANY = SPEC.replace("[2, 4, 8, 13]", "[2, 3, 4, 5, 6, 8]").replace("[4, 7, 8]", "[4, 5, 6]")
+MANY = 'synthesize = "all"\n' + MANY
+
+
+def begun(log: Path) -> list[list[str]]:
+    lines = [line.split() for line in log.read_text().splitlines()] if log.exists() else []
+    return [words for words in lines if words[0] == "begin"]
+
+
+def test_a_worker_killed_in_the_middle(tmp_path, double):
+    """Scheduler and workers in processes of their own: nothing is lost, nothing found twice."""
+    random_program(SHAPE, Formats(8, 12), seed=1).save(tmp_path / "a.inr")
+    (tmp_path / "sweep.toml").write_text(MANY)
+    log, out = tmp_path / "log", tmp_path / "out"
+    with processes() as running:
+        where = tmp_path / "scheduler.json"
+        words = ("--no-dashboard", "--scheduler-file", where)
+        module = "distributed.cli.dask_scheduler"
+        running.append(
+            start("-m", module, *words, "--port", 0, "--host", "127.0.0.1", log=tmp_path / "s")
+        )
+        until(where.exists)
+        address = until(lambda: json.loads(where.read_text() or "{}").get("address"))
+        module = "distributed.cli.dask_worker"
+        options = ("--nthreads", 1, "--no-nanny", "--no-dashboard", "--local-directory", tmp_path)
+        for number in range(2):
+            running.append(start("-m", module, address, *options, log=tmp_path / f"w{number}"))
+        arguments = (tmp_path / "sweep.toml", out, log, 0.15, address)
+        driver = start(HERE / "explore_driver.py", *arguments, log=tmp_path / "d")
+        running.append(driver)
+
+        workers = [str(one.pid) for one in running[1:3]]
+        until(lambda: len(begun(log)) >= 5 and {one[2] for one in begun(log)} == set(workers))
+        running[1].kill()
+        assert driver.wait(60) == 0, (tmp_path / "d").read_text()
+
+    table = results.read(out)
+    assert len(table) == 18 and set(table["source"]) == {"synthesized"}
+    lines = [json.loads(line) for line in (out / "journal.jsonl").read_text().splitlines()[1:]]
+    found = Counter((line["stage"], line["point"]) for line in lines)
+    assert set(found.values()) == {1} and len(found) == 36
+    times = Counter(one[1] for one in begun(log))
+    after = [one for one in begun(log) if one[2] == workers[0]]
+    again = [name for name, count in times.items() if count > 1]
+    # What the dead worker had in hand: the one it was at, one that it had not handed in.
+    assert len(times) == 18 and len(again) <= 2 and set(again) <= {one[1] for one in after}
+
+
+def test_a_killed_sweep_is_gone_on_with(tmp_path, double):
+    """``kill -9`` in the middle, workers of its own: what was found is not done again."""
+    random_program(SHAPE, Formats(8, 12), seed=1).save(tmp_path / "a.inr")
+    (tmp_path / "sweep.toml").write_text(MANY)
+    log, out = tmp_path / "log", tmp_path / "out"
+    with processes() as running:
+        arguments = (tmp_path / "sweep.toml", out, log, 0.15, "")
+        driver = start(HERE / "explore_driver.py", *arguments, log=tmp_path / "d")
+        running.append(driver)
+        until(lambda: len(begun(log)) >= 6)
+        driver.kill()
+        driver.wait()
+        until_quiet(log)
+    before = Counter(one[1] for one in begun(log))
+    assert len(before) < 18
+    lines = (out / "journal.jsonl").read_text().count('"stage": "synthesized"')
+    metrics = sweep(
+        read_spec(tmp_path / "sweep.toml"),
+        out,
+        bar=lambda total, text: tqdm(total=total, disable=True),
+        resume=True,
+        does=double.flow(log),
+    )
+    assert metrics["points"] == metrics["synthesized"] == 18 and metrics["failed"] == 0
+    times = Counter(one[1] for one in begun(log))
+    again = [name for name, count in times.items() if count > 1]
+    assert len(times) == 18 and max(times.values()) <= 2
+    assert len(again) == sum(before.values()) - lines <= 2 * len(os.sched_getaffinity(0))
+    names = [json.loads(line) for line in (out / "journal.jsonl").read_text().splitlines()]
+    found = Counter((one["stage"], one["point"]) for one in names[1:])
+    assert set(found.values()) == {1}
