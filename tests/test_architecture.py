@@ -8,7 +8,7 @@ The layers, each seeing only those named beside it:
     synth             implicore, hw, sim; but for what is above it:
     synth/explore     implicore, model, hw, sim, synth: from the trained network to silicon
     synth/report      the same, and synth/explore
-    cli               everything, inside functions only; seen by __main__ alone
+    cli, demo         everything, inside functions only; seen by each other and __main__ alone
 """
 
 import ast
@@ -31,6 +31,7 @@ MAY_IMPORT = {
 }
 UPPER = ("model", "hw", "sim", "synth")
 ABOVE_SYNTH = ("explore", "report")
+COMMAND_LINE = ("cli", "demo")
 
 
 def imports(tree: ast.Module, package: str) -> list[tuple[int, str, bool]]:
@@ -67,7 +68,9 @@ def layer_of(name: str) -> str | None:
     second = parts[1] if len(parts) > 1 else ""
     if second == "synth" and len(parts) > 2 and parts[2] in ABOVE_SYNTH:
         return parts[2]
-    return second if second in (*UPPER, "cli") else "core"
+    if second in COMMAND_LINE:
+        return "cli"
+    return second if second in UPPER else "core"
 
 
 def offences(layer: str, module: str, source: str) -> list[str]:
@@ -136,6 +139,9 @@ def test_imports(layer, module, path):
         ("sim", "implicore.sim.x", "from implicore import cli"),
         ("core", "implicore.config", "from implicore.cli import main"),
         ("core", "implicore.config", "from . import cli"),
+        ("core", "implicore.config", "from .demo import demo"),
+        ("synth", "implicore.synth.x", "from implicore.demo import RECORD"),
+        ("cli", "implicore.demo", "from .sim import simulators"),
         ("core", "implicore.config", "import implicore.model.network"),
         ("core", "implicore.config", "import torch"),
         ("core", "implicore.config", "def f():\n    import scipy.ndimage"),
@@ -169,6 +175,8 @@ def test_checker_finds_an_offence(layer, module, source):
             "from implicore.model import golden\nfrom .. import asic\nfrom . import space",
         ),
         ("report", "implicore.synth.report.x", "from ..explore.metrics import METRICS"),
+        ("cli", "implicore.cli", "def f():\n    from .demo import demo"),
+        ("cli", "implicore.demo", "def f():\n    from .sim.simulators import find_icarus"),
         ("cli", "implicore.cli", "def f():\n    import nibabel\n    from .model import network"),
     ],
 )

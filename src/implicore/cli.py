@@ -26,8 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         for path in (getattr(options, "output", None), options.json):
             if path:
                 require_writable(path)
-        with _one_blas_thread():
-            metrics = options.verb(options)
+        metrics = _carry_out(options)
         if options.json:
             write_json(options.json, metrics)
     except BadInput as error:
@@ -37,6 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"implicore {options.name}: stopped", file=sys.stderr)
         return 130
     return options.exit_code
+
+
+def _carry_out(options) -> dict:
+    with _one_blas_thread():
+        return options.verb(options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -277,6 +281,18 @@ def _parser() -> argparse.ArgumentParser:
         "--where",
         metavar="CONDITION",
         help='what that design must meet, as in "psnr_db > 38 and area_um2 < 4e6"',
+    )
+
+    report = _verb(verbs, _report, "write the page of a sweep or a demo")
+    report.add_argument("folder", metavar="DIR", help="folder that sweep or demo wrote")
+
+    demo = _verb(verbs, _demo, "go the whole path on the bundled MRI: minutes, and a page to see")
+    demo.add_argument(
+        "-o",
+        "--folder",
+        required=True,
+        metavar="DIR",
+        help="folder to write; what an earlier, even interrupted run left there is gone on from",
     )
     return parser
 
@@ -665,6 +681,28 @@ def _sweep(options) -> dict:
         f"synthesized, {len(metrics['pareto'])} on the front, in {metrics['seconds']:.1f} s\n"
         f"  {page}",
     )
+    return metrics
+
+
+def _report(options) -> dict:
+    for package in ("pandas", "pyarrow", "moocore", "plotly", "matplotlib", "jinja2"):
+        _need("report", package, "sweep")
+    from .synth.report.recognize import write_report
+
+    page = write_report(options.folder)
+    _say(options, f"{page}")
+    return {"page": str(page)}
+
+
+def _demo(options) -> dict:
+    from .demo import demo
+
+    def verb(arguments: list[str]) -> tuple[int, dict]:
+        inner = _parser().parse_args(arguments)
+        metrics = _carry_out(inner)
+        return inner.exit_code, metrics
+
+    options.exit_code, metrics = demo(options.folder, verb, quiet=options.quiet)
     return metrics
 
 

@@ -50,4 +50,9 @@ def inline_png(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}.") from None
+    return data_png(content)
+
+
+def data_png(content: bytes) -> str:
+    """The content of a PNG file as an address."""
     return "data:image/png;base64," + base64.b64encode(content).decode()

@@ -14,12 +14,11 @@ from matplotlib.figure import Figure
 from plotly.offline import get_plotlyjs
 
 from implicore.errors import BadInput
+from implicore.synth.explore.results import DESCRIPTION, FAILED, PREDICTED, SYNTHESIZED, TABLE
 
 from . import figures
 from .page import inline_png, read_json, write_page
 from .quantities import quantity
-
-DESCRIPTION, RESULTS = "sweep.json", "results.parquet"
 
 BETTER = {"min": "least", "max": "greatest"}
 
@@ -57,7 +56,7 @@ def sweep_page(folder: str | Path) -> Path:
     """
     folder = Path(folder)
     description = read_json(folder / DESCRIPTION)
-    rows = read_results(folder / RESULTS)
+    rows = read_results(folder / TABLE)
     objectives = description.get("objectives", {})
     plot = front_figure(rows)
     if plot is not None:
@@ -99,7 +98,7 @@ def front_figure(
     rows: Sequence[dict], panels=PANELS, size: tuple[float, float] = (3.6, 3.1)
 ) -> Figure | None:
     """The main plots of results; None where the results have none of their quantities."""
-    kept = [row for row in rows if row.get("source") != "failed"]
+    kept = [row for row in rows if row.get("source") != FAILED]
     names = {name for panel in panels for name in panel}
     columns = {
         name: np.array([_scaled(name, row.get(name), math.nan) for row in kept], float)
@@ -113,7 +112,7 @@ def front_figure(
     if not shown:
         return None
     front = np.array([row.get("front") is True for row in kept], bool)
-    synthesized = np.array([row.get("source") == "synthesized" for row in kept], bool)
+    synthesized = np.array([row.get("source") == SYNTHESIZED for row in kept], bool)
     return figures.scatter(shown, columns, front, synthesized, size=size)
 
 
@@ -127,9 +126,9 @@ def _scaled(name: str, value, absent=None):
 
 def _summary(folder: Path, description: dict, rows: Sequence[dict]) -> dict:
     """What the page says in words."""
-    count = {source: 0 for source in ("predicted", "synthesized", "failed")}
+    count = {source: 0 for source in (PREDICTED, SYNTHESIZED, FAILED)}
     for row in rows:
-        count[row.get("source") or "predicted"] += 1
+        count[row.get("source") or PREDICTED] += 1
     target = description.get("target", "")
     where = f" for {target}" if target else ""
     known = ", ".join(f"{number} {source}" for source, number in count.items() if number)
@@ -169,7 +168,7 @@ def _data(folder: Path, rows: Sequence[dict], objectives: dict, description: dic
     columns = {name: _column(name, [row.get(name) for row in rows], objectives) for name in names}
     plottable = [name for name, one in columns.items() if one["kind"] == "number" and one["varies"]]
     if not plottable:
-        raise BadInput(f"{folder / RESULTS} has no figure that differs between points.")
+        raise BadInput(f"{folder / TABLE} has no figure that differs between points.")
     wished = ("area_mm2", "nj_per_voxel", *objectives, *plottable)
     x, y = _first(wished, plottable, 2)
     colours = [name for name in ("formats", "network", "psnr_db", *plottable) if name in columns]

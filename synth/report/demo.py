@@ -1,0 +1,258 @@
+"""The page of the demo: what became of a scan, in pictures, with the figures of the hardware."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from implicore.errors import BadInput
+from implicore.sim.timeline import load_timeline
+
+from . import figures
+from .page import data_png, inline_png, read_json, write_page
+from .sweep import front_figure, read_results, title_of
+
+RECORD = "demo.json"
+"""What ``implicore demo`` notes about its steps."""
+
+REGION = (0.20, 0.16, 0.56, 0.48)
+"""What is looked at closely: left, top, right and bottom as shares of the slice."""
+
+FILLING = 4000
+"""Cycles of the first plot of utilization."""
+
+PANELS = (("area_mm2", "nj_per_voxel"), ("area_mm2", "voxels_per_second"))
+
+PLOT = (4.3, 2.9)
+"""Inches: as wide as a phone is, so that its text is as large as the page's there."""
+
+
+def demo_page(folder: str | Path) -> Path:
+    """Write ``report.html`` into a demo's folder.
+
+    Parameters
+    ----------
+    folder : path-like
+        Which ``implicore demo`` has filled.
+
+    Returns
+    -------
+    Path
+        Of the page, which is one file and needs no network.
+
+    Raises
+    ------
+    BadInput
+        The demo has not come to its end, or a file is missing or damaged.
+    """
+    folder = Path(folder)
+    record = read_json(folder / RECORD)
+    steps = record.get("steps", {})
+    for name in RESULTS:
+        if name not in steps:
+            raise BadInput(
+                f"The demo in {folder} has not been finished ({name} is missing): "
+                f"implicore demo -o {folder} goes on with it."
+            )
+    metrics = {name: step["metrics"] for name, step in steps.items()}
+    readings = _timeline(folder / "timeline.csv")
+    rows = read_results(folder / "sweep" / "results.parquet")
+    zoomed, original = _closely(folder)
+    fronts = [front_figure(rows, [panel], PLOT) for panel in PANELS]
+    return write_page(
+        folder,
+        "demo.html",
+        m=metrics,
+        array=title_of({**metrics["generate"]["config"], "formats": None}),
+        pictures={
+            name: inline_png(folder / "slice" / f"{name}.png")
+            for name in ("source", "golden", "hardware", "loss", "wrong")
+        },
+        zoomed=zoomed,
+        original=original,
+        filling=figures.inline(
+            busy_figure(readings, FILLING),
+            "Share of cycles in which the array works, while the pipeline fills",
+        ),
+        whole=figures.inline(
+            busy_figure(readings), "Share of cycles in which the array works, over the whole slice"
+        ),
+        started=int(readings[np.flatnonzero(readings[:, 1])[0] - 1, 0]),
+        area=_bars(metrics["synth"], "area_um2", 1e-6),
+        energy=_bars(metrics["synth"], "power_mw", _nanojoules(metrics["synth"])),
+        fronts=[
+            figures.inline(front, "Points of the sweep; the ones on the front stand out")
+            for front in fronts
+            if front is not None
+        ],
+        best=[row for row in rows if row["front"]],
+        steps=[{**steps[name], "result": RESULTS[name](metrics[name])} for name in RESULTS],
+        facts=facts(metrics),
+        files=_files(folder / "verilog", metrics["generate"]["files"]),
+        folder=folder.resolve(),
+    )
+
+
+def facts(metrics: dict) -> list[dict]:
+    """The figures that count: name, number, unit, and what it is measured on."""
+    synth, slice_ = metrics["synth"], metrics["simulate"]
+    return [
+        {
+            "name": "Quality",
+            "number": f"{metrics['compile']['psnr_db']:.1f}",
+            "unit": "dB PSNR",
+            "note": f"integers against the scan, all {metrics['render']['voxels']:,} voxels",
+        },
+        {
+            "name": "Utilization",
+            "number": f"{100 * slice_['utilization']:.2f}",
+            "unit": "%",
+            "note": "of the multiply slots, by the hardware's counters, over a whole slice",
+        },
+        {
+            "name": "Area",
+            "number": f"{synth['area_um2'] / 1e6:.2f}",
+            "unit": "mm²",
+            "note": f"{synth['logic_area_um2'] / 1e6:.2f} mm² without memories",
+        },
+        {
+            "name": "Clock",
+            "number": f"{synth['fmax_mhz']:.0f}",
+            "unit": "MHz",
+            "note": f"a processing element alone: {synth['element_fmax_mhz']:.0f} MHz",
+        },
+        {
+            "name": "Energy",
+            "number": f"{synth['nj_per_voxel']:.0f}",
+            "unit": "nJ per voxel",
+            "note": f"{synth['pj_per_mac']:.2f} pJ a multiply-accumulate, "
+            f"{synth['power_mw']:.0f} mW",
+        },
+        {
+            "name": "Speed",
+            "number": f"{synth['voxels_per_second'] / 65536:.1f}",
+            "unit": "slices a second",
+            "note": "of 256 × 256 voxels",
+        },
+    ]
+
+
+def summary(metrics: dict, folder: Path) -> list[tuple[str, str]]:
+    """What happened, for the terminal: a name and a figure in each line."""
+    lines = [(one["name"], f"{one['number']} {one['unit']}") for one in facts(metrics)]
+    synth = metrics["synth"]
+    lines.append(("Library", f"{synth['target']}, {synth['corner']}"))
+    return [*lines, ("Verilog", str(folder / "verilog" / "implicore.v"))]
+
+
+def _simulated(one: dict) -> str:
+    predicted = "as predicted" if one["cycles"] == one["predicted_cycles"] else "not as predicted"
+    verdict = "every one equal to the golden model's"
+    if one["mismatches"]:
+        verdict = f"{one['mismatches']:,} unlike the golden model's"
+    return f"{one['voxels']:,} voxels, {verdict}; {one['cycles']:,} cycles, {predicted}"
+
+
+RESULTS = {
+    "fit": lambda one: (
+        f"{one['psnr_db']:.1f} dB with {one['parameters']:,} parameters, {one['steps']:,} steps"
+    ),
+    "compile": lambda one: (
+        f"{one['psnr_db']:.1f} dB, {one['loss_db']:.2f} dB less than the "
+        f"network; {one['bytes']:,} bytes, {one['bits_per_voxel']:.2f} bits a voxel"
+    ),
+    "render": lambda one: (
+        f"{one['voxels']:,} voxels, {one['psnr_db']:.1f} dB, SSIM {one['ssim']:.3f}"
+    ),
+    "render_zoom": lambda one: f"{one['voxels']:,} voxels",
+    "generate": lambda one: f"{one['modules']} modules, {one['bytes']:,} bytes of Verilog",
+    "simulate_icarus": _simulated,
+    "simulate_verilator": _simulated,
+    "simulate": _simulated,
+    "synth": lambda one: (
+        f"{one['area_um2'] / 1e6:.2f} mm², {one['fmax_mhz']:.0f} MHz, "
+        f"{one['nj_per_voxel']:.0f} nJ a voxel"
+    ),
+    "sweep": lambda one: (
+        f"{one['points']:,} accelerators, {one['failed']} failed, {len(one['pareto'])} on the front"
+    ),
+}
+"""The demo's steps in order, and the outcome of each in words."""
+
+
+def _timeline(path: Path) -> np.ndarray:
+    try:
+        readings = load_timeline(path)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}.") from None
+    except ValueError:
+        raise BadInput(f"{path} is damaged: it is no timeline.") from None
+    if not len(np.flatnonzero(readings[:, 1])):
+        raise BadInput(f"{path} is damaged: the array has done nothing.")
+    return readings
+
+
+def busy_figure(readings: np.ndarray, until: int | None = None) -> Figure:
+    """How much of each window of time the array was given operands.
+
+    Parameters
+    ----------
+    readings : int array of shape (readings, 3)
+        Cycles, busy cycles and voxels since the beginning, see ``sim.timeline``.
+    until : int, optional
+        Cycles to show; else all.
+    """
+    cycles, busy, _ = readings.T
+    share = 100 * np.diff(busy) / np.diff(cycles)
+    million = until is None
+    across = cycles / 1e6 if million else cycles
+    with figures.style():
+        figure = Figure(figsize=PLOT, layout="constrained")
+        axes = figure.add_subplot()
+        axes.stairs(share, across, fill=True, color=figures.ACCENT, alpha=0.25, linewidth=0)
+        axes.stairs(share, across, color=figures.ACCENT, linewidth=1.4, baseline=None)
+        axes.set_ylim(0, 108)
+        axes.set_xlim(0, until if until else across[-1])
+        axes.set_ylabel("array at work, %")
+        axes.set_xlabel("million cycles" if million else "cycles since the first point")
+        axes.set_title("the whole slice" if million else f"the first {until:,} cycles")
+    return figure
+
+
+def _closely(folder: Path) -> tuple[str, str]:
+    """The region that is looked at closely, decoded at the finer grid, and as the scan has it."""
+    found = []
+    for path in (folder / "zoom.png", folder / "slice" / "source.png"):
+        try:
+            image = Image.open(path).convert("L")
+        except OSError as error:
+            raise BadInput(f"{path} cannot be read: {error.strerror or 'damaged'}.") from None
+        box = np.array(image.size * 2) * REGION
+        file = io.BytesIO()
+        image.crop(tuple(box.round().astype(int).tolist())).save(file, format="PNG")
+        found.append(data_png(file.getvalue()))
+    return found[0], found[1]
+
+
+def _nanojoules(synth: dict) -> float:
+    """What a mW of a block is in nJ a voxel."""
+    return 1e6 / synth["voxels_per_second"]
+
+
+def _bars(synth: dict, figure: str, scale: float) -> list[dict]:
+    """Blocks with this figure, the greatest first, each with its share of the greatest."""
+    found = {block: own[figure] * scale for block, own in synth["blocks"].items() if figure in own}
+    most, total = max(found.values()), sum(found.values())
+    return [
+        {"block": block, "value": value, "of_most": value / most, "of_all": value / total}
+        for block, value in sorted(found.items(), key=lambda item: -item[1])
+    ]
+
+
+def _files(folder: Path, names: list[str]) -> list[tuple[str, int]]:
+    """Files of a folder with their sizes in bytes; those that are gone are left out."""
+    return [(name, (folder / name).stat().st_size) for name in names if (folder / name).is_file()]

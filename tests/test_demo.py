@@ -1,0 +1,230 @@
+"""The demo's own part: what is done, skipped, gone on with, refused. The verbs have their tests."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from implicore import demo
+from implicore.cli import _parser, main
+from implicore.errors import BadInput
+
+LIBRARY = Path(__file__)
+
+
+class Verbs:
+    """Stand-ins: every verb writes what it is said to write, from what it is said to read."""
+
+    def __init__(self, folder, path):
+        self.folder, self.path, self.called = folder, path, []
+        self.fails = {}
+
+    def __call__(self, arguments):
+        (step,) = (step for step in self.path if step.command(self.folder) == arguments)
+        self.called.append(step.name)
+        if step.name in self.fails:
+            outcome = self.fails.pop(step.name)
+            if isinstance(outcome, BaseException):
+                raise outcome
+            return outcome, {"agrees": False}
+        read = [(self.folder / name).read_bytes() for name in step.inputs]
+        for name in step.outputs:
+            path = self.folder / name
+            if "." not in name:
+                path.mkdir(exist_ok=True)
+                path /= "file"
+            path.write_bytes(step.name.encode() + b"".join(read)[:1000])
+        return 0, {"seen": len(self.called)}
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """The demo with stand-ins for its verbs, its tools and its page."""
+    path = demo.steps("osu018", LIBRARY)
+    verbs = Verbs(tmp_path, path)
+    monkeypatch.setattr(demo, "check_tools", lambda: ("osu018", LIBRARY))
+    report = "implicore.synth.report.demo"
+    monkeypatch.setattr(f"{report}.demo_page", lambda folder: folder / "report.html")
+    monkeypatch.setattr(f"{report}.summary", lambda metrics, folder: [("Quality", "39 dB")])
+
+    def carry_out():
+        verbs.called.clear()
+        return demo.demo(tmp_path, verbs)
+
+    carry_out.verbs, carry_out.folder, carry_out.names = verbs, tmp_path, [s.name for s in path]
+    return carry_out
+
+
+def test_every_step_is_a_command_that_the_parser_takes_and_the_page_knows(tmp_path):
+    from implicore.synth.report.demo import RESULTS
+
+    path = demo.steps("osu018", LIBRARY)
+    assert [step.name for step in path] == list(RESULTS)
+    for step in path:
+        options = _parser().parse_args(step.command(tmp_path))
+        assert options.name == step.name.partition("_")[0]
+    made = {"scan.nii.gz", "sweep.toml", str(LIBRARY)}
+    for step in path:  # nothing is read that is not there yet
+        assert set(step.inputs) <= made, step.name
+        made |= set(step.outputs)
+
+
+def test_the_sweep_is_one(tmp_path):
+    from implicore.synth.explore.space import read_spec
+
+    demo._write_inputs(tmp_path, "osu018")
+    spec = read_spec(tmp_path / "sweep.toml")
+    assert spec.target == "osu018" and spec.combinations == 64
+
+
+def test_all_steps_once_then_none(run, capsys):
+    code, metrics = run()
+    assert code == 0 and run.verbs.called == run.names == list(metrics)
+    printed = capsys.readouterr().out
+    assert f"$ implicore compile {run.folder}/mri.model -o {run.folder}/mri.inr" in printed
+    assert re.search(r"Quality +39 dB", printed) and "report.html" in printed
+    again = run()
+    assert run.verbs.called == [] and again == (code, metrics)
+    assert capsys.readouterr().out.count("done before") == len(run.names)
+
+
+def test_what_is_gone_or_changed_is_made_again_and_what_follows_from_it(run):
+    run()
+    (run.folder / "zoom.png").unlink()
+    run()
+    assert run.verbs.called == ["render_zoom"]
+    (run.folder / "verilog" / "file").write_text("edited")
+    run()
+    assert run.verbs.called == ["generate"]
+    (run.folder / "mri.inr").write_text("damaged")
+    run()
+    assert run.verbs.called == ["compile"]  # which makes the same again: the rest still holds
+    (run.folder / "scan.nii.gz").unlink()
+    run()
+    assert run.verbs.called == []
+
+
+def test_a_changed_input_asks_for_what_reads_it(run, monkeypatch):
+    run()
+    monkeypatch.setattr(demo, "SWEEP", demo.SWEEP + "near = 0.1\n")
+    run()
+    assert run.verbs.called == ["sweep"]
+
+
+def test_another_implicore_does_all_anew(run, monkeypatch):
+    run()
+    monkeypatch.setattr(demo, "_program", lambda: "another")
+    run()
+    assert run.verbs.called == run.names
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), BadInput("no disk left.")])
+def test_an_interrupted_demo_goes_on(run, error):
+    run.verbs.fails["simulate"] = error
+    with pytest.raises(type(error)):
+        run()
+    done = run.verbs.called[:-1]
+    run()
+    assert done + run.verbs.called == run.names
+    assert run.verbs.called[0] == "simulate"
+
+
+def test_a_step_that_says_no_ends_it(run):
+    run.verbs.fails["simulate_icarus"] = 1
+    code, metrics = run()
+    assert code == 1 and metrics["simulate_icarus"] == {"agrees": False}
+    assert run.verbs.called[-1] == "simulate_icarus"
+    assert run()[0] == 0 and run.verbs.called[0] == "simulate_icarus"
+
+
+def test_a_damaged_record_is_none(run):
+    run()
+    for content in ("[1, 2]", '{"steps": {"fit": 3}}', "{", '{"steps": {"fit": {"key": 1}}}'):
+        (run.folder / "demo.json").write_text(content)
+        run()
+        assert run.verbs.called == run.names
+
+
+def test_a_folder_with_a_blank_in_its_name(run, tmp_path):
+    (step, *_) = demo.steps("osu018", LIBRARY)
+    assert step.command(tmp_path / "a b")[1] == f"{tmp_path}/a b/scan.nii.gz"
+
+
+def test_what_is_missing_is_said_first(tmp_path, monkeypatch, capsys):
+    """Nothing is written, no step begun."""
+    monkeypatch.setattr(demo, "find_spec", lambda name: None)
+    assert main(["demo", "-o", str(tmp_path / "x")]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1
+    assert said.err.startswith("implicore demo: torch, amaranth, ")
+    assert said.err.endswith("not installed: pip install 'implicore[train,sim,synth,sweep]'.\n")
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("tools", "sentence"),
+    [
+        ([], "Icarus Verilog is not installed: apt-get install iverilog."),
+        (["iverilog", "vvp"], "Verilator needs make: apt-get install make g++ perl."),
+    ],
+)
+def test_a_missing_tool_in_one_sentence(tmp_path, tools, sentence):
+    for name in tools:
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-m", "implicore", "demo", "-o", tmp_path / "x"],
+        env={**os.environ, "PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"implicore demo: {sentence}\n"
+    assert not (tmp_path / "x").exists()
+
+
+def test_the_target_is_what_there_is(monkeypatch, tmp_path):
+    pytest.importorskip("torch")
+    monkeypatch.setattr("implicore.synth.timing.find_sta", lambda: "sta")
+    monkeypatch.setenv("PDK_ROOT", str(tmp_path))
+    with pytest.raises(BadInput, match=r"^IHP SG13G2, 130 nm needs .* which is not there: "):
+        demo.check_tools()
+    monkeypatch.delenv("PDK_ROOT")
+    asked = []
+
+    def find(name):
+        asked.append(name)
+        raise BadInput("OSU 0.18 um needs a file: apt-get install qflow-tech-osu018.")
+
+    monkeypatch.setattr("implicore.synth.target.find", find)
+    with pytest.raises(BadInput, match="apt-get install qflow-tech-osu018"):
+        demo.check_tools()
+    assert asked == ["osu018"]
+
+
+@pytest.mark.slow
+def test_the_whole_demo(tmp_path):
+    """As a user calls it, cold; then again, in seconds."""
+    environment = {**os.environ, "IMPLICORE_CACHE": str(tmp_path / "cache")}
+    command = [sys.executable, "-m", "implicore", "demo", "-o", tmp_path / "demo"]
+    for seconds in (900, 30):
+        done = subprocess.run(
+            [*command, "--json", tmp_path / "demo.json"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+        )
+        assert done.returncode == 0, done.stderr
+    metrics = json.loads((tmp_path / "demo.json").read_text())
+    for name in ("simulate_icarus", "simulate_verilator", "simulate"):
+        assert metrics[name]["mismatches"] == 0
+        assert metrics[name]["cycles"] == metrics[name]["predicted_cycles"]
+    assert metrics["simulate"]["utilization"] > 0.99
+    assert metrics["synth"]["nj_per_voxel"] > 0 and metrics["sweep"]["failed"] == 0
+    assert (tmp_path / "demo" / "report.html").stat().st_size > 100_000
+    assert (tmp_path / "demo" / "sweep" / "report.html").is_file()
