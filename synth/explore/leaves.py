@@ -178,7 +178,7 @@ def causes(
     written = rate("features", "writes")
     voxel = job.voxels / job.cycles
     events = {
-        "array": (slots * step, job.useful / job.cycles, rows * leave),
+        "array": (slots * step, job.useful / job.cycles),
         "row units": (rows * step, rows * leave, written),
         "requantizers": (rows * leave,),
         "column units": (words * step, columns * step),

@@ -7,6 +7,7 @@ the figures against real synthesis.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from math import log2
 
@@ -17,9 +18,9 @@ from implicore.errors import BadInput
 from implicore.hw.verilog import memory_list
 from implicore.machine import AcceleratorConfig
 
-from .. import ecp5, energy, fpga
+from .. import ecp5, energy, fpga, memories
 from ..memories import Memory
-from .leaves import AREA, POWERS, Leaves, banks, causes, family, macros_of
+from .leaves import AREA, POWERS, Leaves, causes, family, macros_of
 
 
 def predict(
@@ -63,7 +64,7 @@ def predict(
             f"{family(config, leaves.target)}."
         )
     config.check_holds(shape)
-    slice_ = _slice(shape, config)
+    slice_ = _slice(shape, replace(config, gate_zeros=False))  # which has no part in it
     chosen = _banks(config, leaves)
     counts = causes(config, chosen, slice_ if leaves.network else None)
     figures = {
@@ -126,20 +127,34 @@ DSP_BITS = 18
 """Width of a multiplier's operands."""
 
 
+def _banks(config: AcceleratorConfig, leaves: Leaves) -> list[tuple[Memory, int]]:
+    return [
+        (_memory(leaves, *(entry[name] for name in _ENTRY)), entry["instances"])
+        for entry in memory_list(config)
+    ]
+
+
+_ENTRY = ("module", "role", "depth", "width", "reads_while_written")
+
+
+@cache
+def _memory(leaves: Leaves, *values) -> Memory:
+    entry = dict(zip(_ENTRY, values, strict=True))
+    return memories.choose(entry, leaves.target, leaves.period_ns)
+
+
 @cache
 def _slice(shape: NetworkShape, config: AcceleratorConfig) -> Prediction:
     return predict_cycles(shape, config, energy.SLICE)
-
-
-@cache
-def _banks(config: AcceleratorConfig, leaves: Leaves) -> list[tuple[Memory, int]]:
-    return banks(config, leaves.target, leaves.period_ns)
 
 
 # ------------------------------------------------------------------------------------------ FPGAs
 
 DEVICES = tuple(fpga.DEVICES)
 """That ``fits`` knows."""
+
+DSP_BITS = 18
+"""Width of a multiplier's operands."""
 
 
 def resources(config: AcceleratorConfig, device: str = DEVICES[0]) -> dict:

@@ -1,0 +1,119 @@
+"""Predicted accelerators against synthesized ones, none of which the predictor was built from.
+
+    python bench/predict.py MODEL [--target ihp-sg13g2] [--only ROW...] [--json FILE]
+
+A model (``implicore fit``) is compiled to each format. Every accelerator is synthesized, and its
+netlist decodes the program; the prediction is for the same clock. Goals: area within 5 %, energy
+of a voxel within 15 %. The first run takes an hour, later ones what has changed.
+"""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+from harness import Table, parser, run
+
+from implicore.config import NETWORKS, Formats
+from implicore.machine import AcceleratorConfig
+from implicore.model.checkpoint import Model
+from implicore.model.volume import load_source
+from implicore.synth import asic, energy, target
+from implicore.synth.explore import flow, leaves
+from implicore.synth.explore.predict import predict
+from implicore.synth.explore.space import Source
+
+AREA, ENERGY = 0.05, 0.15
+"""Errors that are aimed at."""
+
+CONFIGS = (
+    # formats, zeros gated, rows, columns, lanes, a network that the memories hold as well
+    ("w8a12", False, 8, 8, 1, None),
+    ("w8a12", False, 6, 10, 1, "fast"),
+    ("w8a12", False, 5, 24, 2, "quality"),
+    ("w8a12", False, 16, 12, 3, None),
+    ("w8a12", False, 24, 20, 1, "quality"),
+    ("w8a12", True, 8, 12, 1, None),
+    ("w8a12", True, 13, 7, 2, "quality"),
+    ("w8a8", False, 8, 8, 1, None),
+    ("w8a8", False, 20, 6, 4, None),
+    ("w8a8", False, 3, 32, 1, "paper"),
+    ("w12a16", False, 6, 8, 1, None),
+    ("w12a16", False, 11, 9, 2, "quality"),
+)
+
+COLUMNS = {
+    "formats": ("formats", "<6"),
+    "gated": ("gated", "<5"),
+    "rows": ("rows", ""),
+    "columns": ("columns", ""),
+    "lanes": ("lanes", ""),
+    "memories": ("memories", "<8"),
+    "area_um2": ("um2", "9.0f"),
+    "predicted_area_um2": ("predicted", "9.0f"),
+    "area_error": ("error", "+.1%"),
+    "nj_per_voxel": ("nJ/voxel", "7.1f"),
+    "predicted_nj_per_voxel": ("predicted", "7.1f"),
+    "energy_error": ("error", "+.1%"),
+    "fmax_mhz": ("MHz", ".0f"),
+    "predicted_fmax_mhz": ("predicted", ".0f"),
+    "fmax_error": ("error", "+.1%"),
+}
+
+
+def compare(config: AcceleratorConfig, program, found: leaves.Leaves) -> dict:
+    """Synthesis and prediction of one accelerator."""
+    design = asic.map_accelerator(config, found.target)
+    clock = design.fmax_mhz
+    measured = energy.summary(design, program, energy.simulate(design, program), clock)
+    predicted = predict(config, program.shape, found, clock_mhz=clock)
+    pairs = {
+        "area": (design.area_um2, predicted["area_um2"]),
+        "energy": (measured["nj_per_voxel"], predicted["nj_per_voxel"]),
+        "fmax": (clock, predicted["fmax_mhz"]),
+    }
+    names = {"area": "area_um2", "energy": "nj_per_voxel", "fmax": "fmax_mhz"}
+    row = {}
+    for what, (real, guess) in pairs.items():
+        row |= {names[what]: real, f"predicted_{names[what]}": guess}
+        row[f"{what}_error"] = guess / real - 1
+    blocks = {block: {"area_um2": area} for block, area in design.block_areas.items()}
+    for block, shares in measured["power_blocks"].items():
+        blocks[block] |= shares
+    return {**row, "blocks": blocks, "predicted_blocks": predicted["blocks"]}
+
+
+def main() -> int:
+    """Measure, print a table; 1 if an error is greater than what is aimed at."""
+    arguments = parser(__doc__)
+    arguments.add_argument("model")
+    arguments.add_argument("--target", default="ihp-sg13g2")
+    arguments.add_argument(
+        "--only", type=int, nargs="*", metavar="ROW", help="of the table, from 1"
+    )
+    options = arguments.parse_args()
+    cells, model = target.find(options.target), Model.load(options.model)
+    digest = hashlib.sha256(Path(options.model).read_bytes()).hexdigest()
+    source = Source("model", options.model, model.shape, model, digest)
+    volumes = [load_source(image) for image in model.images]
+    table = Table(COLUMNS)
+    for number in options.only or range(1, len(CONFIGS) + 1):
+        formats, gated, rows, columns, lanes, other = CONFIGS[number - 1]
+        formats = Formats.parse(formats)
+        program = flow.prepare(source, formats, volumes).program
+        networks = [model.shape] + ([NETWORKS[other]] if other else [])
+        config = AcceleratorConfig.sized(rows, columns, formats, networks, gate_zeros=gated)
+        config = replace(config, lanes=lanes)
+        found = leaves.characterize(config, cells, program)
+        row = {
+            "formats": str(formats),
+            "gated": "yes" if gated else "",
+            **{"rows": rows, "columns": columns, "lanes": lanes, "memories": other or ""},
+            **compare(config, program, found),
+        }
+        missed = abs(row["area_error"]) > AREA or abs(row["energy_error"]) > ENERGY
+        table.add(row, missed=missed)
+    return table.end(options.json)
+
+
+if __name__ == "__main__":
+    run(main)

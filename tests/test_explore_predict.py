@@ -1,0 +1,157 @@
+import os
+import pickle
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from implicore.config import NETWORKS, Formats
+from implicore.cycles import predict as predict_cycles
+from implicore.errors import BadInput
+from implicore.machine import AcceleratorConfig
+from implicore.random_program import random_program
+from implicore.synth import asic, energy, target
+from implicore.synth.explore import leaves, predict
+
+FORMATS = Formats.parse("w8a12")
+DEMO = NETWORKS["demo"]
+
+
+def sized(rows, columns, *networks):
+    return AcceleratorConfig.sized(rows, columns, FORMATS, networks or [DEMO])
+
+
+@pytest.fixture(scope="module")
+def made_up():
+    """Leaves whose every figure is 1, and nothing but memories and elements takes time."""
+    osu, config = target.find("osu018"), sized(4, 4)
+    banks = leaves.banks(config, osu, 4.0)
+    causes = leaves.causes(config, banks, predict_cycles(DEMO, config, energy.SLICE))
+    figures = {
+        block: {share: (1.0,) * len(counts) for share, counts in shares.items()}
+        for block, shares in causes.items()
+    }
+    name = leaves.family(config, osu)
+    return leaves.Leaves(name, "made up", osu, 4.0, 100.0, 3.0, figures, (0.5, 0.25), 2.0, DEMO)
+
+
+def test_figures_are_sums_of_leaves_and_macros(made_up):
+    config = sized(6, 10)
+    found = predict.predict(config, DEMO, made_up)
+    banks = leaves.banks(config, made_up.target, made_up.period_ns)
+    job = predict_cycles(DEMO, config, energy.SLICE)
+    assert found["blocks"]["array"]["area_um2"] == 6 * 10 + 6
+    macros = sum(instances * memory.area_um2 for memory, instances in banks)
+    memory_area = found["area_um2"] - found["logic_area_um2"]
+    assert macros < memory_area < 1.05 * macros
+    assert found["area_um2"] == pytest.approx(
+        sum(block["area_um2"] for block in found["blocks"].values())
+    )
+    sram = sum(energy.sram_mw(memory, job, found["clock_mhz"]) for memory, _ in banks)
+    assert sum(b["sram_mw"] for b in found["blocks"].values()) == pytest.approx(sram)
+    assert found["cycles_per_slice"] == job.cycles and found["utilization"] == job.utilization
+    assert found["power_mw"] == pytest.approx(
+        sum(block["power_mw"] for block in found["blocks"].values())
+    )
+
+
+def test_the_clock_is_that_of_the_slowest_macro_or_the_element(made_up):
+    slow = max(
+        memory.macro.access_ns + 0.5 + 0.25 * np.log2(memory.deep)
+        for memory, _ in leaves.banks(sized(4, 4), made_up.target, made_up.period_ns)
+    )
+    found = predict.predict(sized(4, 4), DEMO, made_up)
+    assert found["fmax_mhz"] == pytest.approx(1000 / slow)
+    limited = replace(made_up, element_period_ns=20.0, key="slow elements")
+    assert predict.predict(sized(4, 4), DEMO, limited)["fmax_mhz"] == pytest.approx(50)
+
+
+def test_half_the_clock_is_half_the_throughput_and_the_same_energy_but_for_leakage(made_up):
+    still = {
+        block: {
+            share: (0.0,) * len(ones) if share == "leakage_mw" else ones
+            for share, ones in shares.items()
+        }
+        for block, shares in made_up.figures.items()
+    }
+    still = replace(made_up, figures=still, key="no leakage")
+    one = predict.predict(sized(4, 4), DEMO, still, clock_mhz=200.0)
+    half = predict.predict(sized(4, 4), DEMO, still, clock_mhz=100.0)
+    assert half["voxels_per_second"] == pytest.approx(one["voxels_per_second"] / 2)
+    assert half["nj_per_voxel"] == pytest.approx(one["nj_per_voxel"], rel=1e-3)
+    assert half["pj_per_mac"] * DEMO.weights == pytest.approx(half["nj_per_voxel"] * 1000)
+
+
+def test_without_a_program_there_is_no_energy(made_up):
+    found = predict.predict(sized(4, 4), DEMO, replace(made_up, network=None, key="silent"))
+    assert not {"power_mw", "nj_per_voxel", "pj_per_mac"} & set(found)
+    assert set(found["blocks"]["array"]) == {"area_um2"}
+    assert found["voxels_per_second"] > 0
+
+
+def test_leaves_of_another_family_and_networks_that_do_not_fit_are_refused(made_up):
+    with pytest.raises(ValueError, match=r"^Leaves of osu018 w8a12 say nothing of .* w8a12 gated"):
+        predict.predict(replace(sized(4, 4), gate_zeros=True), DEMO, made_up)
+    with pytest.raises(BadInput, match="does not fit the accelerator: its frequencies are 128"):
+        predict.predict(sized(4, 4), NETWORKS["quality"], made_up)
+
+
+def test_leaves_travel(made_up):
+    again = pickle.loads(pickle.dumps(made_up))
+    assert again == made_up and hash(again) == hash(made_up)
+    assert predict.predict(sized(4, 4), DEMO, again) == predict.predict(sized(4, 4), DEMO, made_up)
+
+
+def test_a_point_takes_a_millisecond(made_up):
+    """10,000 points within 10 s on two cores: at most 2 ms of one core's time each."""
+    points = [
+        replace(sized(rows, columns, DEMO, NETWORKS[network]), lanes=lanes)
+        for network in ("demo", "fast", "quality")
+        for rows in range(4, 64, 6)
+        for columns in range(4, 64, 6)
+        for lanes in (1, 2)
+    ]
+    begun = time.process_time()
+    for point in points:
+        predict.predict(point, DEMO, made_up)
+    assert (time.process_time() - begun) / len(points) < 2e-3
+
+
+@pytest.mark.parametrize(("rows", "columns", "dsps"), [(8, 8, 74), (16, 8, 146), (8, 16, 138)])
+def test_multipliers_of_an_fpga(rows, columns, dsps):
+    """As Yosys counted them, see docs/fpga.md."""
+    found = predict.resources(sized(rows, columns))
+    assert found["dsps"] == dsps
+    assert found["fits"] and predict.fits(sized(rows, columns), "ecp5-85f")
+
+
+def test_what_does_not_fit_an_fpga():
+    assert not predict.fits(sized(16, 16), "ecp5-85f")  # multipliers
+    assert not predict.fits(sized(4, 4, NETWORKS["paper"]), "ecp5-85f")  # memories
+    with pytest.raises(BadInput, match=r"^ice40 is no device: they are ecp5-85f\.$"):
+        predict.fits(sized(4, 4), "ice40")
+
+
+def test_block_rams_take_the_best_shape():
+    assert predict.block_rams({"depth": 512, "width": 36}) == 1
+    assert predict.block_rams({"depth": 513, "width": 36}) == 2
+    assert predict.block_rams({"depth": 7680, "width": 8}) == 4
+    assert predict.block_rams({"depth": 3, "width": 1}) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("PDK_ROOT" not in os.environ, reason="PDK_ROOT names no process kit")
+def test_a_machine_that_no_figure_was_taken_from():
+    ihp, formats = target.find("ihp-sg13g2"), Formats.parse("w4a6")
+    program = random_program(NETWORKS["fast"], formats, seed=1)
+    config = AcceleratorConfig.sized(9, 7, formats, [NETWORKS["demo"]])
+    found = leaves.characterize(config, ihp, program)
+    assert leaves.characterize(config, ihp, program) == found  # from the cache
+    design = asic.map_accelerator(config, ihp)
+    clock = design.fmax_mhz
+    real = energy.summary(design, program, energy.simulate(design, program), clock)
+    guess = predict.predict(config, program.shape, found, clock_mhz=clock)
+    assert guess["area_um2"] == pytest.approx(design.area_um2, rel=0.05)
+    assert guess["nj_per_voxel"] == pytest.approx(real["nj_per_voxel"], rel=0.15)
+    assert guess["fmax_mhz"] == pytest.approx(clock, rel=0.1)
