@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
@@ -75,6 +76,6 @@ def save_timeline(path: str | Path, readings: list[tuple[int, int, int]]) -> Non
         writer.writerows(readings)
 
 
-def load_timeline(path: str | Path) -> np.ndarray:
+def load_timeline(file: TextIO) -> np.ndarray:
     """What ``save_timeline`` wrote, int64 of shape (readings, 3)."""
-    return np.loadtxt(path, dtype=np.int64, delimiter=",", skiprows=1, ndmin=2)
+    return np.loadtxt(file, dtype=np.int64, delimiter=",", skiprows=1, ndmin=2)

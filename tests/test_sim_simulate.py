@@ -145,7 +145,8 @@ def test_a_timeline_ends_where_the_job_does(tmp_path, monkeypatch):
     monkeypatch.setattr("implicore.sim.timeline.FINE_WINDOWS", 5)
     grid = PROGRAM.grid.scaled(2)
     result = simulate(PROGRAM, CONFIG, grid=grid, timeline=tmp_path / "t.csv")
-    cycles, busy, voxels = load_timeline(tmp_path / "t.csv").T
+    with open(tmp_path / "t.csv") as file:
+        cycles, busy, voxels = load_timeline(file).T
     assert (cycles[0], busy[0], voxels[0]) == (0, 0, 0)
     assert (cycles[-1], busy[-1]) == (result["cycles"], result["busy"])
     assert voxels[-1] == result["voxels"] == grid.voxels

@@ -62,7 +62,7 @@ def demo_page(folder: str | Path) -> Path:
     readings = _timeline(folder / "timeline.csv")
     rows = read_results(folder / "sweep" / "results.parquet")
     zoomed, original = _closely(folder)
-    fronts = [front_figure(rows, [panel], PLOT) for panel in PANELS]
+    fronts = [front_figure(rows, [panel], PLOT, legend=False) for panel in PANELS]
     return write_page(
         folder,
         "demo.html",
@@ -89,11 +89,10 @@ def demo_page(folder: str | Path) -> Path:
             for front in fronts
             if front is not None
         ],
-        best=[row for row in rows if row["front"]],
         steps=[{**steps[name], "result": RESULTS[name](metrics[name])} for name in RESULTS],
         facts=facts(metrics),
         files=_files(folder / "verilog", metrics["generate"]["files"]),
-        folder=folder.resolve(),
+        verilog=folder.resolve() / "verilog",
     )
 
 
@@ -128,14 +127,14 @@ def facts(metrics: dict) -> list[dict]:
         {
             "name": "Energy",
             "number": f"{synth['nj_per_voxel']:.0f}",
-            "unit": "nJ per voxel",
+            "unit": "nJ a voxel",
             "note": f"{synth['pj_per_mac']:.2f} pJ a multiply-accumulate, "
             f"{synth['power_mw']:.0f} mW",
         },
         {
             "name": "Speed",
             "number": f"{synth['voxels_per_second'] / 65536:.1f}",
-            "unit": "slices a second",
+            "unit": "slices/s",
             "note": "of 256 × 256 voxels",
         },
     ]
@@ -186,7 +185,8 @@ RESULTS = {
 
 def _timeline(path: Path) -> np.ndarray:
     try:
-        readings = load_timeline(path)
+        with open(path, encoding="utf-8") as file:
+            readings = load_timeline(file)
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}.") from None
     except ValueError:
@@ -224,16 +224,20 @@ def busy_figure(readings: np.ndarray, until: int | None = None) -> Figure:
 
 
 def _closely(folder: Path) -> tuple[str, str]:
-    """The region that is looked at closely, decoded at the finer grid, and as the scan has it."""
-    found = []
+    """The region that is looked at closely: decoded on the finer grid, and as the scan has it."""
+    images = []
     for path in (folder / "zoom.png", folder / "slice" / "source.png"):
         try:
-            image = Image.open(path).convert("L")
+            images.append(Image.open(path).convert("L"))
         except OSError as error:
             raise BadInput(f"{path} cannot be read: {error.strerror or 'damaged'}.") from None
-        box = np.array(image.size * 2) * REGION
+    voxels = np.array(images[1].size * 2)
+    box = (voxels * REGION).round()
+    found = []
+    for image in images:
         file = io.BytesIO()
-        image.crop(tuple(box.round().astype(int).tolist())).save(file, format="PNG")
+        own = box * np.array(image.size * 2) / voxels
+        image.crop(own.round().astype(int).tolist()).save(file, format="PNG")
         found.append(data_png(file.getvalue()))
     return found[0], found[1]
 

@@ -12,7 +12,7 @@ import numpy as np
 from markupsafe import escape
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import StrMethodFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from implicore.atomic import atomic_write
 
@@ -89,6 +89,7 @@ def scatter(
     synthesized: np.ndarray,
     *,
     size: tuple[float, float],
+    legend: bool,
 ) -> Figure:
     """Points in a panel for each pair of quantities, those of the front standing out.
 
@@ -100,6 +101,7 @@ def scatter(
         In the unit that is shown; NaN where a point has no such figure.
     front, synthesized : bool arrays of shape (points,)
     size : width and height in inches, of one panel
+    legend : bool
     """
     with style():
         figure = Figure(figsize=(size[0] * len(panels), size[1]), layout="constrained")
@@ -125,17 +127,20 @@ def scatter(
                 known = columns[name][np.isfinite(columns[name])]
                 if len(known) and known.min() > 0 and known.max() > WIDE * known.min():
                     to("log")
+                    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
                     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+                    axis.set_minor_formatter(NullFormatter())
             axes.set_xlabel(_label(across))
             axes.set_ylabel(_label(up))
-        figure.legend(
-            [_mark(SECOND, True), _mark(SOFT, True), _mark(SOFT, False)],
-            ["on the front of all objectives", "not on it", "hollow: predicted"],
-            loc="outside upper left",
-            ncols=3,
-            frameon=False,
-            fontsize=8.5,
-        )
+        if legend:
+            figure.legend(
+                [_mark(SECOND, True), _mark(SOFT, True), _mark(SOFT, False)],
+                ["on the front of all objectives", "not on it", "hollow: predicted"],
+                loc="outside upper left",
+                ncols=3,
+                frameon=False,
+                fontsize=8.5,
+            )
         return figure
 
 

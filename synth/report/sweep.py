@@ -95,7 +95,11 @@ def title_of(row: dict) -> str:
 
 
 def front_figure(
-    rows: Sequence[dict], panels=PANELS, size: tuple[float, float] = (3.6, 3.1)
+    rows: Sequence[dict],
+    panels: Sequence[tuple[str, str]] = PANELS,
+    size: tuple[float, float] = (3.6, 3.1),
+    *,
+    legend: bool = True,
 ) -> Figure | None:
     """The main plots of results; None where the results have none of their quantities."""
     kept = [row for row in rows if row.get("source") != FAILED]
@@ -113,7 +117,7 @@ def front_figure(
         return None
     front = np.array([row.get("front") is True for row in kept], bool)
     synthesized = np.array([row.get("source") == SYNTHESIZED for row in kept], bool)
-    return figures.scatter(shown, columns, front, synthesized, size=size)
+    return figures.scatter(shown, columns, front, synthesized, size=size, legend=legend)
 
 
 def _scaled(name: str, value, absent=None):
