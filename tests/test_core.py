@@ -7,6 +7,7 @@ import pytest
 from amaranth.sim import Simulator
 
 import implicore.hw.core
+import implicore.machine
 from implicore.config import Formats, NetworkShape
 from implicore.cycles import predict
 from implicore.fixed import COORDINATE
@@ -186,6 +187,7 @@ def test_stalls_on_both_sides_change_nothing(seed):
 @pytest.mark.parametrize("seed", range(200, 206))
 def test_groups_of_rows_and_columns_written_one_after_the_other(seed, monkeypatch):
     monkeypatch.setattr(implicore.hw.core, "TOGETHER", 2)
+    monkeypatch.setattr(implicore.machine, "WORD_BITS", 16)  # few columns a bank, several banks
     config, program, number = random_pair(seed)
     points = points_of(number)
     bench = Bench(config, program, points).run()
