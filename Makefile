@@ -5,14 +5,13 @@ PYTHON := $(VENV)/bin/python
 IMPLICORE := $(VENV)/bin/implicore
 INSTALLED := $(VENV)/.installed
 DEMO := build/demo
-BUNDLED := model/data/mni152_t1.nii.gz
 SOURCES := src model tests tools $(wildcard hw sim synth bench)
 
 # One thread a process: more threads only fight, pytest's two workers being at work already.
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup system-setup system-test lint format test test-all demo bench formal clean
+.PHONY: help setup system-setup system-flow system-test lint format test test-all demo bench formal clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -22,8 +21,11 @@ setup: system-setup $(INSTALLED) ## the virtual environment in .venv, complete
 system-setup:
 	@sh tools/system-packages.sh setup
 
+system-flow:
+	@sh tools/system-packages.sh setup flow
+
 system-test:
-	@sh tools/system-packages.sh setup test
+	@sh tools/system-packages.sh setup flow test
 
 # Order-only on the system packages: they are looked at each time, which must not reinstall.
 # An environment without a working pip (an earlier attempt that broke off) is made anew.
@@ -48,14 +50,8 @@ test: system-test lint ## ruff, and every test that is not slow
 test-all: system-test lint ## ruff, and every test
 	$(PYTHON) -m pytest -q -n 2
 
-demo: system-test setup ## from the bundled MRI to a program, voxels, Verilog, and a slice decoded on it
-	@mkdir -p $(DEMO)
-	$(IMPLICORE) fit -o $(DEMO)/mri.model --preset demo --seconds 60 --resume
-	$(IMPLICORE) compile $(DEMO)/mri.model -o $(DEMO)/mri.inr
-	$(IMPLICORE) inspect $(DEMO)/mri.inr
-	$(IMPLICORE) render $(DEMO)/mri.inr -o $(DEMO)/mri.nii.gz --reference $(BUNDLED)
-	$(IMPLICORE) generate -o $(DEMO)/verilog --config medium
-	$(IMPLICORE) simulate $(DEMO)/mri.inr --config medium --source $(BUNDLED) -o $(DEMO)/slice.png
+demo: system-flow setup ## the whole path on the bundled MRI, to a page of pictures and figures
+	$(IMPLICORE) demo -o $(DEMO)
 
 bench: system-test setup ## the measurements (minutes)
 	$(PYTHON) bench/fit.py

@@ -3,8 +3,9 @@
 #
 #     tools/system-packages.sh GROUP...
 #
-# Groups: `setup` (what the virtual environment needs), `test` (the scans, compiler,
-# simulator, solver, timing analyser, cell library and browser that the tests use).
+# Groups: `setup` (what the virtual environment needs), `flow` (compiler, simulator, timing
+# analyser and cell library: what `implicore demo` runs), `test` (the scans, solver and
+# browser that the tests use beside these).
 # Installs as root, or through sudo; where neither works, says in one sentence what is
 # missing and exits with 2. Nothing missing: a few milliseconds and no output.
 set -eu
@@ -31,15 +32,18 @@ find_missing() {
             # Debian's python3 may lack ensurepip, without which no environment gets a pip.
             require python3-venv python3 -c 'import ensurepip, venv'
             ;;
-        test)
-            require mricron-data installed mricron-data
-            require invesalius-examples installed invesalius-examples
+        flow)
             require iverilog iverilog -V
             require g++ g++ --version
             require make make --version
-            require z3 z3 --version
+            require perl perl -v
             require opensta sta -version
             require qflow-tech-osu018 installed qflow-tech-osu018
+            ;;
+        test)
+            require mricron-data installed mricron-data
+            require invesalius-examples installed invesalius-examples
+            require z3 z3 --version
             require chromium command -v chromium
             ;;
         *)
