@@ -48,7 +48,6 @@ synthesize = "none"
 rows = [4, 8, 16, 32]
 columns = [4, 8, 16, 32]
 formats = ["w8a8", "w8a12"]
-gate_zeros = [false, true]
 model = ["mri.model"]
 """
 
