@@ -21,16 +21,19 @@ class Verbs:
 
     def __init__(self, folder, path):
         self.folder, self.path, self.called = folder, path, []
-        self.fails = {}
+        self.fails, self.found = {}, []
 
     def __call__(self, arguments):
         (step,) = (step for step in self.path if step.command(self.folder) == arguments)
         self.called.append(step.name)
         if step.name in self.fails:
+            for name in filter(None, (*step.outputs, step.draft)):
+                (self.folder / name).mkdir() if "." not in name else (self.folder / name).touch()
             outcome = self.fails.pop(step.name)
             if isinstance(outcome, BaseException):
                 raise outcome
             return outcome, {"agrees": False}
+        self.found.append((step.name, {path.name for path in self.folder.iterdir()}))
         read = [(self.folder / name).read_bytes() for name in step.inputs]
         for name in step.outputs:
             path = self.folder / name
@@ -131,6 +134,28 @@ def test_an_interrupted_demo_goes_on(run, error):
     run()
     assert done + run.verbs.called == run.names
     assert run.verbs.called[0] == "simulate"
+
+
+@pytest.mark.parametrize("changed", [False, True])
+@pytest.mark.parametrize(("name", "half"), [("fit", "mri.model.part"), ("sweep", "sweep")])
+def test_only_the_same_is_gone_on_with(run, monkeypatch, name, half, changed):
+    """What another version has left half done is removed: the verbs would refuse it."""
+    run.verbs.fails[name] = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    if changed:
+        monkeypatch.setattr(demo, "_program", lambda: "another")
+    run.verbs.found.clear()
+    assert run()[0] == 0
+    assert (half in dict(run.verbs.found)[name]) == (not changed)
+
+
+def test_a_folder_with_something_else_in_it(run):
+    (run.folder / "sweep").mkdir()
+    (run.folder / "sweep" / "mine").write_text("dear to me")
+    with pytest.raises(BadInput, match="holds something else than a demo: name a folder of its"):
+        run()
+    assert (run.folder / "sweep" / "mine").read_text() == "dear to me"
 
 
 def test_a_step_that_says_no_ends_it(run):

@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import shlex
+import shutil
 import sys
 import threading
 import time
@@ -66,6 +67,8 @@ class Step:
         ``{}`` stands for the demo's folder.
     inputs, outputs : tuple of str
         Files and folders, relative to the demo's.
+    draft : str
+        What an interrupted run leaves to be gone on with, if not its outputs.
     """
 
     name: str
@@ -73,6 +76,7 @@ class Step:
     arguments: tuple[str, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    draft: str = ""
 
     def command(self, folder: Path) -> list[str]:
         """The arguments of ``implicore``."""
@@ -82,9 +86,11 @@ class Step:
 def steps(target: str, library: Path) -> list[Step]:
     """The demo, synthesized for a target whose cells are in a library."""
 
-    def step(name, title, arguments, inputs, outputs):
+    def step(name, title, arguments, inputs, outputs, draft=""):
         needed = [*inputs.split(), *([str(library)] if target in arguments.split() else [])]
-        return Step(name, title, tuple(arguments.split()), tuple(needed), tuple(outputs.split()))
+        return Step(
+            name, title, tuple(arguments.split()), tuple(needed), tuple(outputs.split()), draft
+        )
 
     return [
         step(
@@ -93,6 +99,7 @@ def steps(target: str, library: Path) -> list[Step]:
             f"fit {{}}/scan.nii.gz -o {{}}/mri.model --preset demo --seconds {SECONDS} --resume",
             "scan.nii.gz",
             "mri.model",
+            "mri.model.part",
         ),
         step(
             "compile",
@@ -200,10 +207,13 @@ def demo(
 
     path = steps(target, library)
     folder = make_folder(folder)
+    if not (folder / RECORD).exists() and any(folder.iterdir()):
+        raise BadInput(f"{folder} holds something else than a demo: name a folder of its own.")
     began = time.perf_counter()
-    _write_inputs(folder, target)
     program = _program()
-    record = {"version": __version__, "target": target, "steps": _done(folder / RECORD)}
+    record = {"version": __version__, "target": target, **_read(folder / RECORD)}
+    write_json(folder / RECORD, record)
+    _write_inputs(folder, target)
     metrics = {}
     for number, step in enumerate(path, 1):
         command = step.command(folder)
@@ -214,6 +224,10 @@ def demo(
         if done and done["key"] == key and done["outputs"] == _outputs(folder, step):
             say("  done before")
         else:
+            if record["begun"] != key:  # what lies there is not to be gone on with
+                for name in filter(None, (*step.outputs, step.draft)):
+                    _remove(folder / name)
+            record["begun"] = key
             record["steps"].pop(step.name, None)
             write_json(folder / RECORD, record)  # from here on nothing vouches for its outputs
             with _clock(step.name, quiet):
@@ -321,15 +335,22 @@ def _write_inputs(folder: Path, target: str) -> None:
                 temporary.write_bytes(content)
 
 
-def _done(record: Path) -> dict:
-    """What the record says was done; nothing if there is none, or it is damaged."""
+def _read(path: Path) -> dict:
+    """What the record says was done and begun; nothing if there is none, or it is damaged."""
     try:
-        done = json.loads(record.read_text(encoding="utf-8"))["steps"]
-        return {
-            name: one for name, one in done.items() if {"key", "outputs", "metrics"} <= set(one)
-        }
+        record = json.loads(path.read_text(encoding="utf-8"))
+        whole = {"title", "command", "seconds", "key", "outputs", "metrics"}
+        steps = {name: one for name, one in record["steps"].items() if whole <= set(one)}
+        return {"begun": record["begun"], "steps": steps}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
+        return {"begun": "", "steps": {}}
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _outputs(folder: Path, step: Step) -> dict[str, str]:
