@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import cache
 
 from .config import (
     MAX_DEPTH,
@@ -40,6 +41,7 @@ def array_layers(shape: NetworkShape):
     return shape.layers[:-1] if tail_beside_array(shape) else shape.layers
 
 
+@cache
 def weight_words(shape: NetworkShape, columns: int) -> int:
     """Weights of each column, which is also the steps of one voxel tile."""
     return sum(column_tiles(layer.outputs, columns) * layer.inputs for layer in array_layers(shape))
