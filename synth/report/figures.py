@@ -49,6 +49,9 @@ STYLE = {
 }
 
 
+RASTERIZED_FROM = 1000
+"""Points from which they are pixels in an SVG file as well, which grows too large otherwise."""
+
 WIDE = 20
 """Ratio of the greatest to the least figure from which an axis is logarithmic."""
 
@@ -110,15 +113,17 @@ def scatter(
             for chosen, colour, layer in ((~front, SOFT, 2), (front, SECOND, 3)):
                 for real in (False, True):
                     some = chosen & (synthesized == real)
-                    axes.scatter(
+                    axes.plot(
                         columns[x][some],
                         columns[y][some],
-                        s=26 if real else 16,
-                        facecolors=colour if real else "none",
-                        edgecolors=colour,
-                        linewidths=1.1,
+                        "o",
+                        markersize=5 if real else 4,
+                        markerfacecolor=colour if real else "none",
+                        markeredgecolor=colour,
+                        markeredgewidth=1.1,
                         alpha=1.0 if colour == SECOND else 0.65,
                         zorder=layer,
+                        rasterized=some.sum() > RASTERIZED_FROM,
                     )
             for name, axis, to in (
                 (x, axes.xaxis, axes.set_xscale),

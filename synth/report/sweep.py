@@ -135,14 +135,14 @@ def _summary(folder: Path, description: dict, rows: Sequence[dict]) -> dict:
         count[row.get("source") or PREDICTED] += 1
     target = description.get("target", "")
     where = f" for {target}" if target else ""
-    known = ", ".join(f"{number} {source}" for source, number in count.items() if number)
+    known = ", ".join(f"{number:,} {source}" for source, number in count.items() if number)
     constraints = description.get("constraints") or []
     within = f" Within the constraints {'; '.join(constraints)}." if constraints else ""
     objectives = description.get("objectives", {})
     origin = ", ".join(filter(None, (target, description.get("corner"))))
     return {
         "name": folder.resolve().name,
-        "title": f"{len(rows)} accelerators{where}, and which to choose",
+        "title": f"{len(rows):,} accelerators{where}, and which to choose",
         "summary": f"{known}.{within}",
         "objectives": ", ".join(
             f"{BETTER.get(way, way)} {_inside(quantity(name).title)}"

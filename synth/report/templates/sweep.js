@@ -110,7 +110,7 @@ function front(points, x, y) {
     return true;
   });
 }
-const PALETTE = ["#1b8a97", "#c8641b", "#7a5cc2", "#4f8f2f", "#c2417d", "#8a6d1f", "#3f6fc4", "#6b7680"];
+const PALETTE = ["#1b8a97", "#8a63d2", "#5f9a2e", "#d1478c", "#3f7fd4", "#94792b", "#6b7a86", "#b34a4a"]; // none is the front's
 function spread(name, points) {
   const all = points.map((row) => value(name, row)).filter((own) => own > 0);
   return all.length === points.length && Math.max(...all) > 20 * Math.min(...all);
