@@ -48,7 +48,8 @@ class Workers:
     def client(self) -> distributed.Client:
         """The connection; BadInput if nobody answers or there are no workers."""
         # What Dask logs of workers that come and go is not for the user of a sweep.
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        for name in ("distributed", "distributed.client"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         address = self.address
         if address is None:
             address = self._stack.enter_context(
