@@ -81,7 +81,7 @@ def test_the_sweep_is_one(tmp_path):
 
     demo._write_inputs(tmp_path, "osu018")
     spec = read_spec(tmp_path / "sweep.toml")
-    assert spec.target == "osu018" and spec.combinations == 32
+    assert spec.target == "osu018" and spec.combinations == 49
 
 
 def test_all_steps_once_then_none(run, capsys):

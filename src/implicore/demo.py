@@ -41,16 +41,17 @@ PACKAGES = {
 """What the verbs import, by the extra that brings it."""
 
 SWEEP = """\
-# A small sweep: which of these arrays, and how many bits?
+# A small sweep: which size of the array?
 target = "{target}"
+image = "scan.nii.gz"
 synthesize = "none"
 
 [grid]
-rows = [4, 8, 16, 32]
-columns = [4, 8, 16, 32]
-formats = ["w8a8", "w8a12"]
-model = ["mri.model"]
+rows = [4, 6, 8, 12, 16, 24, 32]
+columns = [4, 6, 8, 12, 16, 24, 32]
+program = ["mri.inr"]
 """
+"""One format, of which the leaf figures take two minutes: several would be another story."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def steps(target: str, library: Path) -> list[Step]:
         ),
         step(
             "generate",
-            "write the accelerator as Verilog",
+            "write an accelerator of 16 x 16 processing elements as Verilog",
             "generate -o {}/verilog --config medium",
             "",
             "verilog",
@@ -138,14 +139,14 @@ def steps(target: str, library: Path) -> list[Step]:
         ),
         step(
             "simulate_verilator",
-            "decode some points on the Verilog of the 16 x 16 array, under Verilator",
-            "simulate {}/mri.inr --config medium --simulator verilator --points 32",
+            "decode some points on the Verilog of an 8 x 8 array, under Verilator",
+            "simulate {}/mri.inr --config small --simulator verilator --points 32",
             "mri.inr",
             "",
         ),
         step(
             "simulate",
-            "decode a whole slice on the same Verilog, with the fast simulator",
+            "decode a whole slice on the Verilog of the 16 x 16 array, with the fast simulator",
             f"simulate {{}}/mri.inr --config medium --simulator fast --plane {PLANE} "
             "--source {}/scan.nii.gz --planes {}/slice --timeline {}/timeline.csv",
             "mri.inr scan.nii.gz",
@@ -153,16 +154,16 @@ def steps(target: str, library: Path) -> list[Step]:
         ),
         step(
             "synth",
-            "map it to cells: area, clock, and energy from the activity of a decode",
+            "map the 16 x 16 array to cells: area, clock, and energy from the activity of a decode",
             f"synth -o {{}}/synth --config medium --target {target} --program {{}}/mri.inr",
             "mri.inr",
             "synth",
         ),
         step(
             "sweep",
-            "look at other sizes and formats",
+            "predict what other sizes of the array would take",
             "sweep {}/sweep.toml -o {}/sweep --resume",
-            "sweep.toml mri.model scan.nii.gz",
+            "sweep.toml mri.inr scan.nii.gz",
             "sweep",
         ),
     ]
