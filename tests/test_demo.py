@@ -185,8 +185,8 @@ def test_what_is_missing_is_said_first(tmp_path, monkeypatch, capsys):
     assert main(["demo", "-o", str(tmp_path / "x")]) == 2
     said = capsys.readouterr()
     assert said.out == "" and said.err.count("\n") == 1
-    assert said.err.startswith("implicore demo: torch, amaranth, ")
-    assert said.err.endswith("not installed: pip install 'implicore[train,sim,synth,sweep]'.\n")
+    assert said.err.startswith("implicore demo: The demo needs torch, amaranth, ")
+    assert said.err.endswith(", jinja2: pip install 'implicore[demo]'.\n")
     assert not (tmp_path / "x").exists()
 
 

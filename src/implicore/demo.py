@@ -8,7 +8,6 @@ still there.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import os
 import shlex
@@ -32,13 +31,11 @@ SECONDS = 60
 PLANE = "axial:21"
 """A slice of the bundled MRI, in mm, through the middle of the brain."""
 
-PACKAGES = {
-    "train": ("torch",),
-    "sim": ("amaranth", "cocotb_tools", "cocotbext.axi"),
-    "synth": ("pyosys", "liberty"),
-    "sweep": ("distributed", "pandas", "pyarrow", "moocore", "matplotlib", "plotly", "jinja2"),
-}
-"""What the verbs import, by the extra that brings it."""
+PACKAGES = (
+    *("torch", "amaranth", "cocotb_tools", "cocotbext.axi", "pyosys", "liberty"),
+    *("distributed", "pandas", "pyarrow", "moocore", "plotly", "matplotlib", "jinja2"),
+)
+"""What the verbs import, all brought by the extra ``demo``."""
 
 SWEEP = """\
 # A small sweep: which size of the array?
@@ -262,16 +259,9 @@ def check_tools() -> tuple[str, Path]:
 
     The target is IHP's if ``PDK_ROOT`` says where it lies, else the one that the system brings.
     """
-    missing = {
-        extra: absent
-        for extra, packages in PACKAGES.items()
-        if (absent := [package for package in packages if not _installed(package)])
-    }
+    missing = [package for package in PACKAGES if not _installed(package)]
     if missing:
-        raise BadInput(
-            f"{', '.join(itertools.chain(*missing.values()))} not installed: "
-            f"pip install 'implicore[{','.join(missing)}]'."
-        )
+        raise BadInput(f"The demo needs {', '.join(missing)}: pip install 'implicore[demo]'.")
     from .sim.simulators import find_icarus, find_verilator
     from .synth.target import find
     from .synth.timing import find_sta
