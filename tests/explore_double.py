@@ -91,7 +91,7 @@ def predict(log, points, shape, leaves, fits):
             continue
         record = figures(config, shape, leaves["element"], leaves["energy"])
         if fits:
-            record["fits"] = config.rows * config.columns <= 156
+            record["fits"] = config.rows * config.columns <= 20
         records.append({"point": identity, **record})
     return records
 

@@ -150,13 +150,13 @@ def test_near_the_front_is_more(swept):
 
 
 def test_constraints_say_what_is_feasible(swept):
-    text = SPEC.replace("4e6", "1.6e5").replace("[grid]", 'fits = "ecp5-85f"\n[grid]')
+    text = SPEC.replace("4e6", "2.2e5").replace("[grid]", 'fits = "ecp5-85f"\n[grid]')
     _, table, _ = swept(text)
-    met = (table["area_um2"] < 1.6e5) & table["fits"].fillna(False).astype(bool)
+    met = (table["area_um2"] < 2.2e5) & table["fits"].fillna(False).astype(bool)
     assert (table["feasible"] == met).all() and met.any() and not met.all()
     assert not (table["front"] & ~met).any()
     assert json.loads((swept.folder / "sweep.json").read_text())["constraints"] == [
-        "area_um2 < 1.6e5",
+        "area_um2 < 2.2e5",
         "fits ecp5-85f",
     ]
 
