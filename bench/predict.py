@@ -4,8 +4,8 @@
 
 A model (``implicore fit``) is compiled to each format. Every accelerator is synthesized, and its
 netlist decodes the program; the prediction is for the same clock. "logic" is the error of the area
-without memories, whose macros are known. Goals: area within 5 %, energy
-of a voxel within 15 %. The first run takes an hour, later ones what has changed.
+without memories, whose macros are known. Goals: area within 5 %, energy of a voxel within 15 %.
+The first run takes an hour, later ones what has changed.
 """
 
 import hashlib
@@ -96,8 +96,9 @@ def main() -> int:
     arguments = parser(__doc__)
     arguments.add_argument("model")
     arguments.add_argument("--target", default="ihp-sg13g2")
+    numbers = range(1, len(CONFIGS) + 1)
     arguments.add_argument(
-        "--only", type=int, nargs="*", metavar="ROW", help="of the table, from 1"
+        "--only", type=int, nargs="+", choices=numbers, metavar="ROW", help="of the table, from 1"
     )
     options = arguments.parse_args()
     cells, model = target.find(options.target), Model.load(options.model)
@@ -105,7 +106,7 @@ def main() -> int:
     source = Source("model", options.model, model.shape, model, digest)
     volumes = [load_source(image) for image in model.images]
     table = Table(COLUMNS)
-    for number in options.only or range(1, len(CONFIGS) + 1):
+    for number in options.only or numbers:
         formats, gated, rows, columns, lanes, other = CONFIGS[number - 1]
         formats = Formats.parse(formats)
         program = flow.prepare(source, formats, volumes).program
