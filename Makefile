@@ -5,13 +5,16 @@ PYTHON := $(VENV)/bin/python
 IMPLICORE := $(VENV)/bin/implicore
 INSTALLED := $(VENV)/.installed
 DEMO := build/demo
+BENCH := build/performance
+# The cells that are measured: IHP's where they are at hand.
+TARGET := $(if $(PDK_ROOT),ihp-sg13g2,osu018)
 SOURCES := src model tests tools $(wildcard hw sim synth bench)
 
 # One thread a process: more threads only fight, pytest's two workers being at work already.
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup system-setup system-flow system-test lint format test test-all demo bench formal clean
+.PHONY: help setup system-setup system-flow system-test lint format test test-all demo bench bench-all formal clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -53,12 +56,23 @@ test-all: system-test lint ## ruff, and every test
 demo: system-flow setup ## the whole path on the bundled MRI, to a page of pictures and figures
 	$(IMPLICORE) demo -o $(DEMO)
 
-bench: system-test setup ## the measurements (minutes)
-	$(PYTHON) bench/fit.py
+bench: system-test setup ## time and memory of each verb, rates, utilization, sine units (half an hour)
+	$(PYTHON) bench/performance.py -o $(BENCH) --write docs/performance.md
 	$(PYTHON) bench/golden.py
+	$(PYTHON) bench/utilization.py
+	$(PYTHON) bench/simulators.py
+	$(PYTHON) bench/sincos.py --target $(TARGET)
+	$(PYTHON) bench/energy.py $(BENCH)/demo/mri.inr --target $(TARGET)
+	$(PYTHON) bench/entropy.py $(BENCH)/demo/mri.inr
+
+bench-all: bench ## and what trains or synthesizes a great deal: quality, codecs, predictions (hours)
+	$(PYTHON) bench/fit.py
 	$(PYTHON) bench/irem.py
 	$(PYTHON) bench/rate_distortion.py
-	$(PYTHON) bench/utilization.py
+	$(PYTHON) bench/losses.py $(BENCH)/demo/mri.model
+	$(PYTHON) bench/predict.py $(BENCH)/demo/mri.model --target $(TARGET)
+	$(PYTHON) bench/campaign.py
+	$(PYTHON) bench/mutants.py
 
 formal: system-test setup ## proofs about the hardware, and that each can fail (minutes)
 	$(PYTHON) -m implicore.hw.formal -o build/formal

@@ -15,6 +15,7 @@ from vcd.reader import TokenKind, tokenize
 
 from implicore.config import Formats, NetworkShape
 from implicore.cycles import predict
+from implicore.errors import BadInput
 from implicore.fixed import requantize
 from implicore.hw.ulx3s import BAUD
 from implicore.machine import AcceleratorConfig
@@ -24,6 +25,8 @@ from implicore.sim import fast, session
 from implicore.sim.memory_map import MemoryMap
 from implicore.sim.script import Script
 from implicore.sim.serial import SerialBoard
+from implicore.synth import target
+from implicore.synth.synthesize import synthesize
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -234,3 +237,32 @@ def test_the_python_api_in_a_script(tmp_path):
     assert cycles == predicted
     assert float(done.stdout.split()[0]) > 25
     assert (tmp_path / "crop.inr").is_file() and (tmp_path / "verilog" / "implicore.v").is_file()
+
+
+@pytest.fixture
+def worked_example(tmp_path):
+    """The description of a library that stands in the document, in a file."""
+    (text,) = [block for block in blocks("synthesis.md", "toml") if "osu035" in block]
+    path = tmp_path / "osu035.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_worked_example_of_a_target_is_one(worked_example, monkeypatch):
+    monkeypatch.setattr(Path, "is_file", lambda path: True)
+    found = target.find(str(worked_example))
+    assert found.liberty == Path("/usr/share/qflow/tech/osu035/osu035_stdcells.lib")
+    assert found.driver == "BUFX2" and "0.35 um and 3.3 V" in found.memories
+
+
+@pytest.mark.slow
+def test_the_worked_example_of_a_target_synthesizes(worked_example, tmp_path):
+    try:
+        target.find(str(worked_example))
+    except BadInput as error:
+        pytest.skip(str(error))
+    program = random_program(HOST_SHAPE, HOST_CONFIG.formats, seed=1)
+    metrics = synthesize(HOST_CONFIG, str(worked_example), tmp_path / "mine", program=program)
+    assert metrics["area_um2"] > metrics["logic_area_um2"] > 0
+    assert 10 < metrics["fmax_mhz"] < 400 and metrics["nj_per_voxel"] > 0
+    assert "BUFX2" in (tmp_path / "mine" / "netlist.v").read_text(encoding="utf-8")

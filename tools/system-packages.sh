@@ -44,6 +44,7 @@ find_missing() {
             require mricron-data installed mricron-data
             require invesalius-examples installed invesalius-examples
             require z3 z3 --version
+            require qflow-tech-osu035 installed qflow-tech-osu035
             require chromium command -v chromium
             ;;
         *)

@@ -1,0 +1,129 @@
+"""Time and memory of every verb on the demo: the table of docs/performance.md.
+
+    python bench/performance.py [-o build/performance] [--write docs/performance.md] [--json FILE]
+
+The steps of `implicore demo`, each as a process of its own: once with nothing built before (the
+folder and the cache of builds are new), and once more with what the first time has left in the
+cache. A step that trains for a fixed time is done once. Peak memory is that of the greatest single
+process, the verb's own or one that it starts (resident, as the kernel counts it).
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+
+from harness import Table, parser, run
+
+from implicore.atomic import atomic_write, make_folder
+from implicore.demo import SWEEP, check_tools, steps
+from implicore.errors import BadInput
+from implicore.model.bundled import bundled_mri
+
+BEGIN, END = "<!-- bench/performance.py -->", "<!-- end of bench/performance.py -->"
+FIXED = ("fit",)
+"""Steps that train for a fixed time: done once."""
+
+FIGURES = ("seconds", "cpu_seconds", "peak_mib")
+COLUMNS = {
+    "step": ("step", "<18"),
+    "seconds": ("first s", ".1f"),
+    "cpu_seconds": ("cpu s", ".1f"),
+    "peak_mib": ("MiB", ".0f"),
+    "again_seconds": ("again s", ".1f"),
+    "again_cpu_seconds": ("cpu s", ".1f"),
+    "again_peak_mib": ("MiB", ".0f"),
+}
+
+
+def measured(command: list[str], environment: dict[str, str]) -> dict[str, float]:
+    """Seconds on the clock and of processors, and MiB, of one run of a verb; it must succeed."""
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "implicore", *command, "--quiet"],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    said = process.stderr.read().decode(errors="replace").strip()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise BadInput(f"implicore {shlex.join(command)} failed: {said}")
+    return {
+        "seconds": time.perf_counter() - began,
+        "cpu_seconds": usage.ru_utime + usage.ru_stime,
+        "peak_mib": usage.ru_maxrss / 1024,
+    }
+
+
+def prepare(folder: Path, target: str) -> None:
+    """What the demo's steps begin with."""
+    make_folder(folder)
+    shutil.copyfile(bundled_mri(), folder / "scan.nii.gz")
+    (folder / "sweep.toml").write_text(SWEEP.format(target=target), encoding="utf-8")
+
+
+def markdown(rows: list[dict], target: str) -> str:
+    """The table for the document."""
+    lines = [
+        f"{date.today().isoformat()}, target `{target}`, {os.cpu_count()} processors, on which "
+        f"{os.getloadavg()[2]:.1f} processes were running or waiting at the end, on average.",
+        "",
+        "| `implicore ...` | First: s | cpu s | MiB | Again: s | cpu s | MiB |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in rows:
+        figures = [
+            "" if row[key] is None else format(row[key], form)
+            for key, (_, form) in COLUMNS.items()
+            if form != "<18"
+        ]
+        lines.append(f"| `{row['command']}` | {' | '.join(figures)} |")
+    first = sum(row["seconds"] for row in rows)
+    again = sum(row["again_seconds"] or 0 for row in rows)
+    lines += ["", f"All together {first:.0f} s; again, but for the training, {again:.0f} s."]
+    return "\n".join(lines) + "\n"
+
+
+def write(path: Path, text: str) -> None:
+    """Put the table into the document, between its marks."""
+    before, rest = path.read_text(encoding="utf-8").split(BEGIN)
+    with atomic_write(path) as temporary:
+        content = f"{before}{BEGIN}\n\n{text}\n{END}{rest.split(END)[1]}"
+        Path(temporary).write_text(content, encoding="utf-8")
+
+
+def main() -> int:
+    """Measure, and print a table."""
+    arguments = parser(__doc__)
+    arguments.add_argument("-o", "--output", default="build/performance", help="folder to work in")
+    arguments.add_argument("--write", metavar="FILE.md", help="document to put the table into")
+    options = arguments.parse_args()
+    target, library = check_tools()
+    folder, cache = Path(options.output) / "demo", Path(options.output) / "cache"
+    for path in (folder, cache):
+        shutil.rmtree(path, ignore_errors=True)
+    prepare(folder, target)
+    environment = {**os.environ, "IMPLICORE_CACHE": str(cache.absolute())}
+    table = Table(COLUMNS)
+    for step in steps(target, library):
+        # What an earlier step has left is to be done again, not to be gone on from.
+        command = [word for word in step.command(folder) if word != "--resume"]
+        row = {"step": step.name, "command": shlex.join(command).replace(f"{folder}/", "")}
+        row |= measured(command, environment)
+        again = dict.fromkeys(FIGURES) if step.name in FIXED else measured(command, environment)
+        table.add(row | {f"again_{key}": value for key, value in again.items()})
+    if options.write:
+        write(Path(options.write), markdown(table.rows, target))
+    return table.end(options.json)
+
+
+if __name__ == "__main__":
+    run(main)
