@@ -109,3 +109,11 @@ def test_a_program_of_other_formats_is_refused(osu):
     program = random_program(NETWORKS["fast"], Formats.parse("w8a8"), seed=1)
     with pytest.raises(BadInput, match=r"^The program's formats are w8a8, .* w8a12: "):
         leaves.characterize(CONFIG, osu, program)
+
+
+def test_more_tiles_to_choose_between_take_longer():
+    constant, doubling = leaves.beyond_access([(5.0, 0.3), (6.0, 0.5), (7.0, 0.7)])
+    assert constant == pytest.approx(-0.7) and doubling == pytest.approx(0.2)
+    assert leaves.beyond_access([(5.0, 0.4), (6.0, 0.2)]) == pytest.approx((0.3, 0.0))
+    assert leaves.beyond_access([(3.0, 0.4)]) == pytest.approx((0.4, 0.0))
+    assert leaves.beyond_access([]) == (0.0, 0.0)

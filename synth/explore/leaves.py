@@ -77,8 +77,8 @@ class Leaves:
     figures : dict of str to dict of str to tuple of float
         By block and share, in the order of ``causes``; powers in pJ a cycle, leakage in mW.
     beyond_access_ns : tuple of float
-        From a macro's data to the next register, setup included: without a choice between tiles,
-        and for each doubling of their number.
+        From a macro's data to the next register, setup included: a constant, and for each doubling
+        of the tiles that are chosen between. Together no less than 0.
     logic_period_ns : float
         The longest path that begins neither in a memory nor within a processing element.
     network : NetworkShape or None
@@ -413,22 +413,29 @@ INSIDE = "core/array/row_*/pe_*/"
 
 def _timing(paths) -> tuple[tuple[float, float], float]:
     """What follows a macro's access, and the longest path of logic, from the samples' paths."""
-    doublings, beyond, logic = [], [], [0.0]
+    slowest: dict[int, tuple[float, float]] = {}
+    logic = 0.0
     for design, path in paths:
         if path.start.startswith(INSIDE):
             continue
         memory = _memory_at(design, path.start)
         if memory is None:
-            logic.append(path.delay_ns)
-        else:
-            doublings.append(log2(memory.deep))
-            beyond.append(path.delay_ns - memory.macro.access_ns)
-    if not beyond:
-        return (0.0, 0.0), max(logic)
-    counts = np.stack([np.ones(len(beyond)), doublings], axis=1)
-    least = min(beyond)
-    constant, doubling = fit(counts, np.array(beyond) - least) if len(beyond) > 1 else (0.0, 0.0)
-    return (least + constant, doubling), max(logic)
+            logic = max(logic, path.delay_ns)
+        else:  # paths come longest first
+            beyond = path.delay_ns - memory.macro.access_ns
+            slowest.setdefault(id(design), (log2(memory.deep), beyond))
+    return beyond_access(list(slowest.values())), logic
+
+
+def beyond_access(slowest: list[tuple[float, float]]) -> tuple[float, float]:
+    """A line through doublings of the tiles and what follows the access, in ns; never falling."""
+    if not slowest:
+        return 0.0, 0.0
+    doublings, beyond = np.array(slowest).T
+    slope = 0.0
+    if np.ptp(doublings):
+        slope = max(0.0, float(np.polyfit(doublings, beyond, 1)[0]))
+    return float(np.mean(beyond - slope * doublings)), slope
 
 
 def _memory_at(design: asic.Design, start: str) -> Memory | None:

@@ -115,11 +115,11 @@ def predict(
 
 def _period(chosen: list[tuple[Memory, int]], leaves: Leaves) -> float:
     """The least clock period, in ns."""
-    beyond, doubling = leaves.beyond_access_ns
+    constant, doubling = leaves.beyond_access_ns
     periods = [leaves.element_period_ns, leaves.logic_period_ns]
-    periods += [
-        memory.macro.access_ns + beyond + doubling * log2(memory.deep) for memory, _ in chosen
-    ]
+    for memory, _ in chosen:
+        beyond = max(0.0, constant + doubling * log2(memory.deep))
+        periods.append(memory.macro.access_ns + beyond)
     return max(periods)
 
 
