@@ -18,6 +18,9 @@ from implicore.errors import BadInput
 PATIENCE = "20s"
 """For a scheduler to answer, and for its first worker."""
 
+WORK = "implicore.synth.explore.flow"
+"""What workers need to import."""
+
 
 class Workers:
     """Dask workers, asked for when they are first needed.
@@ -60,6 +63,7 @@ class Workers:
                     dashboard_address="127.0.0.1:0",
                     memory_limit=0,
                     silence_logs=logging.CRITICAL,
+                    preload=[WORK],  # side by side, before they are waited for
                 )
             )
         try:
