@@ -120,8 +120,8 @@ def main() -> int:
         row |= measured(command, environment)
         again = dict.fromkeys(FIGURES) if step.name in FIXED else measured(command, environment)
         table.add(row | {f"again_{key}": value for key, value in again.items()})
-    if options.write:
-        write(Path(options.write), markdown(table.rows, target))
+        if options.write:
+            write(Path(options.write), markdown(table.rows, target))
     return table.end(options.json)
 
 
