@@ -42,10 +42,16 @@ def test_a_torn_line_costs_itself_alone(tmp_path, cut):
     assert [json.loads(line).get("point") for line in lines] == [None, "p0", "p1", "p7"]
 
 
-def test_a_first_line_that_was_never_finished_is_no_sweep(tmp_path):
+def test_a_sweep_that_found_nothing_keeps_nobody_away(tmp_path):
     (tmp_path / NAME).write_text('{"swe')
     Journal(tmp_path, "digest", resume=False).close()
-    Journal(tmp_path, "digest", resume=True).close()
+    Journal(tmp_path, "another", resume=False).close()
+    journal = Journal(tmp_path, "third", resume=True)
+    journal.add([record(1)])
+    journal.close()
+    assert (tmp_path / NAME).read_text().count("\n") == 2
+    with pytest.raises(BadInput, match="holds a sweep already"):
+        Journal(tmp_path, "third", resume=False)
 
 
 def test_refusals(tmp_path):

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import distributed
@@ -20,11 +21,15 @@ from PIL import Image
 from tqdm import tqdm
 
 from implicore.cli import main
-from implicore.config import NETWORKS, Formats
+from implicore.config import NETWORKS, Formats, NetworkShape
 from implicore.configure import read_config
 from implicore.errors import BadInput
+from implicore.grid import Frame
 from implicore.machine import AcceleratorConfig
+from implicore.model.checkpoint import Model, image_digest
+from implicore.model.compiler import compile_model
 from implicore.model.volume import load_volume
+from implicore.program import Intensity, Program
 from implicore.random_program import random_program
 from implicore.synth.explore import flow as real
 from implicore.synth.explore import results
@@ -324,6 +329,67 @@ def test_a_programs_quality_is_that_of_rendering_it(tmp_path):
     assert 0 <= work.decoded.min() < work.decoded.max() <= 1
     bare = real.prepare(source, None, [])
     assert np.isnan(bare.psnr_db) and bare.original is None
+
+
+def test_a_model_is_compiled_for_each_format_once(tmp_path, scheduler, double, monkeypatch):
+    """The real preparation of a model and its image, with stand-ins for what follows."""
+    monkeypatch.setenv("IMPLICORE_CACHE", str(tmp_path / "cache"))
+    compiled = []
+
+    def counted(model, formats, volumes):
+        compiled.append(str(formats))
+        return compile_model(model, formats, volumes)
+
+    monkeypatch.setattr(real, "compile_model", counted)
+    rng = np.random.default_rng(0)
+    affine = np.diag([1.0, 1.5, 2.0, 1.0])
+    image = nib.Nifti1Image(rng.integers(0, 200, (9, 8, 7)).astype(np.uint8), affine)
+    nib.save(image, tmp_path / "a.nii")
+    volume = load_volume(tmp_path / "a.nii")
+    shape = NetworkShape(frequencies=6, width=8, depth=3)
+    Model(
+        shape,
+        sigma=1.0,
+        frequencies=rng.integers(-900, 900, (6, 3)),
+        weights=tuple(rng.normal(0, 0.4, (n.outputs, n.inputs)).astype("f4") for n in shape.layers),
+        biases=tuple(rng.normal(0, 0.1, n.outputs).astype("f4") for n in shape.layers),
+        frame=Frame.around([volume.grid]),
+        grids=(volume.grid,),
+        intensity=Intensity(0.0, 199.0, "uint8"),
+        images=({"name": "a.nii", "sha256": image_digest(volume), "path": "gone.nii"},),
+    ).save(tmp_path / "a.model")
+    text = (
+        'target = "osu018"\n{}[grid]\nrows = [4, 8]\ncolumns = 4\nformats = {}\nmodel = "a.model"\n'
+    )
+
+    def run(image, formats, folder):
+        (tmp_path / "sweep.toml").write_text(text.format(image, formats))
+        does = replace(double.flow(tmp_path / "log"), prepare=real.prepare)
+        sweep(
+            read_spec(tmp_path / "sweep.toml"),
+            tmp_path / folder,
+            bar=lambda total, text: tqdm(total=total, disable=True),
+            scheduler=scheduler,
+            does=does,
+        )
+        return results.read(tmp_path / folder)
+
+    with pytest.raises(BadInput, match=r"cannot be used .* image = FILE\.$"):
+        run("", '["w8a12"]', "first")
+    table = run('image = "a.nii"\n', '["w8a12", "w4a4"]', "first")
+    assert sorted(compiled) == ["w4a4", "w8a12"] and len(table) == 4
+    quality = table.groupby("formats")["psnr_db"].agg(["min", "max"])
+    assert (quality["min"] == quality["max"]).all()
+    model = Model.load(tmp_path / "a.model")
+    for name in quality.index:
+        expected = compile_model(model, Formats.parse(name), [volume])
+        assert quality.loc[name, "min"] == pytest.approx(expected.psnr_db)
+        assert Program.load(tmp_path / "first" / "programs" / f"a-{name}.inr").formats
+        assert (tmp_path / "first" / "images" / f"a-{name}.png").is_file()
+    assert (tmp_path / "first" / "images" / "source.png").is_file()
+    assert json.loads((tmp_path / "first" / "sweep.json").read_text())["image"] == "a.nii"
+    again = run('image = "a.nii"\n', '["w8a12", "w4a4"]', "second")
+    assert len(compiled) == 2 and again["psnr_db"].equals(table["psnr_db"])
 
 
 # ------------------------------------------------------------- processes that are killed

@@ -61,7 +61,7 @@ class Journal:
         self._file.seek(0)
         content = self._file.read()
         whole = content[: content.rfind(b"\n") + 1]
-        if not whole:  # nothing, or a first line that was never finished
+        if whole.count(b"\n") <= 1:  # a sweep that found nothing yet keeps nobody away
             self._file.truncate(0)
             self._write([{"sweep": digest, "version": VERSION}])
             return

@@ -16,7 +16,7 @@ from implicore.atomic import atomic_write, make_folder
 from implicore.configure import FIELDS, to_toml
 from implicore.errors import BadInput
 from implicore.machine import AcceleratorConfig
-from implicore.model.volume import Volume, load_source, load_volume, save_plane_png
+from implicore.model.volume import Volume, load_source, save_plane_png
 from implicore.synth import target
 from implicore.synth.energy import SLICE
 
@@ -291,15 +291,13 @@ class _Sweep:
     def _volumes(self, source: Source) -> list[Volume]:
         """The images that a source stands for, read once."""
         if source not in self._images:
-            given = self.spec.folder / self.spec.image if self.spec.image else None
-            if source.kind == "model" and given is None:
-                hint = "Name it in the sweep's description: image = FILE."
-                images = source.content.images
-                self._images[source] = [load_source(one, hint) for one in images]
-            elif given is not None and source.kind != "network":
-                self._images[source] = [load_volume(given)]
-            else:
-                self._images[source] = []
+            given = str(self.spec.folder / self.spec.image) if self.spec.image else None
+            images = [{"path": given}] if given and source.kind == "program" else []
+            if source.kind == "model":
+                moved = {"path": given} if given else {}
+                images = [{**image, **moved} for image in source.content.images]
+            hint = "Name it in the sweep's description: image = FILE."
+            self._images[source] = [load_source(image, hint) for image in images]
         return self._images[source]
 
     def _keep(self, point: Point, workload: flow.Workload) -> None:
