@@ -2,12 +2,14 @@
 
 import json
 import re
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from implicore.config import Formats
 from implicore.errors import BadInput
 from implicore.sim.timeline import save_timeline
 from implicore.synth.report.demo import busy_figure, demo_page, summary
@@ -35,7 +37,7 @@ METRICS = {
     "generate": {
         "modules": 23,
         "bytes": 367587,
-        "config": {"rows": 16, "columns": 16},
+        "config": {"rows": 16, "columns": 16, "formats": asdict(Formats.parse("w8a12"))},
         "files": ["implicore.v", "implicore_memories.v", "implicore.json"],
     },
     "simulate_icarus": {**SIMULATED, "voxels": 4},
@@ -101,7 +103,7 @@ def make(folder):
             "front": side > 3,
             "blocks": "{}",
         }
-        for side in range(2, 14)
+        for side in range(2, 17)
     ]
     pd.DataFrame(rows).to_parquet(folder / "sweep" / "results.parquet")
     return folder
@@ -205,6 +207,7 @@ def test_it_tells_the_story(folder, open_page):
     for what in ("A library, 130 nm", "typical, 1.20 V", "wires: no placement", "video codec"):
         assert what in text
     assert f"{folder}/verilog" in text
+    assert "16 × 16 array above was predicted at 2.56 mm² and 356 nJ a voxel, and syn" in text
     blocks = page.locator("table.bars tr th").all_inner_texts()
     assert [one for one in blocks if one in BLOCKS] == [
         *("array", "memory weights", "control", "Fourier mapper"),

@@ -31,6 +31,9 @@ SECONDS = 60
 PLANE = "axial:21"
 """A slice of the bundled MRI, in mm, through the middle of the brain."""
 
+MACHINE = "--config medium --set networks=demo"
+"""16 x 16 processing elements, with memories for this network and not for larger ones."""
+
 PACKAGES = (
     *("torch", "amaranth", "cocotb_tools", "cocotbext.axi", "pyosys", "liberty"),
     *("distributed", "pandas", "pyarrow", "moocore", "plotly", "matplotlib", "jinja2"),
@@ -123,7 +126,7 @@ def steps(target: str, library: Path) -> list[Step]:
         step(
             "generate",
             "write an accelerator of 16 x 16 processing elements as Verilog",
-            "generate -o {}/verilog --config medium",
+            f"generate -o {{}}/verilog {MACHINE}",
             "",
             "verilog",
         ),
@@ -144,7 +147,7 @@ def steps(target: str, library: Path) -> list[Step]:
         step(
             "simulate",
             "decode a whole slice on the Verilog of the 16 x 16 array, with the fast simulator",
-            f"simulate {{}}/mri.inr --config medium --simulator fast --plane {PLANE} "
+            f"simulate {{}}/mri.inr {MACHINE} --simulator fast --plane {PLANE} "
             "--source {}/scan.nii.gz --planes {}/slice --timeline {}/timeline.csv",
             "mri.inr scan.nii.gz",
             "slice timeline.csv",
@@ -152,7 +155,7 @@ def steps(target: str, library: Path) -> list[Step]:
         step(
             "synth",
             "map the 16 x 16 array to cells: area, clock, and energy from the activity of a decode",
-            f"synth -o {{}}/synth --config medium --target {target} --program {{}}/mri.inr",
+            f"synth -o {{}}/synth {MACHINE} --target {target} --program {{}}/mri.inr",
             "mri.inr",
             "synth",
         ),

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
+from implicore.config import Formats
 from implicore.errors import BadInput
 from implicore.sim.timeline import load_timeline
 
@@ -89,6 +90,7 @@ def demo_page(folder: str | Path) -> Path:
             for front in fronts
             if front is not None
         ],
+        predicted=_predicted(rows, metrics["generate"]["config"]),
         steps=[{**steps[name], "result": RESULTS[name](metrics[name])} for name in RESULTS],
         facts=facts(metrics),
         files=_files(folder / "verilog", metrics["generate"]["files"]),
@@ -255,6 +257,16 @@ def _bars(synth: dict, figure: str, scale: float) -> list[dict]:
         {"block": block, "value": value, "of_most": value / most, "of_all": value / total}
         for block, value in sorted(found.items(), key=lambda item: -item[1])
     ]
+
+
+def _predicted(rows: list[dict], config: dict) -> dict | None:
+    """The sweep's row of the accelerator that was synthesized, if it has one."""
+    fields = {**config, "formats": str(Formats(**config["formats"]))}
+    for row in rows:
+        known = row.get("area_mm2") and row.get("nj_per_voxel")
+        if known and all(row.get(name) == value for name, value in fields.items()):
+            return row
+    return None
 
 
 def _files(folder: Path, names: list[str]) -> list[tuple[str, int]]:
