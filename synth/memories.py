@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 from .macros import Macro, macros_of, modelled
 from .target import Target
@@ -15,6 +16,9 @@ NEARLY = 1.08
 
 SHALLOWEST = 256
 """Words of the smallest modelled macro that another one is put beside."""
+
+NARROWEST = 8
+"""Bits of the narrowest modelled macro that another one is put beside: narrow ones are faster."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,11 @@ def choose(entry: dict, target: Target, period_ns: float) -> Memory:
         macros = macros_of(target)
     else:
         depths = {min(depth, SHALLOWEST << doubling) for doubling in range(depth.bit_length())}
-        macros = [modelled(tile, width, ports, target) for tile in sorted(depths)]
+        parts = range(1, 1 + max(1, width // NARROWEST))
+        widths = {-(-width // count) for count in parts}
+        macros = [
+            modelled(*size, ports, target) for size in product(sorted(depths), sorted(widths))
+        ]
     tilings = [
         Memory(
             *(entry["module"], entry["role"], depth, width, ports, macro),
