@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from math import log2
 from pathlib import Path
 
@@ -71,14 +71,15 @@ class Macro:
 
     def energy_pj(self, *, write: bool) -> float:
         """Of one access, from the clock pin's internal power under these enables."""
-        pins = self.pins
         prefix = self.prefixes[0] if write else self.prefixes[-1]
-        levels = {
-            prefix + pins["enable"]: True,
-            prefix + pins["write"]: write,
-            prefix + pins["read"]: not write,
-        }
-        return self.cell.internal_energy(prefix + pins["clock"], levels)
+        names = (prefix + self.pins[pin] for pin in ("clock", "enable", "write", "read"))
+        return _access_pj(self.cell, *names, writing=write)
+
+
+@cache
+def _access_pj(cell: Cell, clock: str, enable: str, write: str, read: str, *, writing: bool):
+    """Looked up once: a sweep asks for thousands of memories of a few macros."""
+    return cell.internal_energy(clock, {enable: True, write: writing, read: not writing})
 
 
 def macros_of(target: Target) -> list[Macro]:
