@@ -118,7 +118,12 @@ def main() -> int:
         command = [word for word in step.command(folder) if word != "--resume"]
         row = {"step": step.name, "command": shlex.join(command).replace(f"{folder}/", "")}
         row |= measured(command, environment)
-        again = dict.fromkeys(FIGURES) if step.name in FIXED else measured(command, environment)
+        again = dict.fromkeys(FIGURES)
+        if step.name not in FIXED:
+            for name in step.outputs:  # a sweep goes into a folder of its own
+                if (folder / name).is_dir():
+                    shutil.rmtree(folder / name)
+            again = measured(command, environment)
         table.add(row | {f"again_{key}": value for key, value in again.items()})
         if options.write:
             write(Path(options.write), markdown(table.rows, target))
