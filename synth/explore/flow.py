@@ -96,7 +96,7 @@ def _compiled(source: Source, formats: Formats, volumes: list[Volume]) -> tuple[
         "formats": str(formats),
         "images": [image_digest(volume) for volume in volumes],
         "numpy": np.__version__,
-        "code": code(implicore, implicore.model),
+        "code": simulators.code(implicore, implicore.model),
     }
     folder = cached("compiled", inputs, make)
     quality = json.loads((folder / "quality.json").read_text(encoding="utf-8"))["psnr_db"]
@@ -156,24 +156,8 @@ def synthesized(config: AcceleratorConfig, name: str, program: Program | None) -
         "configuration": config.to_dict(),
         "program": program.digest if program else "",
         "library": [described, library.liberty, *library.macro_files],
-        "code": code(implicore, implicore.hw, implicore.sim, implicore.synth),
+        "code": simulators.code(implicore, implicore.hw, implicore.sim, implicore.synth),
         "yosys": yosys.version(),
     }
     folder = cached("synthesized", inputs, make)
     return json.loads((folder / "report.json").read_text(encoding="utf-8"))
-
-
-def code(*packages) -> dict:
-    """The files of packages, for ``cached``: what was computed by other ones is not the same."""
-    endings = (".py", ".h", ".cpp", ".toml")
-    folders = [Path(package.__file__).parent for package in packages]
-    # The command line is above it all.
-    files = sorted(
-        path
-        for folder in folders
-        for path in folder.glob("*")
-        if path.suffix in endings and path.name != "cli.py"
-    )
-    # Files that have changed since are not what runs here: nobody else is to have its results.
-    changed = any(path.stat().st_mtime > simulators.STARTED for path in files)
-    return {"files": files, "changed": simulators.STARTED if changed else None}

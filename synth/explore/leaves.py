@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 import implicore
-from implicore import hw, sim
+from implicore import hw, sim, synth
 from implicore.config import NETWORKS, Formats, NetworkShape
 from implicore.cycles import Prediction, predict
 from implicore.errors import BadInput
@@ -29,10 +29,10 @@ from implicore.hw.verilog import memory_list
 from implicore.machine import AcceleratorConfig, columns_together, weight_banks
 from implicore.program import Program
 from implicore.sim import fast
-from implicore.sim.simulators import STARTED
+from implicore.sim.simulators import code
 from implicore.sim.tools import cached
 
-from .. import asic, energy, memories, yosys
+from .. import asic, energy, explore, memories, yosys
 from ..blocks import TOP
 from ..memories import Memory
 from ..target import Target
@@ -273,19 +273,13 @@ def characterize(
             "energy is taken from a program of the same."
         )
     name = family(config, target)
-    folders = [Path(package.__file__).parent for package in (implicore, hw, sim)]
-    folders += [Path(asic.__file__).parent, Path(__file__).parent]
-    flow = [path for folder in folders for path in sorted(folder.glob("*.py"))]
-    flow += sorted(folders[3].glob("*.h"))
     inputs = {
         "family": name,
         "target": asdict(target),
         "libraries": [target.liberty, *target.macro_files],
         "program": None if program is None else program.digest,
         "yosys": yosys.version(),
-        "flow": flow,
-        # Files that have changed since are not what synthesizes here, see ``sim.simulators``.
-        "changed": STARTED if any(path.stat().st_mtime > STARTED for path in flow) else None,
+        "code": code(implicore, hw, sim, synth, explore),
     }
 
     def make(folder: Path) -> None:
