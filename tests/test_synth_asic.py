@@ -68,7 +68,7 @@ def test_the_report(tmp_path, osu):
     assert netlist.count("\nmodule ") == len(set(netlist.split("\nmodule "))) - 1
     assert any("timing" in line for line in lines)
     again = synthesize.synthesize(CONFIG, "osu018", tmp_path)
-    assert again["seconds"] < 3 and {**again, "seconds": 0} == {**metrics, "seconds": 0}
+    assert again["seconds"] < 10 and {**again, "seconds": 0} == {**metrics, "seconds": 0}
 
 
 def test_gates_without_a_library():
