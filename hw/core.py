@@ -19,9 +19,9 @@ from implicore.machine import (
 
 from .coordinates import POINT
 from .fourier import FourierMapper
-from .memory import Bank, Ram, address_bits, delayed
+from .memory import Bank, Ram, address_bits, delayed, held
 from .requantizer import Requantizer
-from .row import ColumnUnit, RowUnit, column_bank, row_banks
+from .row import ColumnUnit, RowUnit, column_bank, row_banks, with_sum
 from .sequencer import Sequencer, shape_layout
 from .systolic_array import SystolicArray
 from .voxels import VoxelBuffer, voxel_layout
@@ -177,13 +177,18 @@ class Core(wiring.Component):
             for _ in range(config.rows)
         ]
         leave = rows[0].leave_in
-        m.d.comb += [
-            leave[name].eq(delayed(m, constant[name], wait, name=name))
-            for name, wait in later.items()
-            if name != "voxel"
-        ]
+        # Whether a sum left so many cycles before: its constants travel only then.
+        there = [delayed(m, read_constant, 1, name="there_0", reset=True)]
+        for cycle in range(1, result_later):
+            there.append(delayed(m, there[-1], 1, name=f"there_{cycle}", reset=True))
+        m.d.comb += leave.sum.eq(there[0])
+        for name, wait in with_sum(formats).items():
+            if name != "address":
+                value = constant[name]
+                for cycle, enable in enumerate(there[:wait]):
+                    value = held(m, value, enable, name=f"{name}_{cycle}")
+                m.d.comb += leave[name].eq(value)
         control = {
-            "sum": (sequencer.leave, 0),
             "voxel": (sequencer.voxel, later["voxel"]),
             "write": (sequencer.leave & ~sequencer.voxel & ~sequencer.tail, result_later),
             "tail": (sequencer.tail, result_later),
@@ -195,9 +200,6 @@ class Core(wiring.Component):
             for name, (value, wait) in control.items()
         ]
         m.d.comb += [
-            leave.tail_weight.eq(
-                delayed(m, constant.tail_weight, result_later, name="tail_weight")
-            ),
             leave.address.eq(sequencer.write_address),
             sequencer.written.eq(leave.write),
         ]

@@ -88,14 +88,16 @@ class FourierLane(wiring.Component):
         product = Signal(PHASE_FRACTION, reset_less=True)
         total = Signal(PHASE_FRACTION, reset_less=True)
         first = delayed(m, self.first, 3, name="first")
-        m.d.sync += [
-            operand.eq(self.element),
-            coordinate.eq(turning[0]),
-            low.eq(operand * coordinate[:half]),
-            high.eq(operand * coordinate[half:].as_signed()),
+        # Nothing moves, and no clock need run, where no element is on its way.
+        stages = (
+            [operand.eq(self.element), coordinate.eq(turning[0])],
+            [low.eq(operand * coordinate[:half]), high.eq(operand * coordinate[half:].as_signed())],
             product.eq(low + (high << half)),
             total.eq(Mux(first, 0, total) + product),
-        ]
+        )
+        for number, moves in enumerate(stages):
+            with m.If(delayed(m, self.turn, number, name=f"turn_{number}")):
+                m.d.sync += moves
         phase = Signal(formats.table_address_bits, reset_less=True)
         with m.If(self.done):
             m.d.sync += phase.eq(total[PHASE_FRACTION - formats.table_address_bits :])

@@ -76,7 +76,9 @@ class ProgramLoader(wiring.Component):
         stream_ends = halves[1] & last
         verdict = Signal()
         m.d.comb += self.words.ready.eq(self.enable & ~halves[0] & ~stream_ends & ~verdict)
-        m.d.sync += [halves.eq(halves << 1), item.eq(upper)]
+        m.d.sync += halves.eq(halves << 1)
+        with m.If(there):
+            m.d.sync += item.eq(upper)
         with m.If(self.words.valid & self.words.ready):
             word = self.words.payload
             m.d.sync += [
@@ -138,8 +140,10 @@ class ProgramLoader(wiring.Component):
                 m.next = "VERDICT"
 
         with m.FSM():
-            with m.State("IDLE"):
+            with m.State("IDLE"), m.If(self.words.valid & self.words.ready):
                 m.d.sync += [
+                    self.loading.eq(1),
+                    error.eq(Error.NONE),
                     beginning.eq(1),
                     number.eq(0),
                     column.eq(1),
@@ -147,9 +151,7 @@ class ProgramLoader(wiring.Component):
                     constant_address.eq(0),
                     weight_address.eq(0),
                 ]
-                with m.If(self.words.valid & self.words.ready):
-                    m.d.sync += [self.loading.eq(1), error.eq(Error.NONE)]
-                    m.next = "HEADER"
+                m.next = "HEADER"
             with m.State("HEADER"):
                 with m.If(there):
                     with m.Switch(number):

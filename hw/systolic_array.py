@@ -69,7 +69,9 @@ class ArrayRow(wiring.Component):
         # the place of PE c + 2: one chain serves operands and sums.
         delay = ProcessingElement.LATENCY - 1
         marching = Signal(self.columns + delay, reset_less=True)
-        m.d.sync += marching.eq(marching << 1 | self.last)
+        # Empty most of the time, the chain then needs no clock.
+        with m.If(self.last | marching.any()):
+            m.d.sync += marching.eq(marching << 1 | self.last)
         activation = self.activation
         leaving = [self.beside]
         for column in range(self.columns):

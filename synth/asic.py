@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import product
 
 from implicore.machine import AcceleratorConfig
 from implicore.sim import simulators
@@ -132,9 +133,9 @@ def map_accelerator(
     else:
         period = 1000 / clock_mhz
     modules, banks = sources(config, target, period)
-    jobs = [(*job, recipe, target) for job in _jobs(modules, banks) for recipe in RECIPES]
+    jobs = product(mappers(modules, banks).values(), RECIPES)
     chosen: dict[str, Mapped] = {}
-    for mapped in mapping.map_all(jobs, lambda job: mapping.map_module(*job)):
+    for mapped in mapping.map_all(jobs, lambda job: job[0](job[1], target)):
         best = chosen.get(mapped.name, mapped)
         chosen[mapped.name] = min(best, mapped, key=lambda module: _cost(module, period))
     return Design(config, target, period, chosen, banks)
@@ -148,8 +149,8 @@ def _cost(module: Mapped, period: float) -> tuple[float, bool, float]:
 def best_element(config: AcceleratorConfig, target: Target) -> Mapped:
     """The processing element of the least product of area and period."""
     modules, banks = sources(config, target, period_ns=1.0)
-    (job,) = (job for job in _jobs(modules, banks) if job[1] == ELEMENT)
-    found = mapping.map_all(RECIPES, lambda recipe: mapping.map_module(*job, recipe, target))
+    mapper = mappers(modules, banks)[ELEMENT]
+    found = mapping.map_all(RECIPES, lambda recipe: mapper(recipe, target))
     return min(found, key=lambda element: element.area_um2 * element.period_ns)
 
 
@@ -159,11 +160,9 @@ def flat_area(config: AcceleratorConfig, target: Target, recipe: Recipe) -> tupl
     All modules by the same recipe: what is compared is the hierarchy alone.
     """
     modules, banks = sources(config, target, period_ns=1.0)
-    jobs = [(*job, recipe, target) for job in _jobs(modules, banks)]
-    mapped = {
-        module.name: module
-        for module in mapping.map_all(jobs, lambda job: mapping.map_module(*job))
-    }
+    jobs = mappers(modules, banks).values()
+    found = mapping.map_all(jobs, lambda mapper: mapper(recipe, target))
+    mapped = {module.name: module for module in found}
     design = Design(config, target, 1.0, mapped, banks)
     apart = sum(times * mapped[name].area_um2 for name, _, times in design.instances)
     text = "\n".join(module.text for module in modules.values())
@@ -173,9 +172,18 @@ def flat_area(config: AcceleratorConfig, target: Target, recipe: Recipe) -> tupl
     return apart, mapping.map_module(text, TOP, stubs, {}, recipe, target).area_um2
 
 
-def _jobs(modules: dict[str, Source], banks: dict[str, Memory]) -> Iterator[tuple]:
-    """What ``map_module`` has to know of each module."""
+def mappers(
+    modules: dict[str, Source], banks: dict[str, Memory]
+) -> dict[str, Callable[[Recipe, Target], Mapped]]:
+    """What maps each module, by name; the macros of a memory belong to it."""
+    found = {}
     for module, text, children, stubs in mapping.merged(modules):
+        macros = []
         if module.name in banks:
-            stubs += memories.stub(banks[module.name].macro)
-        yield text, module.name, stubs, children
+            macro = banks[module.name].macro
+            text += memories.stub(macro)
+            macros.append(macro.liberty)
+        found[module.name] = partial(
+            mapping.map_module, text, module.name, stubs, children, macros=macros
+        )
+    return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -188,6 +188,7 @@ def map_module(
     recipe: Recipe,
     target: Target,
     *,
+    macros: Sequence[Path] = (),
     driver: bool = True,
 ) -> Mapped:
     """Map one module, or take it from the cache.
@@ -203,6 +204,9 @@ def map_module(
         Their instances, label to module.
     recipe : Recipe
     target : Target
+    macros : sequence of Path
+        Liberty files of the macros that it instantiates: their times count. Their ports stand in
+        ``source``.
     driver : bool
         Whether its period is that behind the target's driver, or behind ideal inputs.
     """
@@ -226,15 +230,14 @@ def map_module(
         for file, content in files.items():
             (folder / file).write_text(content, encoding="utf-8")
         yosys.yosys(text, folder)
-        period = timing.least_period(
-            name, folder / "netlist.v", target.liberty, folder, driver=driving
-        )
+        period = timing.least_period(name, folder / "netlist.v", libraries, folder, driver=driving)
         (folder / "period.json").write_text(json.dumps(period), encoding="utf-8")
         fan_out = _fan_out(folder / "netlist.json", name)
         (folder / "fan_out.json").write_text(json.dumps(fan_out), encoding="utf-8")
 
     flow = [Path(module.__file__) for module in (timing, yosys)]
-    inputs = [files, text, driving, target.liberty, yosys.version(), Path(__file__), *flow]
+    libraries = [target.liberty, *macros]
+    inputs = [files, text, driving, *libraries, yosys.version(), Path(__file__), *flow]
     folder = cached("mapped", inputs, make)
     stat = json.loads((folder / "stat.json").read_text(encoding="utf-8"))["design"]
     cells = {kind.lstrip("\\"): entry for kind, entry in stat["num_cells_by_type"].items()}

@@ -50,17 +50,18 @@ class TimingPath:
 
 
 def least_period(
-    name: str, netlist: Path, liberty: Path, folder: Path, *, driver: str = ""
+    name: str, netlist: Path, liberties: Sequence[Path], folder: Path, *, driver: str = ""
 ) -> float:
     """The least clock period of a module alone, in ns; 0 if nothing in it takes time.
 
     All inputs arrive with the clock, through a cell of the given type if there is one; what is
-    behind the ports of its children is not looked at. Their ports stand in ``stubs.v`` beside the
-    netlist: pins whose direction OpenSTA did not know would each lead to every other one of their
-    net, the pins that many macros have tied to 1 by the hundred million.
+    behind the ports of its children is looked at if they are macros of one of the libraries. The
+    others' ports stand in ``stubs.v`` beside the netlist: pins whose direction OpenSTA did not know
+    would each lead to every other one of their net.
     """
-    script = [f"read_liberty {wireless(liberty)}", f"read_verilog {netlist.with_name('stubs.v')}"]
-    script += [f"read_verilog {netlist}", f"link_design {name}"]
+    script = [f"read_liberty {wireless(liberty)}" for liberty in liberties]
+    script += [f"read_verilog {netlist.with_name('stubs.v')}", f"read_verilog {netlist}"]
+    script.append(f"link_design {name}")
     if driver:
         script.append(f"set_driving_cell -lib_cell {driver} [all_inputs]")
     text = _sta([*script, _constraints(), "report_worst_slack"], folder)

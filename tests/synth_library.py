@@ -25,10 +25,11 @@ def cells(name):
 def mapped(config, library):
     """A design by one recipe alone: what is simulated here is not judged by its clock."""
     modules, banks = asic.sources(config, library, 4.0)
-    found = [
-        mapping.map_module(*job, mapping.RECIPES[1], library) for job in asic._jobs(modules, banks)
-    ]
-    return asic.Design(config, library, 4.0, {one.name: one for one in found}, banks)
+    found = {
+        name: mapper(mapping.RECIPES[1], library)
+        for name, mapper in asic.mappers(modules, banks).items()
+    }
+    return asic.Design(config, library, 4.0, found, banks)
 
 
 LIBRARY = """

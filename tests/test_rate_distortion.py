@@ -2,7 +2,7 @@ import importlib
 import json
 from functools import partial
 from importlib.util import find_spec
-from itertools import count
+from itertools import count as counting
 from pathlib import Path
 
 import numpy as np
@@ -110,7 +110,7 @@ def test_a_whole_run(bench, smooth, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(bench, "VOLUMES", {"ball": lambda: volume})
     monkeypatch.setattr(bench, "NETWORKS", {"tiny": tiny})
     # A clock that counts its readings: the same training on a busy machine and on an idle one.
-    monkeypatch.setattr(bench.time, "process_time", partial(next, count(1.0)))
+    monkeypatch.setattr(bench.time, "process_time", partial(next, counting(1.0)))
     report, folder = tmp_path / "report.json", tmp_path / "kept"
     arguments = "--volume ball --preset tiny --formats w8a8 --seconds 400 --finetune 50 --quiet"
     arguments = [*arguments.split(), "--folder", str(folder), "--json", str(report)]

@@ -52,6 +52,13 @@ def test_the_clock_is_that_of_the_longest_path(design):
     assert all(not start.startswith("_") for start in starts)  # names of the source
 
 
+def test_a_memorys_logic_is_chosen_behind_its_macros(design):
+    """How fast it must be is known only with the time that they take to answer."""
+    for name, memory in design.memories.items():
+        period = design.modules[name].period_ns  # told in steps of 10 ps
+        assert period > memory.macro.access_ns - 0.01
+
+
 def test_a_slower_clock_takes_no_more_area(design, osu):
     slow = asic.map_accelerator(CONFIG, osu, clock_mhz=50)
     assert slow.logic_area_um2 < design.logic_area_um2
