@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import product
 
 from implicore.machine import AcceleratorConfig
 from implicore.sim import simulators
@@ -119,7 +118,9 @@ def sources(
 def map_accelerator(
     config: AcceleratorConfig, target: Target, *, clock_mhz: float | None = None
 ) -> Design:
-    """Map every module with the smallest recipe that meets the clock, or the fastest.
+    """Map every module with the first recipe, the smallest coming first, that meets the clock.
+
+    Where none does, it is the fastest.
 
     Parameters
     ----------
@@ -133,12 +134,21 @@ def map_accelerator(
     else:
         period = 1000 / clock_mhz
     modules, banks = sources(config, target, period)
-    jobs = product(mappers(modules, banks).values(), RECIPES)
-    chosen: dict[str, Mapped] = {}
-    for mapped in mapping.map_all(jobs, lambda job: job[0](job[1], target)):
-        best = chosen.get(mapped.name, mapped)
-        chosen[mapped.name] = min(best, mapped, key=lambda module: _cost(module, period))
-    return Design(config, target, period, chosen, banks)
+    found = mapping.map_all(
+        mappers(modules, banks).values(), lambda mapper: _first_good(mapper, target, period)
+    )
+    return Design(config, target, period, {module.name: module for module in found}, banks)
+
+
+def _first_good(mapper: Callable[[Recipe, Target], Mapped], target: Target, period: float):
+    """A module by the first recipe that does, or the best one: each takes seconds."""
+    found = []
+    for recipe in RECIPES:
+        found.append(mapper(recipe, target))
+        *shortcomings, _ = _cost(found[-1], period)
+        if not any(shortcomings):
+            break
+    return min(found, key=lambda module: _cost(module, period))
 
 
 def _cost(module: Mapped, period: float) -> tuple[float, bool, float]:
