@@ -467,16 +467,24 @@ def dask(running: list, folder: Path, *, workers: int) -> str:
     return address
 
 
+def drive(running: list, folder: Path, scheduler: str) -> subprocess.Popen:
+    """Start a sweep of 18 points in a process, with workers of its own where there is no scheduler.
+
+    It writes into ``out``, what it prints into ``d``, and what its workers do into ``log``.
+    """
+    random_program(SHAPE, Formats(8, 12), seed=1).save(folder / "a.inr")
+    (folder / "sweep.toml").write_text(MANY)
+    arguments = (folder / "sweep.toml", folder / "out", folder / "log", 0.15, scheduler)
+    running.append(start(HERE / "explore_driver.py", *arguments, log=folder / "d"))
+    return running[-1]
+
+
 def test_a_worker_killed_in_the_middle(tmp_path, double):
     """Scheduler and workers in processes of their own: nothing is lost, nothing found twice."""
-    random_program(SHAPE, Formats(8, 12), seed=1).save(tmp_path / "a.inr")
-    (tmp_path / "sweep.toml").write_text(MANY)
     log, out = tmp_path / "log", tmp_path / "out"
     with processes() as running:
         address = dask(running, tmp_path, workers=2)
-        arguments = (tmp_path / "sweep.toml", out, log, 0.15, address)
-        driver = start(HERE / "explore_driver.py", *arguments, log=tmp_path / "d")
-        running.append(driver)
+        driver = drive(running, tmp_path, address)
 
         workers = [str(one.pid) for one in running[1:3]]
         until(lambda: len(begun(log)) >= 5 and {one[2] for one in begun(log)} == set(workers))
@@ -496,14 +504,10 @@ def test_a_worker_killed_in_the_middle(tmp_path, double):
 
 
 def test_a_scheduler_that_goes_away(tmp_path):
-    random_program(SHAPE, Formats(8, 12), seed=1).save(tmp_path / "a.inr")
-    (tmp_path / "sweep.toml").write_text(MANY)
     log, out = tmp_path / "log", tmp_path / "out"
     with processes() as running:
         address = dask(running, tmp_path, workers=1)
-        arguments = (tmp_path / "sweep.toml", out, log, 0.15, address)
-        driver = start(HERE / "explore_driver.py", *arguments, log=tmp_path / "d")
-        running.append(driver)
+        driver = drive(running, tmp_path, address)
         until(lambda: len(begun(log)) >= 3)
         running[0].kill()
         assert driver.wait(120) == 1
@@ -515,13 +519,9 @@ def test_a_scheduler_that_goes_away(tmp_path):
 
 def test_a_killed_sweep_is_gone_on_with(tmp_path, double):
     """``kill -9`` in the middle, workers of its own: what was found is not done again."""
-    random_program(SHAPE, Formats(8, 12), seed=1).save(tmp_path / "a.inr")
-    (tmp_path / "sweep.toml").write_text(MANY)
     log, out = tmp_path / "log", tmp_path / "out"
     with processes() as running:
-        arguments = (tmp_path / "sweep.toml", out, log, 0.15, "")
-        driver = start(HERE / "explore_driver.py", *arguments, log=tmp_path / "d")
-        running.append(driver)
+        driver = drive(running, tmp_path, "")
         until(lambda: len(begun(log)) >= 6)
         driver.kill()
         driver.wait()

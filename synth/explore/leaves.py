@@ -28,7 +28,6 @@ from implicore.hw.memory import address_bits
 from implicore.hw.verilog import memory_list
 from implicore.machine import AcceleratorConfig, columns_together, weight_banks
 from implicore.program import Program
-from implicore.sim import fast
 from implicore.sim.simulators import code
 from implicore.sim.tools import cached
 
@@ -324,12 +323,11 @@ def powers_of(design: asic.Design, program: Program) -> dict[str, dict[str, floa
 
     Kept: whoever is interrupted goes on with the next sample.
     """
-    folder = Path(asic.__file__).parent
     inputs = {
         "modules": [module.folder.name for module in design.modules.values()],
         "macros": [str(memory.macro.liberty) for memory in design.memories.values()],
         "program": program.digest,
-        "flow": sorted([*folder.glob("*.py"), *folder.glob("*.h"), fast.DRIVER]),
+        "flow": code(sim, synth),
     }
 
     def make(folder: Path) -> None:
