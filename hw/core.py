@@ -47,7 +47,7 @@ def store_layout(config: AcceleratorConfig):
     ``weight`` holds the latest weights, the last one highest: a bank takes those of its columns.
     """
     formats = config.formats
-    together = columns_together(config.columns, formats.weight_bits)
+    together = columns_together(config)
     return data.StructLayout(
         {
             "element_enable": 1,
@@ -229,7 +229,7 @@ class Core(wiring.Component):
             if number:
                 m.d.comb += row.leave_in.eq(rows[number - 1].leave_out)
             step = row.step_out
-        together = columns_together(config.columns, formats.weight_bits)
+        together = columns_together(config)
         enables, address = store.weight_enables, store.weight_address
         weight = store.weight.as_value()
         for number in range(weight_banks(config)):
@@ -310,7 +310,7 @@ def core_banks(config: AcceleratorConfig) -> list[Bank]:
 def banks(config: AcceleratorConfig) -> list[tuple[Bank, int]]:
     """All memories, each with the number of its instances."""
     formats = config.formats
-    together = columns_together(config.columns, formats.weight_bits)
+    together = columns_together(config)
     return [
         *((bank, 1) for bank in core_banks(config)),
         *((bank, config.rows) for bank in row_banks(formats, 2 * config.frequencies, config.width)),

@@ -103,7 +103,7 @@ class ProgramLoader(wiring.Component):
         earlier_items = Signal(ITEM * (CONSTANT_ITEMS - 1), reset_less=True)
         lower = earlier_items[-ITEM:]
         weight_bits = config.formats.weight_bits
-        together = columns_together(config.columns, weight_bits)
+        together = columns_together(config)
         recent_weights = Signal(together * weight_bits, reset_less=True)
         last_shape = Signal.like(shape, reset_less=True)
         m.d.comb += [

@@ -202,7 +202,7 @@ async def column_unit(dut):
     """
     port = await start(dut, "column_unit")
     bits = FORMATS.weight_bits
-    columns = columns_together(CONFIG.columns, bits)
+    columns = columns_together(CONFIG)
     words = [random.randrange(1 << bits * columns) for _ in range(CONFIG.weight_depth)]
     addresses = list(range(len(words)))
     random.shuffle(addresses)

@@ -51,20 +51,19 @@ WORD_BITS = 64
 """Greatest width of a word of weights: that of the widest SRAM macros, the thriftiest a bit."""
 
 
-def columns_together(columns: int, weight_bits: int) -> int:
+def columns_together(config: AcceleratorConfig) -> int:
     """Neighbouring columns whose weights share a bank's word: as many as fit in ``WORD_BITS``.
 
     Or fewer, down to half of it, where that leaves less room unused beside the last column.
     """
-    most = min(columns, WORD_BITS // weight_bits)
+    columns = config.columns
+    most = min(columns, WORD_BITS // config.formats.weight_bits)
     return min(range(most, most // 2, -1), key=lambda count: column_tiles(columns, count) * count)
 
 
 def weight_banks(config: AcceleratorConfig) -> int:
     """Banks of weights."""
-    return column_tiles(
-        config.columns, columns_together(config.columns, config.formats.weight_bits)
-    )
+    return column_tiles(config.columns, columns_together(config))
 
 
 def neurons(shape: NetworkShape) -> int:

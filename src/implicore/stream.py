@@ -125,7 +125,7 @@ def weight_writes(program: Program, config: AcceleratorConfig) -> Iterator[tuple
     A word is the latest weights of the stream, as many as columns share a bank; where the last
     bank has fewer, those of its columns are the last of them.
     """
-    together = columns_together(config.columns, config.formats.weight_bits)
+    together = columns_together(config)
     for address, row in enumerate(weight_tape(program, config.columns).tolist()):
         for bank in range(weight_banks(config)):
             end = min((bank + 1) * together, config.columns)

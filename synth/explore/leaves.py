@@ -132,7 +132,7 @@ def causes(
     """
     rows, columns, lanes = config.rows, config.columns, config.lanes
     words = weight_banks(config)
-    together = columns_together(columns, config.formats.weight_bits)
+    together = columns_together(config)
     feature, hidden, weight, constant = (
         address_bits(depth)
         for depth in (
