@@ -7,6 +7,7 @@ import pytest
 from amaranth import ResetInserter, Signal
 from amaranth.sim import Simulator
 
+import implicore.machine
 from implicore.config import Formats, NetworkShape
 from implicore.cycles import predict
 from implicore.fixed import COORDINATE
@@ -287,6 +288,19 @@ def test_programs_of_other_shapes_follow_each_other():
             assert await host.take(points=POINTS) == Renderer(program).voxels(POINTS).tolist()
 
     run(scenario)
+
+
+@pytest.mark.parametrize("columns", [4, 5])  # the last bank is full, or holds one column
+def test_each_bank_gets_its_own_columns(columns, monkeypatch):
+    monkeypatch.setattr(implicore.machine, "WORD_BITS", 2 * FORMATS.weight_bits)
+    config = AcceleratorConfig.sized(2, columns, FORMATS, [SHAPE])
+
+    async def scenario(host):
+        assert await host.load(program_stream(PROGRAM, config)) == Error.NONE
+        await host.command("start_points")
+        assert await host.take(points=POINTS) == EXPECTED
+
+    run(scenario, config)
 
 
 @pytest.mark.parametrize("after", [0, 5, 20, 60, 100, 150, 200, 250, 300])
