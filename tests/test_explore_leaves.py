@@ -69,6 +69,8 @@ def test_samples_differ_from_one_another_and_hold_the_program():
     for config in configs:
         assert config.gate_zeros and config.formats == FORMATS
         config.check_holds(DEMO)
+    jobs = [predict_cycles(DEMO, config, energy.SLICE) for config in configs]
+    assert min(job.steps / job.cycles for job in jobs) < 0.7  # an array that has to wait
 
 
 def test_samples_of_known_leaves_give_them_back(osu):

@@ -40,10 +40,13 @@ SAMPLES = (
     (4, 4, 1, None),
     (2, 40, 1, "quality"),
     (12, 6, 3, None),
-    (8, 16, 2, "quality"),
-    (16, 8, 1, None),
+    (16, 32, 1, "quality"),
+    (16, 8, 2, None),
 )
-"""Rows, columns, lanes, and a network whose memories they have beside those of the program's."""
+"""Rows, columns, lanes, and a network whose memories they have beside those of the program's.
+
+With one lane 16 x 32 has to wait: only there can idle cycles be told from busy ones.
+"""
 
 NETWORK = NETWORKS["demo"]
 """Held by the samples where there is no program."""
