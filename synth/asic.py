@@ -120,7 +120,7 @@ def map_accelerator(
 ) -> Design:
     """Map every module with the first recipe, the smallest coming first, that meets the clock.
 
-    Where none does, it is the fastest.
+    One that loads its neighbours does not do either. Where none does, it is the one least late.
 
     Parameters
     ----------
@@ -140,8 +140,10 @@ def map_accelerator(
     return Design(config, target, period, {module.name: module for module in found}, banks)
 
 
-def _first_good(mapper: Callable[[Recipe, Target], Mapped], target: Target, period: float):
-    """A module by the first recipe that does, or the best one: each takes seconds."""
+def _first_good(
+    mapper: Callable[[Recipe, Target], Mapped], target: Target, period: float
+) -> Mapped:
+    """A module by the first recipe that does, else the one least late: each takes seconds."""
     found = []
     for recipe in RECIPES:
         found.append(mapper(recipe, target))
