@@ -19,7 +19,6 @@ from implicore.model.golden import Renderer
 from implicore.model.train import fit
 from implicore.model.volume import crop, load_volume
 from implicore.sim.memory_map import MemoryMap
-from implicore.sim.simulate import middle_plane
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "build/python_api")
 folder.mkdir(parents=True, exist_ok=True)
@@ -34,7 +33,7 @@ formats = Formats.parse("w8a12")
 compiled = compile_model(model, formats, [volume])
 program = compiled.program
 program.save(folder / "crop.inr")
-plane = middle_plane(program.grid.scaled(0.5))
+plane = program.grid.scaled(0.5).middle_plane()
 golden = Renderer(program).render(plane)
 print(f"{compiled.psnr_float_db:.2f} dB as trained, {compiled.psnr_db:.2f} dB as integers")
 

@@ -105,7 +105,7 @@ def simulate(
     config.check_fits(program)
     if grid is None and points is None and simulator != "fast":
         points = 2 * config.rows
-    grid = grid or middle_plane(program.grid)
+    grid = grid or program.grid.middle_plane()
     if (picture or planes) and (points is not None or grid.shape[2] != 1):
         raise BadInput("A picture shows one plane: choose a plane, and no points.")
     if timeline and (points is not None or simulator != "fast" or stall):
@@ -188,9 +188,3 @@ def _nothing(operations) -> session.Answers:
     silence = session.Decoded(np.empty(0, np.uint16), ended=False)
     values = [silence if isinstance(one, session.Decode) else 0 for one in operations]
     return session.Answers(values, 0, 0.0)
-
-
-def middle_plane(grid: Grid) -> Grid:
-    """The axial plane through the middle of a grid, at its own resolution."""
-    corners = grid.corners(edges=True)
-    return grid.plane("axial", float((corners[:, 2].min() + corners[:, 2].max()) / 2))

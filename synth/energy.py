@@ -17,7 +17,6 @@ from implicore.cycles import Accesses, Prediction, predict
 from implicore.job import GridJob
 from implicore.program import Program
 from implicore.sim.script import Script
-from implicore.sim.simulate import middle_plane
 from implicore.sim.tools import ToolFailed
 
 from . import activity, baseline
@@ -64,7 +63,7 @@ class Measurement:
 
 def line(program: Program, voxels: int) -> GridJob:
     """So many voxels, evenly spread over the middle line of the middle plane."""
-    plane = GridJob.of(middle_plane(program.grid), program.frame)
+    plane = GridJob.of(program.grid.middle_plane(), program.frame)
     along, across = (np.array(step) for step in plane.steps[:2])
     origin = np.array(plane.origin) + across * (plane.shape[1] // 2)
     step = along * (plane.shape[0] - 1) // max(1, voxels - 1)

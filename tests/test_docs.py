@@ -184,13 +184,12 @@ def host_example(tmp_path, monkeypatch):
     program.save(tmp_path / "mri.inr")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("implicore.configure.read_config", lambda *names: HOST_CONFIG)
-    low, high = program.grid.corners(edges=True)[[0, -1], 2]
+    plane = program.grid.middle_plane()
 
     def run(code):
-        code = code.replace('"axial", 12.5', f'"axial", {(low + high) / 2}')
+        code = code.replace('"axial", 12.5', f'"axial", {plane.matrix[2, 3]}')
         names = {}
         exec(compile(code, "example", "exec"), names)
-        plane = program.grid.plane("axial", (low + high) / 2)
         return names["plane"], Renderer(program).render(plane)
 
     return run

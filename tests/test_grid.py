@@ -224,6 +224,15 @@ def test_plane_of_an_axis_aligned_grid_samples_its_voxels():
     assert np.array_equal(plane.world(indices(plane.shape)), expected)
 
 
+def test_middle_plane_halves_the_bounding_box():
+    grid = Grid.from_array((4, 5, 6), np.diag([2.0, 2.0, 3.0, 1.0]))
+    assert grid.middle_plane() == grid.plane("axial", 7.5)
+    tilted = oblique()
+    centre = (np.array(tilted.shape) - 1) / 2
+    heights = tilted.middle_plane().world(indices(tilted.middle_plane().shape))[..., 2]
+    assert np.allclose(heights, tilted.world(centre)[2], rtol=0, atol=1e-12)
+
+
 def test_plane_outside_the_image():
     grid = Grid.from_array((4, 5, 6), np.diag([2.0, 2.0, 2.0, 1.0]))
     grid.plane("axial", 11.0)

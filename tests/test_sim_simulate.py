@@ -14,7 +14,7 @@ from implicore.model.volume import Volume
 from implicore.random_program import random_program
 from implicore.sim import session
 from implicore.sim.picture import sample
-from implicore.sim.simulate import middle_plane, simulate
+from implicore.sim.simulate import simulate
 from implicore.sim.timeline import load_timeline
 from implicore.sim.tools import ToolFailed
 from implicore.sim.waves import SHOWN, save_file, signals
@@ -52,7 +52,7 @@ def oblique() -> Grid:
 def test_bit_for_bit_and_cycle_for_cycle(grid):
     result = simulate(PROGRAM, CONFIG, grid=grid)
     assert result["agrees"] and not result["complaints"]
-    assert result["voxels"] == (grid or middle_plane(PROGRAM.grid)).voxels
+    assert result["voxels"] == (grid or PROGRAM.grid.middle_plane()).voxels
     assert result["mismatches"] == 0
     assert result["cycles"] == result["predicted_cycles"] < result["simulated_cycles"]
     assert result["utilization"] == result["useful"] / (12 * result["cycles"])
@@ -75,7 +75,7 @@ def test_a_cocotb_bench_decodes_a_few_points_unless_told():
 
 def test_a_machine_that_differs(monkeypatch, tmp_path):
     """Voxels that are wrong and voxels that never come are counted, named and shown."""
-    grid = middle_plane(PROGRAM.grid)
+    grid = PROGRAM.grid.middle_plane()
     golden = Renderer(PROGRAM).render(grid).ravel(order="F")
 
     class Wrong:
@@ -112,7 +112,7 @@ def test_a_machine_that_breaks_a_rule(monkeypatch):
 
 
 def test_the_picture(tmp_path):
-    grid = middle_plane(PROGRAM.grid)
+    grid = PROGRAM.grid.middle_plane()
     volume = Volume(np.full(PROGRAM.grid.shape, 100, np.int16), PROGRAM.grid, "flat")
     simulate(PROGRAM, CONFIG, grid=grid, source=volume, picture=tmp_path / "x.png")
     pixels = np.asarray(Image.open(tmp_path / "x.png")).astype(int)
@@ -130,7 +130,7 @@ def test_the_picture(tmp_path):
 
 
 def test_each_picture_as_a_file(tmp_path):
-    grid = middle_plane(PROGRAM.grid)
+    grid = PROGRAM.grid.middle_plane()
     simulate(PROGRAM, CONFIG, grid=grid, picture=tmp_path / "x.png", planes=tmp_path / "planes")
     pixels = np.asarray(Image.open(tmp_path / "x.png"))
     columns, rows, _ = grid.shape

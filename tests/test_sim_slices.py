@@ -8,7 +8,7 @@ from implicore.config import NETWORKS
 from implicore.grid import Grid
 from implicore.machine import ACCELERATORS
 from implicore.random_program import random_program
-from implicore.sim.simulate import middle_plane, simulate
+from implicore.sim.simulate import simulate
 
 
 @pytest.mark.slow
@@ -23,7 +23,7 @@ def test_a_slice(accelerator, network, size, seconds, utilization, monkeypatch, 
     monkeypatch.setenv("IMPLICORE_CACHE", str(tmp_path))  # the build counts
     config = ACCELERATORS[accelerator]
     program = random_program(NETWORKS[network], config.formats, seed=1)
-    plane = middle_plane(program.grid)
+    plane = program.grid.middle_plane()
     steps = [plane.shape[0] / size[0], plane.shape[1] / size[1], 1, 1]
     grid = Grid.from_array((*size, 1), plane.matrix * steps)
     begin = perf_counter()

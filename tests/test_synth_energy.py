@@ -83,7 +83,7 @@ def test_a_program_that_does_not_fit_is_refused(design):
 
 def test_the_line_crosses_the_image(program):
     job = energy.line(program, 9)
-    whole = energy.GridJob.of(energy.middle_plane(program.grid), program.frame)
+    whole = energy.GridJob.of(program.grid.middle_plane(), program.frame)
     assert job.voxels == 9
     points = job.coordinates(0, 9)
     ends = whole.at([[0, whole.shape[1] // 2, 0], [whole.shape[0] - 1, whole.shape[1] // 2, 0]])

@@ -150,6 +150,11 @@ class Grid:
         matrix[normal, 3] = millimetres
         return Grid.from_array(shape, matrix)
 
+    def middle_plane(self) -> Grid:
+        """The axial plane through the centre of this grid, sampled as by ``plane``."""
+        corners = self.corners(edges=True)
+        return self.plane("axial", float((corners[:, 2].min() + corners[:, 2].max()) / 2))
+
 
 @dataclass(frozen=True)
 class Frame:

@@ -25,7 +25,6 @@ from implicore.model.volume import Volume
 from implicore.program import Program
 from implicore.sim import simulators
 from implicore.sim.picture import sample
-from implicore.sim.simulate import middle_plane
 from implicore.sim.tools import cached
 from implicore.synth import synthesize, target, yosys
 
@@ -76,7 +75,7 @@ def prepare(source: Source, formats: Formats | None, volumes: list[Volume]) -> W
             program, psnr_db = _compiled(source, formats, volumes)
         else:
             program, psnr_db = source.content, _quality(source, volumes)
-        plane = middle_plane(program.grid)
+        plane = program.grid.middle_plane()
         decoded = Renderer(program).render(plane)[:, :, 0] / program.formats.output_max
     original = None
     if volumes:
