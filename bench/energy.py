@@ -9,7 +9,7 @@ import argparse
 from dataclasses import replace
 from time import perf_counter
 
-from implicore.configure import read_config
+from implicore.config_file import read_config
 from implicore.program import Program
 from implicore.synth import asic, energy, target
 

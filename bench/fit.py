@@ -12,10 +12,10 @@ from itertools import product
 from datasets import ch2, ch2_crop
 from harness import Table, parser, run
 
-from implicore.config import NETWORKS
 from implicore.model.bundled import bundled_mri
 from implicore.model.train import fit
 from implicore.model.volume import load_volume
+from implicore.network_shape import NETWORKS
 
 VOLUMES = {"ch2": ch2_crop, "bundled": lambda: load_volume(bundled_mri()), "ch2-whole": ch2}
 

@@ -16,14 +16,15 @@ import numpy as np
 import torch
 from harness import Table, parser, run
 
-from implicore.config import NETWORKS, Formats
 from implicore.fixed import COORDINATE, FREQUENCY
+from implicore.formats import Formats
 from implicore.model.bundled import bundled_mri
 from implicore.model.compiler import compile_model
 from implicore.model.golden import Renderer
 from implicore.model.network import FourierNetwork
 from implicore.model.train import fit
 from implicore.model.volume import crop, load_volume
+from implicore.network_shape import NETWORKS
 
 POINTS = 1 << 16
 TARGETS = {"w8a8": 0.5, "w8a12": 0.3}

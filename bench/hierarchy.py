@@ -8,7 +8,7 @@ of a flat array takes a third more area, that of single modules a few per cent.
 
 import argparse
 
-from implicore.configure import read_config
+from implicore.config_file import read_config
 from implicore.synth.asic import flat_area
 from implicore.synth.mapping import Recipe
 from implicore.synth.target import find

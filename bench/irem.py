@@ -15,12 +15,12 @@ from datasets import ch2_crop
 from harness import Table, parser, run
 from scipy.ndimage import map_coordinates
 
-from implicore.config import NETWORKS
 from implicore.grid import Grid
 from implicore.model.metrics import psnr
 from implicore.model.network import reconstruct
 from implicore.model.train import fit
 from implicore.model.volume import Volume
+from implicore.network_shape import NETWORKS
 
 FACTOR = 4
 """Voxels of the crop in the thickness of a slice."""

@@ -11,7 +11,7 @@ import time
 
 from harness import Table, parser, run
 
-from implicore.config import Formats
+from implicore.formats import Formats
 from implicore.model.bundled import bundled_mri
 from implicore.model.checkpoint import Model
 from implicore.model.compiler import compile_model

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from harness import Table, parser, run
 
-from implicore.config import NETWORKS, Formats
-from implicore.machine import AcceleratorConfig
+from implicore.accelerator_config import AcceleratorConfig
+from implicore.formats import Formats
 from implicore.model.checkpoint import Model
 from implicore.model.volume import load_source
+from implicore.network_shape import NETWORKS
 from implicore.synth import asic, energy, target
 from implicore.synth.explore import flow, leaves
 from implicore.synth.explore.predict import predict

@@ -26,8 +26,8 @@ from datasets import ch2
 from tqdm import tqdm
 
 from implicore.atomic import write_json
-from implicore.config import NETWORKS, Formats
 from implicore.errors import BadInput
+from implicore.formats import Formats
 from implicore.model.bundled import bundled_mri
 from implicore.model.checkpoint import Model
 from implicore.model.compiler import CALIBRATION, Voxels
@@ -37,6 +37,7 @@ from implicore.model.metrics import psnr, ssim
 from implicore.model.quantize import assemble, quantize
 from implicore.model.train import fit
 from implicore.model.volume import Volume, load_volume, to_intensities
+from implicore.network_shape import NETWORKS
 from implicore.program import Program
 
 VOLUMES = {"ch2": ch2, "bundled": lambda: load_volume(bundled_mri())}

@@ -16,10 +16,12 @@ from pathlib import Path
 
 from harness import Table, parser, run
 
-from implicore.config import NETWORKS, Formats
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.cycles import predict
+from implicore.dataflow import array_layers, column_tiles
 from implicore.errors import BadInput
-from implicore.machine import AcceleratorConfig, array_layers, column_tiles
+from implicore.formats import Formats
+from implicore.network_shape import NETWORKS
 from implicore.random_program import random_program
 from implicore.sim.simulate import simulate
 

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from implicore.config import NETWORKS
+from implicore.accelerator_config import ACCELERATORS
 from implicore.fixed import COORDINATE
-from implicore.machine import ACCELERATORS
+from implicore.network_shape import NETWORKS
 from implicore.random_program import random_program
 from implicore.sim import cosim, fast
 from implicore.sim.script import Script

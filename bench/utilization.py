@@ -9,9 +9,9 @@ predicted ones.
 
 from harness import Table, parser, run
 
-from implicore.config import NETWORKS
+from implicore.accelerator_config import ACCELERATORS
 from implicore.grid import Grid
-from implicore.machine import ACCELERATORS
+from implicore.network_shape import NETWORKS
 from implicore.random_program import random_program
 from implicore.sim.simulate import simulate
 

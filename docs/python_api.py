@@ -8,16 +8,17 @@ Needs implicore[train,sim]. Takes about half a minute, most of it to build the s
 import sys
 from pathlib import Path
 
-from implicore.config import Formats, NetworkShape
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.cycles import predict
+from implicore.formats import Formats
 from implicore.host import Host
 from implicore.hw.verilog import generate
-from implicore.machine import AcceleratorConfig
 from implicore.model.bundled import bundled_mri
 from implicore.model.compiler import compile_model
 from implicore.model.golden import Renderer
 from implicore.model.train import fit
 from implicore.model.volume import crop, load_volume
+from implicore.network_shape import NetworkShape
 from implicore.sim.memory_map import MemoryMap
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "build/python_api")

@@ -4,8 +4,8 @@ from amaranth import Cat, Module, Mux, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.fixed import COORDINATE
-from implicore.machine import AcceleratorConfig, drain_latency
 from implicore.registers import IDENTITY, VERSION, Error
 
 from .control import AXI_LITE, ControlRegisters
@@ -75,11 +75,11 @@ class Accelerator(wiring.Component):
         # program.
         m.submodules.loader = ResetInserter(abort)(loader)
         m.submodules.generator = ResetInserter(abort)(generator)
-        emptying = Signal(range(drain_latency(config) + 1), init=drain_latency(config))
+        emptying = Signal(range(config.abort_latency + 1), init=config.abort_latency)
         empty = Signal()
         m.d.sync += [core.clear.eq(emptying == 1), empty.eq((emptying == 0) & ~abort)]
         with m.If(abort):
-            m.d.sync += emptying.eq(drain_latency(config))
+            m.d.sync += emptying.eq(config.abort_latency)
         with m.Elif(emptying != 0):
             m.d.sync += emptying.eq(emptying - 1)
         for name, port in AXI_LITE.items():

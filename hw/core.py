@@ -7,15 +7,10 @@ from amaranth import Module, ResetInserter, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from implicore.config import Formats
+from implicore.accelerator_config import AcceleratorConfig
+from implicore.dataflow import PE_LATENCY, requantizer_latency
 from implicore.fixed import FREQUENCY
-from implicore.machine import (
-    ELEMENT_LATENCY,
-    AcceleratorConfig,
-    columns_together,
-    requantizer_latency,
-    weight_banks,
-)
+from implicore.formats import Formats
 
 from .coordinates import POINT
 from .fourier import FourierMapper
@@ -47,7 +42,7 @@ def store_layout(config: AcceleratorConfig):
     ``weight`` holds the latest weights, the last one highest: a bank takes those of its columns.
     """
     formats = config.formats
-    together = columns_together(config)
+    together = config.columns_per_bank
     return data.StructLayout(
         {
             "element_enable": 1,
@@ -56,7 +51,7 @@ def store_layout(config: AcceleratorConfig):
             "constant_enable": 1,
             "constant_address": address_bits(config.constant_depth),
             "constant": constant_layout(formats),
-            "weight_enables": weight_banks(config),
+            "weight_enables": config.weight_banks,
             "weight_address": address_bits(config.weight_depth),
             "weight": data.ArrayLayout(signed(formats.weight_bits), together),
         }
@@ -86,8 +81,8 @@ class Core(wiring.Component):
     running : In(1)
         From then on until its last voxel has been delivered, or until it is aborted.
     clear : In(1)
-        Once after an abort, ``machine.drain_latency`` cycles later, and likewise after a reset.
-        Tokens and sums leave by themselves; only what waits for others is reset.
+        High for a cycle, ``AcceleratorConfig.abort_latency`` cycles after an abort or a reset.
+        Resets the mapper and the voxel buffer; the array and the rows drain without a reset.
     points : In(stream of POINT)
     voxels : Out(stream of voxel_layout)
     step : Out(1)
@@ -156,7 +151,7 @@ class Core(wiring.Component):
         ]
 
         # The constants of a sum that leaves, read so that they meet it at row 0.
-        to_read = ELEMENT_LATENCY
+        to_read = PE_LATENCY
         read_constant = delayed(m, sequencer.leave, to_read, name="read", reset=True)
         tape_ends = delayed(m, sequencer.voxel, to_read, name="tape_ends", reset=True)
         tape = Signal(address_bits(config.constant_depth))
@@ -229,10 +224,10 @@ class Core(wiring.Component):
             if number:
                 m.d.comb += row.leave_in.eq(rows[number - 1].leave_out)
             step = row.step_out
-        together = columns_together(config)
+        together = config.columns_per_bank
         enables, address = store.weight_enables, store.weight_address
         weight = store.weight.as_value()
-        for number in range(weight_banks(config)):
+        for number in range(config.weight_banks):
             unit = ColumnUnit(config.weight_depth, together, formats)
             m.submodules[f"columns_{number}"] = unit
             at = number % TOGETHER
@@ -310,11 +305,11 @@ def core_banks(config: AcceleratorConfig) -> list[Bank]:
 def banks(config: AcceleratorConfig) -> list[tuple[Bank, int]]:
     """All memories, each with the number of its instances."""
     formats = config.formats
-    together = columns_together(config)
+    together = config.columns_per_bank
     return [
         *((bank, 1) for bank in core_banks(config)),
         *((bank, config.rows) for bank in row_banks(formats, 2 * config.frequencies, config.width)),
-        (column_bank(formats, config.weight_depth, together), weight_banks(config)),
+        (column_bank(formats, config.weight_depth, together), config.weight_banks),
     ]
 
 

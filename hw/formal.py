@@ -31,8 +31,10 @@ from amaranth.back import rtlil
 from amaranth.hdl import Assert, Assume
 from amaranth.lib.wiring import In
 
-from implicore.config import Formats, NetworkShape
-from implicore.machine import AcceleratorConfig, requantizer_latency
+from implicore.accelerator_config import AcceleratorConfig
+from implicore.dataflow import requantizer_latency
+from implicore.formats import Formats
+from implicore.network_shape import NetworkShape
 
 FORMATS = Formats.parse("w4a4o8")
 TINY = AcceleratorConfig.sized(2, 2, FORMATS, [NetworkShape(1, 3, 3, (2, 3))])

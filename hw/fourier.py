@@ -4,9 +4,10 @@ from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from implicore.config import Formats, require_integer
+from implicore.arguments import require_integer
+from implicore.dataflow import mapper_latency
 from implicore.fixed import COORDINATE, FREQUENCY, PHASE_FRACTION
-from implicore.machine import mapper_latency
+from implicore.formats import Formats
 
 from .coordinates import POINT
 from .memory import address_bits, delayed
@@ -121,8 +122,8 @@ class FourierMapper(wiring.Component):
     a *slot*; slot s makes the features of rows ``s * lanes`` to ``s * lanes + lanes - 1``. A tile
     ends after all rows, or with the slot that holds the last point.
 
-    Latency: ``machine.mapper_latency`` cycles from a tile's last element of B to ``filled``.
-    Throughput: a tile in ``machine.mapper_cycles``.
+    Latency: ``dataflow.mapper_latency`` cycles from a tile's last element of B to ``filled``.
+    Throughput: a tile in ``dataflow.mapper_cycles``.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.crc import catalog
 from amaranth.lib.wiring import In, Out
 
-from implicore.machine import AcceleratorConfig, columns_together
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.registers import Error
 from implicore.stream import HEADER, MAGIC, VERSION, format_code
 
@@ -103,7 +103,7 @@ class ProgramLoader(wiring.Component):
         earlier_items = Signal(ITEM * (CONSTANT_ITEMS - 1), reset_less=True)
         lower = earlier_items[-ITEM:]
         weight_bits = config.formats.weight_bits
-        together = columns_together(config)
+        together = config.columns_per_bank
         recent_weights = Signal(together * weight_bits, reset_less=True)
         last_shape = Signal.like(shape, reset_less=True)
         m.d.comb += [

@@ -4,8 +4,8 @@ from amaranth import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from implicore.config import Formats
-from implicore.machine import ELEMENT_LATENCY
+from implicore.dataflow import PE_LATENCY
+from implicore.formats import Formats
 
 
 class Multiplier(wiring.Component):
@@ -71,7 +71,7 @@ class ProcessingElement(wiring.Component):
         With ``gate_zeros`` only: nothing was added, and the sum is 0 whatever ``sum`` holds.
     """
 
-    LATENCY = ELEMENT_LATENCY
+    LATENCY = PE_LATENCY
 
     def __init__(self, formats: Formats, *, gate_zeros: bool = False):
         self.formats = formats

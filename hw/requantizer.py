@@ -4,9 +4,9 @@ from amaranth import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from implicore.config import Formats
+from implicore.dataflow import requantizer_latency
 from implicore.fixed import OFFSET_FRACTION
-from implicore.machine import requantizer_latency
+from implicore.formats import Formats
 
 from .memory import held
 

@@ -4,8 +4,8 @@ from amaranth import Cat, Module, Mux, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from implicore.config import Formats
-from implicore.machine import requantizer_latency
+from implicore.dataflow import requantizer_latency
+from implicore.formats import Formats
 
 from .memory import Bank, Ram, address_bits, delayed, held
 from .processing_element import ProcessingElement

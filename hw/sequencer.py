@@ -4,7 +4,8 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from implicore.machine import AcceleratorConfig, tail_wait
+from implicore.accelerator_config import AcceleratorConfig
+from implicore.dataflow import output_mac_latency
 
 from .memory import address_bits
 from .row import step_layout
@@ -191,7 +192,7 @@ class Sequencer(wiring.Component):
             Signal(name=name) for name in ("leaving", "to_voxel", "to_tail", "tail_follows")
         )
         columns_left = Signal(address_bits(config.columns))
-        waiting = Signal(tail_wait(config.formats))
+        waiting = Signal(output_mac_latency(config.formats))
         window_ends = leaving & (columns_left == 0)
         m.d.comb += [
             tile_done.eq(issue & last_input),

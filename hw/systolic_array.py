@@ -7,8 +7,9 @@ from amaranth import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from implicore.config import Formats, require_integer
-from implicore.machine import MAX_SIDE
+from implicore.accelerator_config import MAX_SIDE
+from implicore.arguments import require_integer
+from implicore.formats import Formats
 
 from .memory import held
 from .processing_element import ProcessingElement

@@ -4,7 +4,7 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib import cdc, data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from implicore.config import require_integer
+from implicore.arguments import require_integer
 
 MIN_DIVISOR, MAX_DIVISOR = 4, 1 << 16
 

@@ -10,7 +10,7 @@ from amaranth.back import verilog
 from amaranth.lib import cdc, wiring
 from amaranth.lib.wiring import In, Out
 
-from implicore.machine import AcceleratorConfig
+from implicore.accelerator_config import AcceleratorConfig
 
 from .accelerator import Accelerator
 from .link import EXECUTOR_PORTS, VOXEL_PORTS, HostLink

@@ -22,8 +22,8 @@ from amaranth.hdl import Value
 from amaranth.lib import wiring
 
 from implicore import __version__
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.atomic import atomic_write
-from implicore.machine import AcceleratorConfig
 from implicore.registers import REGISTERS, addresses, c_header
 
 from .accelerator import Accelerator

@@ -16,10 +16,10 @@ import safetensors
 import safetensors.numpy
 
 from implicore.atomic import atomic_write
-from implicore.config import NetworkShape
 from implicore.errors import BadInput
 from implicore.fixed import FREQUENCY
 from implicore.grid import Frame, Grid
+from implicore.network_shape import NetworkShape
 from implicore.program import Intensity
 
 VERSION = 1

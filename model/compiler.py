@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from implicore.config import Formats
 from implicore.errors import BadInput
+from implicore.formats import Formats
 from implicore.job import GridJob
 from implicore.program import Program
 

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from implicore.config import Formats
 from implicore.fixed import phase_address
+from implicore.formats import Formats
 from implicore.sincos import SineTable
 
 from .checkpoint import Model

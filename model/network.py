@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from implicore.config import NetworkShape
 from implicore.fixed import FREQUENCY
 from implicore.grid import Grid
+from implicore.network_shape import NetworkShape
 
 from .checkpoint import Model
 

@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from implicore.config import Formats
 from implicore.errors import BadInput
 from implicore.fixed import (
     COORDINATE,
@@ -28,6 +27,7 @@ from implicore.fixed import (
     phase_address,
     round_half_up,
 )
+from implicore.formats import Formats
 from implicore.program import Layer, Program
 from implicore.sincos import SineTable
 

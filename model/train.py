@@ -22,9 +22,9 @@ import torch
 from torch.nn.functional import mse_loss
 from tqdm import tqdm
 
-from implicore.config import NetworkShape
 from implicore.errors import BadInput
 from implicore.fixed import FREQUENCY
+from implicore.network_shape import NetworkShape
 
 from .checkpoint import Model, image_digest, read_tensors, write_tensors
 from .metrics import psnr, ssim

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.atomic import atomic_write
-from implicore.config import NetworkShape
+from implicore.dataflow import neurons, weight_words
 from implicore.fixed import COORDINATE
 from implicore.job import GridJob
-from implicore.machine import AcceleratorConfig, neurons, weight_words
+from implicore.network_shape import NetworkShape
 from implicore.program import Program
 from implicore.random_program import random_program
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from implicore.config import Formats, NetworkShape
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.fixed import COORDINATE
+from implicore.formats import Formats
 from implicore.job import GridJob
-from implicore.machine import AcceleratorConfig
+from implicore.network_shape import NetworkShape
 from implicore.program import Program
 from implicore.random_program import random_program
 from implicore.registers import Error

@@ -6,11 +6,11 @@ import cocotb
 import numpy as np
 from cocotb.triggers import FallingEdge, ReadOnly
 
+from implicore.dataflow import PE_LATENCY, requantizer_latency
 from implicore.fixed import requantize
 from implicore.hw.memory import address_bits
 from implicore.hw.requantizer import Requantizer
 from implicore.hw.row import leave_layout, step_layout, with_sum
-from implicore.machine import ELEMENT_LATENCY, columns_together, requantizer_latency
 from implicore.sincos import BIPARTITE_FROM, SineTable
 
 from .component_ports import CONFIG, FORMATS, signed, start
@@ -202,7 +202,7 @@ async def column_unit(dut):
     """
     port = await start(dut, "column_unit")
     bits = FORMATS.weight_bits
-    columns = columns_together(CONFIG)
+    columns = CONFIG.columns_per_bank
     words = [random.randrange(1 << bits * columns) for _ in range(CONFIG.weight_depth)]
     addresses = list(range(len(words)))
     random.shuffle(addresses)
@@ -246,7 +246,7 @@ class Departures:
         with_result = dict.fromkeys(("write", "tail", "tail_last"), latency)
         later = {"sum": 0} | Requantizer.later(FORMATS) | with_sum(FORMATS) | with_result
         total = 0
-        for cycle in range(1, cycles - latency - ELEMENT_LATENCY):
+        for cycle in range(1, cycles - latency - PE_LATENCY):
             command = random.choice(("voxel", "write", "write", "tail", None))
             high = FORMATS.output_max if command == "voxel" else FORMATS.activation_max
             if not command:
@@ -266,7 +266,7 @@ class Departures:
                 total += result * token["tail_weight"]
                 token["tail_last"] = int(random.random() < 0.2)
                 if token["tail_last"]:
-                    self.tails[ends + ELEMENT_LATENCY], total = total, 0
+                    self.tails[ends + PE_LATENCY], total = total, 0
             for name in token.keys() & later.keys():
                 self.tokens[cycle + later[name] - 1][name] = token[name]
 
@@ -334,7 +334,7 @@ async def row_unit(dut):
         voxel = int(port("voxel_valid").value), int(port("voxel").value)
         due = cycle in leaving.voxels, leaving.voxels.get(cycle, 0)
         assert voxel == due, f"voxel in cycle {cycle}"
-        if cycle > ELEMENT_LATENCY:  # until then the tail is cleared
+        if cycle > PE_LATENCY:  # until then the tail is cleared
             total = signed(leaving.tails.get(cycle, 0), bits)
             assert signed(int(port("beside").value), bits) == total, f"tail in cycle {cycle}"
         await FallingEdge(dut.clk)

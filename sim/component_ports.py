@@ -14,8 +14,8 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.errors import BadInput
-from implicore.machine import AcceleratorConfig
 from implicore.random_program import random_program
 
 from .cases import Size, random_shape

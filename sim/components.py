@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from implicore.machine import AcceleratorConfig
+from implicore.accelerator_config import AcceleratorConfig
 
 from . import cosim, simulators
 from .tools import cached

@@ -10,18 +10,18 @@ from cocotb.triggers import FallingEdge, ReadOnly
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 
 from implicore.cycles import predict
+from implicore.dataflow import (
+    PE_LATENCY,
+    array_layers,
+    output_layer_bypasses_array,
+    output_mac_latency,
+    requantizer_latency,
+)
 from implicore.hw.control import layout
 from implicore.hw.core import store_layout
 from implicore.hw.memory import address_bits
 from implicore.hw.row import step_layout
 from implicore.hw.sequencer import shape_layout
-from implicore.machine import (
-    ELEMENT_LATENCY,
-    array_layers,
-    requantizer_latency,
-    tail_beside_array,
-    tail_wait,
-)
 from implicore.model.golden import Renderer
 from implicore.registers import ADDRESS_BITS, REGISTERS, addresses
 from implicore.stream import constants, weight_writes
@@ -84,12 +84,12 @@ class Token(NamedTuple):
 
 def tokens_of(shape, step):
     """What leaves after the last step of a column tile, by the cycles after it."""
-    tail = tail_beside_array(shape) and step.layer == shape.depth - 2
+    tail = output_layer_bypasses_array(shape) and step.layer == shape.depth - 2
     token = Token(step.layer, voxel=step.layer == shape.depth - 1, tail=tail)
     tokens = {n + 1: token for n in range(step.used)}
     if tail and step.final:
         tokens[step.used] = token._replace(tail_last=True)
-        tokens[step.used + tail_wait(FORMATS)] = Token(step.layer + 1, voxel=True)
+        tokens[step.used + output_mac_latency(FORMATS)] = Token(step.layer + 1, voxel=True)
     return tokens
 
 
@@ -119,7 +119,7 @@ async def sequencer(dut):
         at = leaver_free = 0
         filled = output_free = True
         tokens, written = {}, Counter()  # by cycle; by layer
-        on_the_way = deque([None] * (ELEMENT_LATENCY + 1 + requantizer_latency(FORMATS)))
+        on_the_way = deque([None] * (PE_LATENCY + 1 + requantizer_latency(FORMATS)))
         for cycle in count():
             if not (tiles or tokens or any(on_the_way)):
                 break

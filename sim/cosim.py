@@ -11,8 +11,8 @@ from typing import Literal
 
 import numpy as np
 
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.errors import BadInput
-from implicore.machine import AcceleratorConfig
 
 from . import session
 from .simulators import find_icarus, find_verilator, verilog

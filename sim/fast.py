@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from implicore.machine import AcceleratorConfig
+from implicore.accelerator_config import AcceleratorConfig
 
 from . import session
 from .simulators import find_verilator, verilog

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.host import MemoryMapped
-from implicore.machine import AcceleratorConfig
 
 from . import fast, session
 from .dialogue import Dialogue

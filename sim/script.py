@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.cycles import Prediction, predict
 from implicore.host import command, grid_writes
 from implicore.job import GridJob
-from implicore.machine import AcceleratorConfig
 from implicore.model.golden import Renderer
 from implicore.program import Program
 from implicore.registers import WORDS, Error

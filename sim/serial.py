@@ -9,8 +9,8 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.hw.ulx3s import SerialAccelerator, convert
-from implicore.machine import AcceleratorConfig
 
 from .dialogue import Dialogue
 from .simulators import find_verilator, verilog

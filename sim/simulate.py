@@ -8,11 +8,11 @@ from typing import Literal
 
 import numpy as np
 
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.atomic import make_folder, require_writable
 from implicore.errors import BadInput
 from implicore.grid import Grid
 from implicore.job import GridJob
-from implicore.machine import AcceleratorConfig
 from implicore.model.volume import Volume
 from implicore.program import Program
 from implicore.registers import COUNTERS

@@ -14,8 +14,8 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.errors import BadInput
-from implicore.machine import AcceleratorConfig
 
 from .tools import Tool, cached
 

@@ -9,8 +9,8 @@ from typing import TextIO
 
 import numpy as np
 
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.atomic import atomic_write
-from implicore.machine import AcceleratorConfig
 
 from . import fast, session
 

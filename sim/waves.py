@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.atomic import atomic_write
-from implicore.machine import AcceleratorConfig
 
 from . import fast, session
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
-from implicore.machine import AcceleratorConfig
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.sim import simulators
 
 from . import blocks, mapping, memories, timing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from implicore.config import Formats
+from implicore.formats import Formats
 
 from . import mapping
 from .activity import replay

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.atomic import atomic_write
 from implicore.errors import BadInput
 from implicore.hw import ulx3s
-from implicore.machine import AcceleratorConfig
 from implicore.sim import simulators
 from implicore.sim.tools import cached
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from implicore.machine import AcceleratorConfig
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.sim import simulators
 from implicore.sim.tools import cached
 

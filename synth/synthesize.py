@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.atomic import atomic_write, make_folder, write_json
 from implicore.errors import BadInput
-from implicore.machine import AcceleratorConfig
 from implicore.program import Program
 
 from . import asic, energy, fpga, generic

@@ -112,6 +112,6 @@ def synthesize(log, seconds, config, target, program):
 
 
 def _demo():
-    from implicore.config import NETWORKS
+    from implicore.network_shape import NETWORKS
 
     return NETWORKS["demo"]

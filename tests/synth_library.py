@@ -2,9 +2,10 @@
 
 import pytest
 
-from implicore.config import Formats, NetworkShape
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.errors import BadInput
-from implicore.machine import AcceleratorConfig
+from implicore.formats import Formats
+from implicore.network_shape import NetworkShape
 from implicore.synth import asic, mapping, target
 from implicore.synth.circuit import Netlist
 from implicore.synth.liberty import read_liberty

@@ -7,14 +7,14 @@ import pytest
 from amaranth import ResetInserter, Signal
 from amaranth.sim import Simulator
 
-import implicore.machine
-from implicore.config import Formats, NetworkShape
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.cycles import predict
 from implicore.fixed import COORDINATE
+from implicore.formats import Formats
 from implicore.hw.accelerator import Accelerator
 from implicore.job import GridJob
-from implicore.machine import AcceleratorConfig
 from implicore.model.golden import Renderer
+from implicore.network_shape import NetworkShape
 from implicore.random_program import random_program
 from implicore.registers import IDENTITY, REGISTERS, Error, addresses
 from implicore.stream import HEADER, program_stream
@@ -291,9 +291,9 @@ def test_programs_of_other_shapes_follow_each_other():
 
 
 @pytest.mark.parametrize("columns", [4, 5])  # the last bank is full, or holds one column
-def test_each_bank_gets_its_own_columns(columns, monkeypatch):
-    monkeypatch.setattr(implicore.machine, "WORD_BITS", 2 * FORMATS.weight_bits)
-    config = AcceleratorConfig.sized(2, columns, FORMATS, [SHAPE])
+def test_each_bank_gets_its_own_columns(columns):
+    word = 2 * FORMATS.weight_bits
+    config = AcceleratorConfig.sized(2, columns, FORMATS, [SHAPE], weight_word_bits=word)
 
     async def scenario(host):
         assert await host.load(program_stream(PROGRAM, config)) == Error.NONE

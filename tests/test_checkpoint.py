@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from implicore.config import NetworkShape
 from implicore.errors import BadInput
 from implicore.grid import Frame, Grid
 from implicore.model.checkpoint import (
@@ -19,6 +18,7 @@ from implicore.model.checkpoint import (
     write_tensors,
 )
 from implicore.model.volume import Volume
+from implicore.network_shape import NetworkShape
 
 SHAPE = NetworkShape(frequencies=3, width=4, depth=3, skips=(2,))
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from implicore.accelerator_config import ACCELERATORS
 from implicore.cli import main
-from implicore.machine import ACCELERATORS
 from implicore.program import Program
 from implicore.stream import program_stream
 

@@ -5,14 +5,15 @@ from itertools import count
 import numpy as np
 import pytest
 
-from implicore.config import Formats, NetworkShape
 from implicore.errors import BadInput
+from implicore.formats import Formats
 from implicore.grid import Grid
 from implicore.model.compiler import Voxels, compile_model
 from implicore.model.golden import Renderer
 from implicore.model.metrics import psnr
 from implicore.model.quantize import STAGES
 from implicore.model.volume import Volume
+from implicore.network_shape import NetworkShape
 
 torch = pytest.importorskip("torch")
 

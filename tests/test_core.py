@@ -1,20 +1,21 @@
 """The core against the golden model, bit for bit, and against the schedule, cycle for cycle."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
 import implicore.hw.core
-import implicore.machine
-from implicore.config import Formats, NetworkShape
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.cycles import predict
 from implicore.fixed import COORDINATE
+from implicore.formats import Formats
 from implicore.hw.core import Core
 from implicore.hw.memory import Ram
-from implicore.machine import AcceleratorConfig
 from implicore.model.golden import Renderer
+from implicore.network_shape import NetworkShape
 from implicore.random_program import random_program
 from implicore.stream import constants, weight_writes
 
@@ -187,8 +188,8 @@ def test_stalls_on_both_sides_change_nothing(seed):
 @pytest.mark.parametrize("seed", range(200, 206))
 def test_groups_of_rows_and_columns_written_one_after_the_other(seed, monkeypatch):
     monkeypatch.setattr(implicore.hw.core, "TOGETHER", 2)
-    monkeypatch.setattr(implicore.machine, "WORD_BITS", 16)  # few columns a bank, several banks
     config, program, number = random_pair(seed)
+    config = replace(config, weight_word_bits=16)  # few columns a bank, several banks
     points = points_of(number)
     bench = Bench(config, program, points).run()
     assert bench.voxels == Renderer(program).voxels(points).tolist()

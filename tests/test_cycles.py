@@ -1,9 +1,10 @@
 import pytest
 
 import implicore.cycles
-from implicore.config import NETWORKS, Formats, NetworkShape
+from implicore.accelerator_config import ACCELERATORS, AcceleratorConfig
 from implicore.cycles import predict
-from implicore.machine import ACCELERATORS, AcceleratorConfig
+from implicore.formats import Formats
+from implicore.network_shape import NETWORKS, NetworkShape
 
 SLICE = 64 * 64
 

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 from vcd.reader import TokenKind, tokenize
 
-from implicore.config import Formats, NetworkShape
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.cycles import predict
 from implicore.errors import BadInput
 from implicore.fixed import requantize
+from implicore.formats import Formats
 from implicore.hw.ulx3s import BAUD
-from implicore.machine import AcceleratorConfig
 from implicore.model.golden import Renderer
+from implicore.network_shape import NetworkShape
 from implicore.random_program import random_program
 from implicore.sim import fast, session
 from implicore.sim.memory_map import MemoryMap
@@ -183,7 +184,7 @@ def host_example(tmp_path, monkeypatch):
     program = random_program(HOST_SHAPE, HOST_CONFIG.formats, seed=1)
     program.save(tmp_path / "mri.inr")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("implicore.configure.read_config", lambda *names: HOST_CONFIG)
+    monkeypatch.setattr("implicore.config_file.read_config", lambda *names: HOST_CONFIG)
     plane = program.grid.middle_plane()
 
     def run(code):

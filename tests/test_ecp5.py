@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from implicore.accelerator_config import ACCELERATORS
 from implicore.hw.verilog import PREFIX
-from implicore.machine import ACCELERATORS
 from implicore.sim.simulators import verilog
 
 pytest.importorskip("pyosys", reason="pyosys is not installed: pip install 'implicore[fpga]'")

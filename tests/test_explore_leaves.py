@@ -3,10 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from implicore.config import NETWORKS, Formats
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.cycles import predict as predict_cycles
 from implicore.errors import BadInput
-from implicore.machine import AcceleratorConfig
+from implicore.formats import Formats
+from implicore.network_shape import NETWORKS
 from implicore.random_program import random_program
 from implicore.synth import asic, energy, target
 from implicore.synth.blocks import BLOCKS

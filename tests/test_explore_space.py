@@ -4,9 +4,10 @@ import re
 
 import pytest
 
-from implicore.config import NETWORKS, Formats
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.errors import BadInput
-from implicore.machine import AcceleratorConfig
+from implicore.formats import Formats
+from implicore.network_shape import NETWORKS
 from implicore.random_program import random_program
 from implicore.synth.explore.space import read_spec
 

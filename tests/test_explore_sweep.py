@@ -20,15 +20,16 @@ import pytest
 from PIL import Image
 from tqdm import tqdm
 
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.cli import main
-from implicore.config import NETWORKS, Formats, NetworkShape
-from implicore.configure import read_config
+from implicore.config_file import read_config
 from implicore.errors import BadInput
+from implicore.formats import Formats
 from implicore.grid import Frame
-from implicore.machine import AcceleratorConfig
 from implicore.model.checkpoint import Model, image_digest
 from implicore.model.compiler import compile_model
 from implicore.model.volume import load_volume
+from implicore.network_shape import NETWORKS, NetworkShape
 from implicore.program import Intensity, Program
 from implicore.random_program import random_program
 from implicore.synth.explore import flow as real

@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from implicore.config import Formats, NetworkShape
+from implicore.dataflow import mapper_cycles, mapper_latency
 from implicore.fixed import COORDINATE
+from implicore.formats import Formats
 from implicore.hw.fourier import FourierLane, FourierMapper
-from implicore.machine import mapper_cycles, mapper_latency
 from implicore.model.golden import Renderer
+from implicore.network_shape import NetworkShape
 from implicore.random_program import random_program
 
 

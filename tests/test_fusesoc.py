@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from implicore.accelerator_config import ACCELERATORS
 from implicore.hw.verilog import PREFIX, generate
-from implicore.machine import ACCELERATORS
 from implicore.sim.simulators import find_verilator
 
 pytestmark = pytest.mark.skipif(

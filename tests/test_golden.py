@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from implicore.config import Formats, NetworkShape
 from implicore.errors import BadInput
 from implicore.fixed import COORDINATE, OFFSET_FRACTION, requantize
+from implicore.formats import Formats
 from implicore.job import GridJob
 from implicore.model.golden import BLOCK, Renderer, _Stage
+from implicore.network_shape import NetworkShape
 from implicore.program import Layer
 from implicore.random_program import random_program
 from implicore.sincos import SineTable

@@ -5,16 +5,17 @@ import inspect
 import numpy as np
 import pytest
 
-from implicore.config import Formats, NetworkShape
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.cycles import predict
 from implicore.errors import BadInput
 from implicore.fixed import COORDINATE
+from implicore.formats import Formats
 from implicore.grid import Grid
 from implicore.host import Host, MemoryMapped, Refused, Transport, grid_writes
 from implicore.job import GridJob
 from implicore.link import Link, LinkError
-from implicore.machine import AcceleratorConfig
 from implicore.model.golden import Renderer
+from implicore.network_shape import NetworkShape
 from implicore.random_program import random_program
 from implicore.registers import Error, addresses
 from implicore.sim.memory_map import MemoryMap

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from implicore.config import NETWORKS, NetworkShape
 from implicore.fixed import FREQUENCY
 from implicore.grid import Frame, Grid
 from implicore.model.checkpoint import Model
 from implicore.model.network import FourierNetwork, reconstruct, render_float
+from implicore.network_shape import NETWORKS, NetworkShape
 from implicore.program import Intensity
 
 SHAPE = NetworkShape(frequencies=5, width=7, depth=4, skips=(3,))

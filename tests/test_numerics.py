@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from implicore.config import Formats, NetworkShape
+from implicore.formats import Formats
 from implicore.model.golden import Renderer
 from implicore.model.volume import to_intensities
+from implicore.network_shape import NetworkShape
 from implicore.random_program import random_program
 
 SPEC = importlib.util.spec_from_file_location(

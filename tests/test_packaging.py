@@ -159,7 +159,8 @@ def test_system_packages_in_one_sentence(tmp_path):
 
 
 PROGRAM = """
-from implicore.config import Formats, NetworkShape
+from implicore.formats import Formats
+from implicore.network_shape import NetworkShape
 from implicore.random_program import random_program
 random_program(NetworkShape(3, 4, 3), Formats.parse("w8a8"), seed=1).save("small.inr")
 """

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from implicore.config import Formats
+from implicore.formats import Formats
 from implicore.hw.processing_element import ProcessingElement
 
 

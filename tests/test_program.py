@@ -9,8 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from implicore.config import Formats, NetworkShape
 from implicore.errors import BadInput
+from implicore.formats import Formats
+from implicore.network_shape import NetworkShape
 from implicore.program import CHECK_BYTES, MAGIC, PREFIX, Intensity, Program
 from implicore.random_program import random_program
 

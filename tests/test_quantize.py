@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from implicore.config import Formats, NetworkShape
 from implicore.errors import BadInput
+from implicore.formats import Formats
 from implicore.grid import Frame, Grid
 from implicore.model.checkpoint import Model
 from implicore.model.golden import Renderer
 from implicore.model.quantize import STAGES, FloatNetwork, assemble, quantize, staged_outputs
+from implicore.network_shape import NetworkShape
 from implicore.program import Intensity
 
 GRID = Grid.from_array((9, 8, 7), np.diag([1.0, 1.5, 2.0, 1.0]))

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from implicore.config import Formats, NetworkShape
 from implicore.errors import BadInput
+from implicore.formats import Formats
+from implicore.network_shape import NetworkShape
 
 pytest.importorskip("torch", reason="PyTorch, which trains the networks, is not installed")
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from implicore.config import Formats
 from implicore.errors import BadInput
+from implicore.formats import Formats
 from implicore.sim.timeline import save_timeline
 from implicore.synth.report.demo import busy_figure, demo_page, summary
 from implicore.synth.report.recognize import write_report

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from implicore.config import Formats
 from implicore.fixed import requantize
+from implicore.formats import Formats
 from implicore.hw.requantizer import Requantizer
 
 

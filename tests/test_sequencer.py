@@ -3,15 +3,16 @@ from collections import deque
 import pytest
 from amaranth.sim import Simulator
 
-from implicore.config import Formats, NetworkShape
-from implicore.hw.sequencer import Sequencer
-from implicore.machine import (
-    AcceleratorConfig,
+from implicore.accelerator_config import AcceleratorConfig
+from implicore.dataflow import (
     array_layers,
+    output_layer_bypasses_array,
     requantizer_latency,
-    tail_beside_array,
     weight_words,
 )
+from implicore.formats import Formats
+from implicore.hw.sequencer import Sequencer
+from implicore.network_shape import NetworkShape
 
 FORMATS = Formats.parse("w8a8m0")
 
@@ -101,6 +102,6 @@ def test_order_of_steps_and_tokens(shape, columns):
     for first in range(0, (tiles - 1) * neurons, neurons):
         tile = tokens[first : first + neurons]
         assert [token["voxel"] for token in tile] == [0] * (neurons - 1) + [1]
-        tails = shape.width if tail_beside_array(shape) else 0
+        tails = shape.width if output_layer_bypasses_array(shape) else 0
         assert sum(token["tail"] for token in tile) == tails
         assert [t["tail_last"] for t in tile[-2:]] == ([1, 0] if tails else [0] * len(tile[-2:]))

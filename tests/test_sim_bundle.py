@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from implicore.config import Formats, NetworkShape
+from implicore.accelerator_config import ACCELERATORS, AcceleratorConfig
 from implicore.errors import BadInput
-from implicore.machine import ACCELERATORS, AcceleratorConfig
+from implicore.formats import Formats
+from implicore.network_shape import NetworkShape
 from implicore.random_program import random_program
 from implicore.sim import simulators
 from implicore.sim.bundle import smallest_shape, write_tests

@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from implicore.config import Formats, NetworkShape
-from implicore.machine import AcceleratorConfig
+from implicore.accelerator_config import AcceleratorConfig
+from implicore.formats import Formats
+from implicore.network_shape import NetworkShape
 from implicore.sim import components, simulators, tools
 
 SHAPE = NetworkShape(4, 5, 3, (2,))

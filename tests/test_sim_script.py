@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from implicore.config import Formats, NetworkShape
+from implicore.accelerator_config import AcceleratorConfig
+from implicore.formats import Formats
 from implicore.job import GridJob
-from implicore.machine import AcceleratorConfig
+from implicore.network_shape import NetworkShape
 from implicore.random_program import random_program
 from implicore.registers import Error
 from implicore.sim import session

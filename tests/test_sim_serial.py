@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from implicore.config import Formats, NetworkShape
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.fixed import COORDINATE
+from implicore.formats import Formats
 from implicore.host import command, grid_writes
 from implicore.job import GridJob
 from implicore.link import END, ROOM, Kind, Link, LinkError, Refusal, decode, encode
-from implicore.machine import AcceleratorConfig
 from implicore.model.golden import Renderer
+from implicore.network_shape import NetworkShape
 from implicore.random_program import random_program
 from implicore.registers import IDENTITY, Error, addresses
 from implicore.sim.serial import SerialBoard

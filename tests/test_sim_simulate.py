@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from implicore.config import Formats, NetworkShape
+from implicore.accelerator_config import ACCELERATORS, AcceleratorConfig
 from implicore.errors import BadInput
+from implicore.formats import Formats
 from implicore.grid import Grid
-from implicore.machine import ACCELERATORS, AcceleratorConfig
 from implicore.model.golden import Renderer
 from implicore.model.volume import Volume
+from implicore.network_shape import NetworkShape
 from implicore.random_program import random_program
 from implicore.sim import session
 from implicore.sim.picture import sample

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from implicore.accelerator_config import ACCELERATORS
 from implicore.errors import BadInput
-from implicore.machine import ACCELERATORS
 from implicore.sim import simulators
 
 

@@ -4,9 +4,9 @@ from time import perf_counter
 
 import pytest
 
-from implicore.config import NETWORKS
+from implicore.accelerator_config import ACCELERATORS
 from implicore.grid import Grid
-from implicore.machine import ACCELERATORS
+from implicore.network_shape import NETWORKS
 from implicore.random_program import random_program
 from implicore.sim.simulate import simulate
 

@@ -3,9 +3,10 @@ import zlib
 import numpy as np
 import pytest
 
-from implicore.config import Formats, NetworkShape
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.errors import BadInput
-from implicore.machine import AcceleratorConfig
+from implicore.formats import Formats
+from implicore.network_shape import NetworkShape
 from implicore.random_program import random_program
 from implicore.stream import HEADER, constant_items, constants, program_stream, weight_tape
 

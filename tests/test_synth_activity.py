@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from implicore.config import NETWORKS
+from implicore.accelerator_config import ACCELERATORS
 from implicore.errors import BadInput
-from implicore.machine import ACCELERATORS
+from implicore.network_shape import NETWORKS
 from implicore.random_program import random_program
 from implicore.sim import fast, simulators
 from implicore.sim.script import Script

@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from implicore.config import Formats, NetworkShape
-from implicore.machine import AcceleratorConfig, weight_banks
+from implicore.accelerator_config import AcceleratorConfig
+from implicore.formats import Formats
+from implicore.network_shape import NetworkShape
 from implicore.synth import asic, synthesize, target
 from implicore.synth.generic import count_gates
 
@@ -27,7 +28,7 @@ def test_every_block_is_counted_once(design):
         counts[name] = counts.get(name, 0) + times
         assert times > 0 and block
     assert counts[asic.ELEMENT] == 2 * 3 + 2  # a tail beside each row
-    assert counts["implicore_ram_weights"] == weight_banks(CONFIG)
+    assert counts["implicore_ram_weights"] == CONFIG.weight_banks
     assert counts["implicore_ram_hidden"] == 2
     assert design.area_um2 == pytest.approx(sum(design.block_areas.values()))
     memories = {f"memory {memory.role}" for memory in design.memories.values()}

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from implicore.config import Formats
+from implicore.formats import Formats
 from implicore.synth import baseline
 from implicore.synth.activity import replay
 from implicore.synth.circuit import Circuit, Netlist

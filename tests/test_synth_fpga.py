@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from implicore.config import NETWORKS, Formats
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.errors import BadInput
+from implicore.formats import Formats
 from implicore.hw import ulx3s
-from implicore.machine import AcceleratorConfig
+from implicore.network_shape import NETWORKS
 from implicore.sim.tools import ToolFailed
 
 pytest.importorskip("pyosys", reason="pyosys is not installed: pip install 'implicore[fpga]'")

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from implicore.config import NetworkShape
 from implicore.errors import BadInput
 from implicore.grid import Grid
 from implicore.model import train
@@ -25,6 +24,7 @@ from implicore.model.train import (
     probe_sigma,
 )
 from implicore.model.volume import Volume
+from implicore.network_shape import NetworkShape
 
 SHAPE = NetworkShape(frequencies=16, width=16, depth=4, skips=(3,))
 

@@ -2,8 +2,8 @@ import re
 
 import pytest
 
+from implicore.accelerator_config import ACCELERATORS
 from implicore.hw.ulx3s import PINS, Pll, Ulx3s, constraints, convert, divisor_of
-from implicore.machine import ACCELERATORS
 
 
 @pytest.mark.parametrize("mhz", [10, 25, 50, 62.5, 90, 99.5, 100, 105, 110, 125, 200])

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from implicore.config import NETWORKS, Formats
+from implicore.accelerator_config import ACCELERATORS, AcceleratorConfig
+from implicore.formats import Formats
 from implicore.hw.verilog import PREFIX, generate, memory_list
-from implicore.machine import ACCELERATORS, AcceleratorConfig, weight_banks
+from implicore.network_shape import NETWORKS
 from implicore.registers import REGISTERS, addresses
 
 TINY = AcceleratorConfig.sized(3, 2, Formats.parse("w4a5m2t12"), [NETWORKS["fast"]])
@@ -63,7 +64,7 @@ def test_sidecar_and_header(generated):
     memories = {memory["role"]: memory for memory in sidecar["memories"]}
     assert memories == {memory["role"]: memory for memory in memory_list(config)}
     assert memories["weights"]["depth"] == config.weight_depth
-    assert memories["weights"]["instances"] == weight_banks(config)
+    assert memories["weights"]["instances"] == config.weight_banks
     assert memories["features"]["instances"] == config.rows
     assert [r["address"] for r in sidecar["registers"]] == list(addresses().values())
     header = (folder / f"{PREFIX}.h").read_text()

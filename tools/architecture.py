@@ -4,7 +4,7 @@
 
 Blocks, their numbers and sizes are those of the Verilog that the generator writes for the preset
 `medium`; a module without a place in the diagram is an error. The path's cycles follow from
-`implicore.machine` and `implicore.cycles`; `tests/test_docs.py` compares them with the Verilog.
+`implicore.dataflow` and `implicore.cycles`; `tests/test_docs.py` compares them with the Verilog.
 """
 
 from __future__ import annotations
@@ -16,19 +16,18 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from implicore.accelerator_config import ACCELERATORS, AcceleratorConfig
 from implicore.atomic import atomic_write
-from implicore.config import NETWORKS, NetworkShape
 from implicore.cycles import TOKEN_TO_SUM, last_steps, predict
-from implicore.hw.verilog import PREFIX, generate
-from implicore.machine import (
-    ACCELERATORS,
-    ELEMENT_LATENCY,
-    AcceleratorConfig,
+from implicore.dataflow import (
+    PE_LATENCY,
     mapper_cycles,
     mapper_latency,
+    output_mac_latency,
     requantizer_latency,
-    tail_wait,
 )
+from implicore.hw.verilog import PREFIX, generate
+from implicore.network_shape import NETWORKS, NetworkShape
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 DIAGRAM = DOCS / "architecture.svg"
@@ -236,7 +235,7 @@ def path_of_a_voxel(shape: NetworkShape, config: AcceleratorConfig) -> list[tupl
     left = ends[0][0] + 1 + TOKEN_TO_SUM
     used = shape.width - (len(ends[-1]) - 1) * config.columns
     last_sum = ends[-1][-1] + used + TOKEN_TO_SUM
-    shown = last_sum + tail_wait(config.formats) + requantizer + 2
+    shown = last_sum + output_mac_latency(config.formats) + requantizer + 2
     layers = len(ends)
     stations = [
         (0, "the point is accepted by the Fourier mapper"),
@@ -246,9 +245,9 @@ def path_of_a_voxel(shape: NetworkShape, config: AcceleratorConfig) -> list[tupl
             "input 0 of layer 1",
         ),
         (first + 1, "feature and weight are read"),
-        (first + ELEMENT_LATENCY, "both stand in the registers of the processing element (0, 0)"),
-        (first + ELEMENT_LATENCY + 1, "their product is registered"),
-        (first + ELEMENT_LATENCY + 2, "and added to the sum"),
+        (first + PE_LATENCY, "both stand in the registers of the processing element (0, 0)"),
+        (first + PE_LATENCY + 1, "their product is registered"),
+        (first + PE_LATENCY + 2, "and added to the sum"),
         (ends[0][0], f"last step of the first {config.columns} neurons of layer 1"),
         (left, "the sum of neuron 0 has left the array: it stands in the row's register"),
         (left + requantizer, "it is requantized, and written to the activation bank"),
@@ -261,7 +260,7 @@ def path_of_a_voxel(shape: NetworkShape, config: AcceleratorConfig) -> list[tupl
         (last_sum, "the sum of its last neuron has left the array"),
         (last_sum + requantizer, "requantized, it goes into the tail, as did all before it"),
         (
-            last_sum + tail_wait(config.formats),
+            last_sum + output_mac_latency(config.formats),
             f"the tail's sum is layer {shape.depth}'s: it enters the requantizer in its turn",
         ),
         (shown, "the voxel is offered on `m_axis_voxels`"),

@@ -12,9 +12,10 @@ import sys
 from pathlib import Path
 
 from .atomic import require_writable, write_json
-from .config import NETWORKS, Formats
 from .errors import BadInput
+from .formats import Formats
 from .grid import PLANES, Grid
+from .network_shape import NETWORKS
 
 EPILOG = "Exit codes: 0 done, 1 ran and the answer is no, 2 bad input or a missing tool."
 
@@ -526,7 +527,7 @@ def _render(options) -> dict:
 def _generate(options) -> dict:
     from time import perf_counter
 
-    from .configure import read_config
+    from .config_file import read_config
     from .program import Program
 
     config = read_config(options.config, options.set)
@@ -561,7 +562,7 @@ def _generate(options) -> dict:
 
 
 def _simulate(options) -> dict:
-    from .configure import read_config
+    from .config_file import read_config
     from .program import Program
 
     program = Program.load(options.program)
@@ -608,7 +609,7 @@ def _simulate(options) -> dict:
 
 
 def _synth(options) -> dict:
-    from .configure import read_config
+    from .config_file import read_config
     from .program import Program
 
     config = read_config(options.config, options.set)

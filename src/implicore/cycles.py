@@ -9,22 +9,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .config import NetworkShape
-from .machine import (
-    ELEMENT_LATENCY,
-    AcceleratorConfig,
+from .accelerator_config import AcceleratorConfig
+from .dataflow import (
+    PE_LATENCY,
     array_layers,
     mapper_cycles,
     mapper_latency,
     neurons,
+    output_layer_bypasses_array,
+    output_mac_latency,
     requantizer_latency,
-    tail_beside_array,
-    tail_wait,
-    weight_banks,
     weight_words,
 )
+from .network_shape import NetworkShape
 
-TOKEN_TO_SUM = ELEMENT_LATENCY + 2
+TOKEN_TO_SUM = PE_LATENCY + 2
 """Cycles from the leaver's token to the sum standing beside it at row 0."""
 
 
@@ -160,8 +159,8 @@ class _Feeder:
             previous = ends
             self.ends.append(ends)
         self.halves = [self.halves[1], self.now]
-        if tail_beside_array(shape):
-            self.leaver_free += tail_wait(config.formats)
+        if output_layer_bypasses_array(shape):
+            self.leaver_free += output_mac_latency(config.formats)
         # The last token: through the requantizer, the row multiplexer and into the buffer.
         shown = self.leaver_free + TOKEN_TO_SUM + requantizer_latency(config.formats) + 2
         self.delivered = shown + points - 1
@@ -186,6 +185,6 @@ def _memories(
         "elements": Accesses(reads=3 * shape.frequencies * slots, writes=0),
         "features": Accesses(reads=feature_steps * rows, writes=shape.features * mapped_rows),
         "hidden": Accesses(reads=(steps - feature_steps) * rows, writes=written * rows),
-        "weights": Accesses(reads=steps * weight_banks(config), writes=0),
+        "weights": Accesses(reads=steps * config.weight_banks, writes=0),
         "constants": Accesses(reads=tiles * neurons(shape), writes=0),
     }

@@ -16,10 +16,10 @@ from typing import Protocol
 
 import numpy as np
 
+from .accelerator_config import AcceleratorConfig
 from .errors import BadInput
 from .grid import Grid
 from .job import GridJob, checked_points
-from .machine import AcceleratorConfig
 from .program import Program
 from .registers import (
     COUNTERS,

@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from .atomic import atomic_write
-from .config import Formats, NetworkShape
 from .errors import BadInput
 from .fixed import FREQUENCY, SHIFT_BITS, signed_bits
+from .formats import Formats
 from .grid import Frame, Grid
+from .network_shape import NetworkShape
 
 MAGIC = b"INRPROG\0"
 VERSION = 1

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from .config import Formats, NetworkShape
 from .fixed import FREQUENCY, OFFSET_FRACTION, requantize, round_half_up
+from .formats import Formats
 from .grid import Frame, Grid
+from .network_shape import NetworkShape
 from .program import Intensity, Layer, Program
 
 

@@ -20,7 +20,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .config import require_integer
+from .arguments import require_integer
 from .fixed import round_half_up
 
 BIPARTITE_FROM = 12

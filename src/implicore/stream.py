@@ -19,16 +19,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .config import MAX_DEPTH, Formats
-from .machine import (
-    AcceleratorConfig,
-    array_layers,
-    columns_together,
-    neurons,
-    tail_beside_array,
-    weight_banks,
-    weight_words,
-)
+from .accelerator_config import AcceleratorConfig
+from .dataflow import array_layers, neurons, output_layer_bypasses_array, weight_words
+from .formats import Formats
+from .network_shape import MAX_DEPTH
 from .program import Program
 
 MAGIC = 0x4E49  # "IN"
@@ -90,7 +84,7 @@ def constants(program: Program) -> list[tuple[int, int, int, int]]:
     tape = []
     for number, layer in enumerate(program.layers, 1):
         tail = np.zeros(len(layer.offsets), int)
-        if number == program.shape.depth - 1 and tail_beside_array(program.shape):
+        if number == program.shape.depth - 1 and output_layer_bypasses_array(program.shape):
             tail = program.layers[-1].weights[0]
         columns = (layer.offsets, layer.shifts, layer.multipliers, tail)
         tape += zip(*(column.tolist() for column in columns), strict=True)
@@ -125,9 +119,9 @@ def weight_writes(program: Program, config: AcceleratorConfig) -> Iterator[tuple
     A word is the latest weights of the stream, as many as columns share a bank; where the last
     bank has fewer, those of its columns are the last of them.
     """
-    together = columns_together(config)
+    together = config.columns_per_bank
     for address, row in enumerate(weight_tape(program, config.columns).tolist()):
-        for bank in range(weight_banks(config)):
+        for bank in range(config.weight_banks):
             end = min((bank + 1) * together, config.columns)
             yield 1 << bank, address, row[end - together : end]
 

@@ -13,15 +13,16 @@ import implicore.hw
 import implicore.model
 import implicore.sim
 import implicore.synth
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.atomic import write_json
-from implicore.config import Formats, NetworkShape
 from implicore.errors import BadInput
-from implicore.machine import AcceleratorConfig
+from implicore.formats import Formats
 from implicore.model.checkpoint import image_digest
 from implicore.model.compiler import compile_model
 from implicore.model.golden import Renderer
 from implicore.model.metrics import psnr
 from implicore.model.volume import Volume
+from implicore.network_shape import NetworkShape
 from implicore.program import Program
 from implicore.sim import simulators
 from implicore.sim.picture import sample

@@ -21,12 +21,13 @@ import numpy as np
 
 import implicore
 from implicore import hw, sim, synth
-from implicore.config import NETWORKS, Formats, NetworkShape
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.cycles import Prediction, predict
 from implicore.errors import BadInput
+from implicore.formats import Formats
 from implicore.hw.memory import address_bits
 from implicore.hw.verilog import memory_list
-from implicore.machine import AcceleratorConfig, columns_together, weight_banks
+from implicore.network_shape import NETWORKS, NetworkShape
 from implicore.program import Program
 from implicore.sim.simulators import code
 from implicore.sim.tools import cached
@@ -134,8 +135,8 @@ def causes(
         Without one there are no powers.
     """
     rows, columns, lanes = config.rows, config.columns, config.lanes
-    words = weight_banks(config)
-    together = columns_together(config)
+    words = config.weight_banks
+    together = config.columns_per_bank
     feature, hidden, weight, constant = (
         address_bits(depth)
         for depth in (

@@ -11,12 +11,12 @@ from dataclasses import replace
 from functools import cache
 from math import log2
 
-from implicore.config import NetworkShape
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.cycles import Prediction
 from implicore.cycles import predict as predict_cycles
 from implicore.errors import BadInput
 from implicore.hw.verilog import memory_list
-from implicore.machine import AcceleratorConfig
+from implicore.network_shape import NetworkShape
 
 from .. import ecp5, energy, fpga, memories
 from ..memories import Memory

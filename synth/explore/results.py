@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from implicore.accelerator_config import ACCELERATORS
 from implicore.atomic import atomic_write, write_json
-from implicore.configure import FIELDS
+from implicore.config_file import FIELDS
 from implicore.errors import BadInput
-from implicore.machine import ACCELERATORS
 from implicore.synth.synthesize import LEFT_OUT
 from implicore.synth.target import Target
 

@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 
-from implicore.config import NETWORKS, Formats, NetworkShape
-from implicore.configure import FIELDS, make_config, network
+from implicore.accelerator_config import AcceleratorConfig
+from implicore.config_file import FIELDS, make_config, network
 from implicore.errors import BadInput
-from implicore.machine import AcceleratorConfig
+from implicore.formats import Formats
 from implicore.model.checkpoint import Model
+from implicore.network_shape import NETWORKS, NetworkShape
 from implicore.program import Program
 
 from . import metrics

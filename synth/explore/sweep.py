@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.atomic import atomic_write, make_folder
-from implicore.configure import FIELDS, to_toml
+from implicore.config_file import FIELDS, to_toml
 from implicore.errors import BadInput
-from implicore.machine import AcceleratorConfig
 from implicore.model.volume import Volume, load_source, save_plane_png
 from implicore.synth import target
 from implicore.synth.energy import SLICE

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from implicore.config import Formats
 from implicore.errors import BadInput
+from implicore.formats import Formats
 from implicore.sim.timeline import load_timeline
 
 from . import figures

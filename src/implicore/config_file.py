@@ -6,12 +6,13 @@ import json
 from dataclasses import fields, replace
 from pathlib import Path
 
-from .config import NETWORKS, Formats, NetworkShape
+from .accelerator_config import ACCELERATORS, AcceleratorConfig
 from .errors import BadInput
-from .machine import ACCELERATORS, AcceleratorConfig
+from .formats import Formats
+from .network_shape import NETWORKS, NetworkShape
 
 FIELDS = tuple(field.name for field in fields(AcceleratorConfig))
-SIZING = ("rows", "columns", "formats", "gate_zeros")
+SIZING = ("rows", "columns", "formats", "gate_zeros", "weight_word_bits")
 """What ``AcceleratorConfig.sized`` takes besides the networks; all else follows from these."""
 
 
@@ -21,9 +22,9 @@ def read_config(source: str, settings: list[str] | None = None) -> AcceleratorCo
     Parameters
     ----------
     source : str
-        A preset (``machine.ACCELERATORS``) or a TOML file with fields of ``AcceleratorConfig``,
-        ``formats`` being written like ``w8a12``. ``networks``, a list of network presets, stands
-        for the memories and lanes that hold them (``AcceleratorConfig.sized``).
+        A preset (``accelerator_config.ACCELERATORS``) or a TOML file with fields of
+        ``AcceleratorConfig``; ``formats`` is written like ``w8a12``. ``networks``, a list of
+        network presets, sizes the memories and lanes (``AcceleratorConfig.sized``).
     settings : list of str, optional
         ``field=value`` each, with the same fields; lists are written with commas.
 

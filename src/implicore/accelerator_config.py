@@ -6,103 +6,34 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from functools import cache
 
-from .config import (
+from .arguments import require_integer
+from .dataflow import (
+    PE_LATENCY,
+    column_tiles,
+    mapper_cycles,
+    mapper_latency,
+    neurons,
+    requantizer_latency,
+    weight_words,
+)
+from .errors import BadInput
+from .formats import Formats
+from .network_shape import (
     MAX_DEPTH,
     MAX_FREQUENCIES,
     MAX_WEIGHTS,
     MAX_WIDTH,
     NETWORKS,
-    Formats,
     NetworkShape,
-    require_integer,
 )
-from .errors import BadInput
 from .program import Program
-from .sincos import BIPARTITE_FROM
 
 MAX_SIDE = 256
 """Greatest number of rows and of columns."""
 
-
-def column_tiles(outputs: int, columns: int) -> int:
-    """Column tiles that a layer of ``outputs`` neurons takes."""
-    return -(-outputs // columns)
-
-
-def tail_beside_array(shape: NetworkShape) -> bool:
-    """Whether the last layer's dot product is taken beside the array: it takes no features."""
-    return shape.layers[-1].features == 0
-
-
-def array_layers(shape: NetworkShape):
-    """The layers that run on the array."""
-    return shape.layers[:-1] if tail_beside_array(shape) else shape.layers
-
-
-@cache
-def weight_words(shape: NetworkShape, columns: int) -> int:
-    """Weights of each column, which is also the steps of one voxel tile."""
-    return sum(column_tiles(layer.outputs, columns) * layer.inputs for layer in array_layers(shape))
-
-
-WORD_BITS = 64
-"""Greatest width of a word of weights: that of the widest SRAM macros, the thriftiest a bit."""
-
-
-def columns_together(config: AcceleratorConfig) -> int:
-    """Neighbouring columns whose weights share a bank's word: as many as fit in ``WORD_BITS``.
-
-    Or fewer, down to half of it, where that leaves less room unused beside the last column.
-    """
-    columns = config.columns
-    most = min(columns, WORD_BITS // config.formats.weight_bits)
-    return min(range(most, most // 2, -1), key=lambda count: column_tiles(columns, count) * count)
-
-
-def weight_banks(config: AcceleratorConfig) -> int:
-    """Banks of weights."""
-    return column_tiles(config.columns, columns_together(config))
-
-
-def neurons(shape: NetworkShape) -> int:
-    """Neurons of all layers: entries of the constants' tape."""
-    return sum(layer.outputs for layer in shape.layers)
-
-
-ELEMENT_LATENCY = 3
-"""Cycles from a processing element's operands to its sum."""
-
-
-def requantizer_latency(formats: Formats) -> int:
-    """Cycles from a sum to its activation or voxel; without multipliers there is one less."""
-    return 5 if formats.multiplier_bits else 4
-
-
-def tail_wait(formats: Formats) -> int:
-    """Cycles from the last hidden neuron's leaving to that of the tail's sum."""
-    return requantizer_latency(formats) + ELEMENT_LATENCY + 1
-
-
-def drain_latency(config: AcceleratorConfig) -> int:
-    """Cycles after an abort until no token of the job is in the sequencer, the rows or the array.
-
-    At worst a tile's sums have just begun to leave: first they, then the tail's, go through the
-    requantizers and down the rows.
-    """
-    way_out = ELEMENT_LATENCY + 2 * requantizer_latency(config.formats) + 8
-    return config.columns + way_out + config.rows
-
-
-def mapper_latency(formats: Formats) -> int:
-    """Cycles from the last element of B being asked for to the features being usable."""
-    return 10 + (formats.table_address_bits >= BIPARTITE_FROM)
-
-
-def mapper_cycles(frequencies: int, points: int, lanes: int) -> int:
-    """Cycles in which the Fourier mapper takes ``points`` and runs through B for each slot."""
-    return points + 3 * frequencies * -(-points // lanes)
+MAX_WORD_BITS = 1024
+"""Greatest width of a word of a weight bank."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +59,9 @@ class AcceleratorConfig:
         Of the Fourier mapper, at most ``rows``.
     gate_zeros : bool
         Whether a zero activation keeps its multiplier from toggling.
+    weight_word_bits : int
+        Greatest width of a word of a weight bank, at least one weight. The default is the width of
+        IHP's widest SRAM macros, which take the least energy a bit.
     """
 
     rows: int
@@ -140,6 +74,7 @@ class AcceleratorConfig:
     constant_depth: int
     lanes: int = 1
     gate_zeros: bool = False
+    weight_word_bits: int = 64
 
     def __post_init__(self):
         require_integer("Accelerator", "rows", self.rows, 1, MAX_SIDE)
@@ -156,6 +91,13 @@ class AcceleratorConfig:
         require_integer("Accelerator", "lanes", self.lanes, 1, self.rows)
         if not isinstance(self.gate_zeros, bool):
             raise TypeError(f"Accelerator gate_zeros must be a bool, not {self.gate_zeros!r}.")
+        require_integer(
+            "Accelerator",
+            "weight_word_bits",
+            self.weight_word_bits,
+            self.formats.weight_bits,
+            MAX_WORD_BITS,
+        )
 
     @classmethod
     def sized(
@@ -166,6 +108,7 @@ class AcceleratorConfig:
         networks: Iterable[NetworkShape],
         *,
         gate_zeros: bool = False,
+        weight_word_bits: int = 64,
     ) -> AcceleratorConfig:
         """The smallest accelerator of this array that holds the networks and never waits.
 
@@ -195,7 +138,33 @@ class AcceleratorConfig:
             constant_depth=max(neurons(shape) for shape in networks),
             lanes=next((lanes for lanes in range(1, rows) if in_time(lanes)), rows),
             gate_zeros=gate_zeros,
+            weight_word_bits=weight_word_bits,
         )
+
+    @property
+    def columns_per_bank(self) -> int:
+        """Neighbouring columns whose weights share a word: as many as ``weight_word_bits`` holds.
+
+        Or fewer, down to half of it, where that leaves less room unused beside the last column.
+        """
+        most = min(self.columns, self.weight_word_bits // self.formats.weight_bits)
+        return min(
+            range(most, most // 2, -1), key=lambda count: column_tiles(self.columns, count) * count
+        )
+
+    @property
+    def weight_banks(self) -> int:
+        """Banks of weights."""
+        return column_tiles(self.columns, self.columns_per_bank)
+
+    @property
+    def abort_latency(self) -> int:
+        """Cycles after an abort until the sequencer, the rows and the array are empty.
+
+        At worst a tile has just begun to drain: its accumulators and then the bypass sums pass the
+        requantizers and travel down the rows.
+        """
+        return self.columns + PE_LATENCY + 2 * requantizer_latency(self.formats) + 8 + self.rows
 
     def to_dict(self) -> dict:
         """Plain types only, for JSON; ``from_dict`` reads it back."""

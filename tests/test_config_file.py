@@ -2,10 +2,11 @@
 
 import pytest
 
-from implicore.config import NETWORKS, Formats
-from implicore.configure import make_config, read_config, to_toml
+from implicore.accelerator_config import ACCELERATORS, AcceleratorConfig
+from implicore.config_file import make_config, read_config, to_toml
 from implicore.errors import BadInput
-from implicore.machine import ACCELERATORS, AcceleratorConfig
+from implicore.formats import Formats
+from implicore.network_shape import NETWORKS
 
 
 @pytest.mark.parametrize("name", ACCELERATORS)

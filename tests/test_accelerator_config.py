@@ -2,15 +2,11 @@ import dataclasses
 
 import pytest
 
-from implicore.config import NETWORKS, Formats, NetworkShape
+from implicore.accelerator_config import ACCELERATORS, AcceleratorConfig
+from implicore.dataflow import mapper_cycles, neurons, weight_words
 from implicore.errors import BadInput
-from implicore.machine import (
-    ACCELERATORS,
-    AcceleratorConfig,
-    mapper_cycles,
-    neurons,
-    weight_words,
-)
+from implicore.formats import Formats
+from implicore.network_shape import NETWORKS, NetworkShape
 from implicore.random_program import random_program
 
 SHAPE = NetworkShape(frequencies=3, width=5, depth=4, skips=(3,))

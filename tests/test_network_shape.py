@@ -2,7 +2,8 @@
 
 import pytest
 
-from implicore.config import NETWORKS, Formats, NetworkShape
+from implicore.formats import Formats
+from implicore.network_shape import NETWORKS, NetworkShape
 
 
 def test_paper_preset_is_the_published_network():

@@ -1,0 +1,11 @@
+"""Checks of constructor arguments."""
+
+from __future__ import annotations
+
+
+def require_integer(owner: str, name: str, value, low: int, high: int) -> None:
+    """Raise one sentence unless ``value`` is an ``int`` within ``low`` to ``high``, inclusive."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{owner} {name} must be an integer, not {value!r}.")
+    if not low <= value <= high:
+        raise ValueError(f"{owner} {name} must be an integer from {low} to {high}, not {value}.")

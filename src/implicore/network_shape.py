@@ -1,0 +1,108 @@
+"""Shapes of the networks, their limits, and the named presets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from .arguments import require_integer
+
+MAX_FREQUENCIES = 1024
+MAX_WIDTH = 2048
+MAX_DEPTH = 64
+MAX_WEIGHTS = 1 << 23
+"""Weights of one network, 8 times the paper's: keeps a hostile file from filling the memory."""
+
+
+class LayerShape(NamedTuple):
+    """One fully connected layer: ``features`` inputs come first, then ``hidden`` ones."""
+
+    features: int
+    hidden: int
+    outputs: int
+
+    @property
+    def inputs(self) -> int:
+        """Inputs of each neuron."""
+        return self.features + self.hidden
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """The shape of an implicit neural representation (Rao et al., TCAS-I 2023, Algorithm 1).
+
+    Parameters
+    ----------
+    frequencies : int
+        L, the rows of the Fourier matrix B; 2 L features enter the network.
+    width : int
+        Neurons of each hidden layer.
+    depth : int
+        Fully connected layers, the linear last one included. Depth 1 has no hidden layer.
+    skips : tuple of ints
+        Layers, counted from 1, whose input is the features joined by the hidden activations.
+        Layer 1 takes the features anyway and cannot be named.
+    """
+
+    frequencies: int
+    width: int
+    depth: int
+    skips: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        require_integer("Network", "frequencies", self.frequencies, 1, MAX_FREQUENCIES)
+        require_integer("Network", "width", self.width, 1, MAX_WIDTH)
+        require_integer("Network", "depth", self.depth, 1, MAX_DEPTH)
+        if not isinstance(self.skips, tuple):
+            raise TypeError(f"Network skips must be a tuple of integers, not {self.skips!r}.")
+        for skip in self.skips:
+            if isinstance(skip, bool) or not isinstance(skip, int):
+                raise TypeError(f"Network skips must be a tuple of integers, not {self.skips!r}.")
+            if not 2 <= skip <= self.depth:
+                raise ValueError(
+                    f"Network skips must name layers from 2 to the depth of {self.depth}, "
+                    f"not {skip}."
+                )
+        if list(self.skips) != sorted(set(self.skips)):
+            raise ValueError(f"Network skips must increase, not run {self.skips}.")
+        if self.weights > MAX_WEIGHTS:
+            raise ValueError(
+                f"Network weights must number at most {MAX_WEIGHTS}, not {self.weights}."
+            )
+
+    @property
+    def features(self) -> int:
+        """Length of the feature vector: L cosines, then L sines."""
+        return 2 * self.frequencies
+
+    @cached_property
+    def layers(self) -> tuple[LayerShape, ...]:
+        """The layers in order."""
+        return tuple(
+            LayerShape(
+                features=self.features if number == 1 or number in self.skips else 0,
+                hidden=0 if number == 1 else self.width,
+                outputs=1 if number == self.depth else self.width,
+            )
+            for number in range(1, self.depth + 1)
+        )
+
+    @property
+    def weights(self) -> int:
+        """Weights of all layers: the multiply-accumulates that one voxel takes."""
+        return sum(layer.inputs * layer.outputs for layer in self.layers)
+
+    @property
+    def parameters(self) -> int:
+        """Everything trained: weights and biases. B is drawn, not trained."""
+        return self.weights + sum(layer.outputs for layer in self.layers)
+
+
+NETWORKS = {
+    "demo": NetworkShape(frequencies=64, width=64, depth=15),
+    "fast": NetworkShape(frequencies=64, width=64, depth=5),
+    "quality": NetworkShape(frequencies=128, width=128, depth=15),
+    "paper": NetworkShape(frequencies=128, width=256, depth=15, skips=(6, 11)),
+}
+"""Named networks. ``paper`` is the published one; ``demo`` and ``quality`` keep its depth."""
