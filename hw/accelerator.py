@@ -2,13 +2,14 @@
 
 from amaranth import Cat, Module, Mux, ResetInserter, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 
 from implicore.accelerator_config import AcceleratorConfig
 from implicore.fixed import COORDINATE
 from implicore.registers import IDENTITY, VERSION, Error
 
-from .control import AXI_LITE, ControlRegisters
+from .axi import AXI_LITE, axi_lite, axi_stream_sink, axi_stream_source, connect
+from .control import ControlRegisters
 from .coordinates import CoordinateGenerator
 from .core import Core
 from .counters import tally
@@ -16,6 +17,11 @@ from .loader import ProgramLoader
 
 POINT_BITS = 64
 """A point on its stream: x, y and z in 16 bits each, the rest ignored."""
+
+CONTROL_PORTS = axi_lite("s_axi")
+PROGRAM_PORTS = axi_stream_sink("s_axis_program", 32)
+POINT_PORTS = axi_stream_sink("s_axis_points", POINT_BITS)
+VOXEL_PORTS = axi_stream_source("m_axis_voxels", 16)
 
 
 class Accelerator(wiring.Component):
@@ -48,19 +54,15 @@ class Accelerator(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
-        ports = {f"s_axi_{name}": port for name, port in AXI_LITE.items()}
-        for name, direction, bits in (
-            ("s_axis_program", In, 32),
-            ("s_axis_points", In, POINT_BITS),
-            ("m_axis_voxels", Out, 16),
-        ):
-            ports |= {
-                f"{name}_tdata": direction(bits),
-                f"{name}_tvalid": direction(1),
-                f"{name}_tready": (Out if direction is In else In)(1),
-                f"{name}_tlast": direction(1),
+        super().__init__(
+            {
+                **CONTROL_PORTS,
+                **PROGRAM_PORTS,
+                **POINT_PORTS,
+                **VOXEL_PORTS,
+                "irq": Out(1),
             }
-        super().__init__({**ports, "irq": Out(1)})
+        )
 
     def elaborate(self, platform):
         """Amaranth's hook."""
@@ -82,9 +84,7 @@ class Accelerator(wiring.Component):
             m.d.sync += emptying.eq(config.abort_latency)
         with m.Elif(emptying != 0):
             m.d.sync += emptying.eq(emptying - 1)
-        for name, port in AXI_LITE.items():
-            outer, inner = getattr(self, f"s_axi_{name}"), getattr(control, name)
-            m.d.comb += inner.eq(outer) if port.flow is In else outer.eq(inner)
+        m.d.comb += connect(control, self, AXI_LITE, "s_axi_{}".format)
         m.d.comb += self.irq.eq(control.interrupt)
 
         # Jobs. A command is looked at a cycle after it came, and a job starts in the next one, or

@@ -4,12 +4,9 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from implicore.registers import (
-    ADDRESS_BITS,
-    REGISTERS,
-    Register,
-    addresses,
-)
+from implicore.registers import REGISTERS, Register, addresses
+
+from .axi import AXI_LITE
 
 
 def _layout(register: Register):
@@ -24,34 +21,11 @@ def layout(access: str):
     return data.StructLayout({r.name: _layout(r) for r in REGISTERS if r.access == access})
 
 
-AXI_LITE = {
-    "awaddr": In(ADDRESS_BITS),
-    "awprot": In(3),
-    "awvalid": In(1),
-    "awready": Out(1),
-    "wdata": In(32),
-    "wstrb": In(4),
-    "wvalid": In(1),
-    "wready": Out(1),
-    "bresp": Out(2),
-    "bvalid": Out(1),
-    "bready": In(1),
-    "araddr": In(ADDRESS_BITS),
-    "arprot": In(3),
-    "arvalid": In(1),
-    "arready": Out(1),
-    "rdata": Out(32),
-    "rresp": Out(2),
-    "rvalid": Out(1),
-    "rready": In(1),
-}
-"""An AXI4-Lite subordinate's ports. Protection bits are ignored; every answer is OKAY."""
-
-
 class ControlRegisters(wiring.Component):
     """An AXI4-Lite subordinate with the register map.
 
-    Words that do not exist read as 0 and ignore writes. ``wstrb`` is honoured.
+    Words that do not exist read as 0 and ignore writes. ``wstrb`` is honoured. ``awprot`` and
+    ``arprot`` are ignored; every response is OKAY.
 
     Latency: an answer one cycle after the request. Throughput: a read and a write in two cycles.
 

@@ -17,8 +17,8 @@ from implicore.link import (
     Refusal,
 )
 
-from .accelerator import POINT_BITS
-from .control import AXI_LITE
+from .accelerator import CONTROL_PORTS, POINT_PORTS, PROGRAM_PORTS, VOXEL_PORTS
+from .axi import connect, peer
 from .memory import Ram, address_bits
 from .uart import RECEIVED, UartReceiver, UartTransmitter
 
@@ -36,23 +36,8 @@ QUEUED = (Kind.READ, Kind.WRITE, Kind.PROGRAM, Kind.PROGRAM_END, Kind.POINTS, Ki
 VOXELS_A_FRAME = 256
 
 
-def _axis(name: str, direction, bits: int) -> dict:
-    """An AXI4-Stream's ports; ``direction`` is that of its data."""
-    return {
-        f"{name}_tdata": direction(bits),
-        f"{name}_tvalid": direction(1),
-        f"{name}_tready": (In if direction is Out else Out)(1),
-        f"{name}_tlast": direction(1),
-    }
-
-
-EXECUTOR_PORTS = {
-    **{f"m_axi_{name}": port.flip() for name, port in AXI_LITE.items()},
-    **_axis("m_axis_program", Out, 32),
-    **_axis("m_axis_points", Out, POINT_BITS),
-}
-VOXEL_PORTS = _axis("s_axis_voxels", In, 16)
-"""What is to be connected with an accelerator."""
+EXECUTOR_PORTS = peer({**CONTROL_PORTS, **PROGRAM_PORTS, **POINT_PORTS})
+SENDER_PORTS = peer(VOXEL_PORTS)
 
 
 class FrameDecoder(wiring.Component):
@@ -444,7 +429,7 @@ class VoxelSender(wiring.Component):
                 "grant": In(16),
                 "hurry": In(1),
                 "content": Out(stream.Signature(CONTENT)),
-                **VOXEL_PORTS,
+                **SENDER_PORTS,
             }
         )
 
@@ -649,7 +634,7 @@ class HostLink(wiring.Component):
                 "tx": Out(1, init=1),
                 "reset": Out(1),
                 **EXECUTOR_PORTS,
-                **VOXEL_PORTS,
+                **SENDER_PORTS,
             }
         )
 
@@ -683,10 +668,8 @@ class HostLink(wiring.Component):
         wiring.connect(m, arbiter.content, encoder.content)
         wiring.connect(m, encoder.bytes, transmitter.bytes)
         m.d.comb += sender.hurry.eq(notices.content.valid | executor.content.valid)
-        for component, ports in ((executor, EXECUTOR_PORTS), (sender, VOXEL_PORTS)):
-            for name, port in ports.items():
-                inner, outer = getattr(component, name), getattr(self, name)
-                m.d.comb += inner.eq(outer) if port.flow is In else outer.eq(inner)
+        m.d.comb += connect(executor, self, EXECUTOR_PORTS)
+        m.d.comb += connect(sender, self, SENDER_PORTS)
 
         # The frame that is arriving: its kind, and whether its size can be right.
         begun = Signal()

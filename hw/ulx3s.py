@@ -13,7 +13,8 @@ from amaranth.lib.wiring import In, Out
 from implicore.accelerator_config import AcceleratorConfig
 
 from .accelerator import Accelerator
-from .link import EXECUTOR_PORTS, VOXEL_PORTS, HostLink
+from .axi import connect, opposite
+from .link import EXECUTOR_PORTS, SENDER_PORTS, HostLink
 from .verilog import PREFIX, ports_of
 
 DEVICE = "LFE5U-85F-6BG381C"
@@ -114,11 +115,7 @@ class SerialAccelerator(wiring.Component):
         m.submodules.accelerator = Instance(
             PREFIX, i_clk=ClockSignal(), i_rst=ResetSignal() | link.reset, **connections
         )
-        for name, port in {**EXECUTOR_PORTS, **VOXEL_PORTS}.items():
-            # m_axi_awaddr drives s_axi_awaddr, m_axis_voxels_tvalid drives s_axis_voxels_tvalid.
-            other = ("s" if name[0] == "m" else "m") + name[1:]
-            inner, outer = getattr(link, name), getattr(accelerator, other)
-            m.d.comb += inner.eq(outer) if port.flow is In else outer.eq(inner)
+        m.d.comb += connect(link, accelerator, {**EXECUTOR_PORTS, **SENDER_PORTS}, opposite)
         m.d.comb += self.irq.eq(accelerator.irq)
         return m
 
