@@ -51,9 +51,11 @@ class IntegerNetwork(torch.nn.Module):
         self.model, self.formats = model, formats
         table = SineTable(formats.table_address_bits, formats.activation_bits)
         self.table = torch.tensor(np.stack([table.cosines, table.sines])).float()
-        self.to_integers = [torch.tensor(u.inputs / u.sums[:, None]).float() for u in scales]
+        self.to_integers = [
+            torch.tensor(u.inputs / u.accumulators[:, None]).float() for u in scales
+        ]
         self.midpoints = [torch.tensor(u.midpoints).float() for u in scales]
-        self.ratios = [torch.tensor(u.sums / u.outputs).float() for u in scales]
+        self.ratios = [torch.tensor(u.accumulators / u.outputs).float() for u in scales]
         self.per_unit = [torch.tensor(1 / u.outputs).float() for u in scales]
         # In units of their integers, so that one learning rate suits every format.
         self.integers = torch.nn.ParameterList(

@@ -53,22 +53,22 @@ class Scales:
     ----------
     inputs, midpoints : float64 arrays, shape (inputs,)
         Input k's value is ``inputs[k] * (integer + midpoints[k])``.
-    sums : float64 array, shape (outputs,)
-        The value of one unit of each accumulator.
+    accumulators : float64 array, shape (outputs,)
+        The accumulator scales: what one unit of each accumulator is worth.
     multipliers, shifts : int64 arrays, shape (outputs,)
-        The results' unit is ``sums * 2**shifts / multipliers``.
+        The results' unit is ``accumulators * 2**shifts / multipliers``.
     """
 
     inputs: np.ndarray
     midpoints: np.ndarray
-    sums: np.ndarray
+    accumulators: np.ndarray
     multipliers: np.ndarray
     shifts: np.ndarray
 
     @property
     def outputs(self) -> np.ndarray:
         """The value of one unit of each result, float64 of shape (outputs,)."""
-        return np.ldexp(self.sums, self.shifts) / self.multipliers
+        return np.ldexp(self.accumulators, self.shifts) / self.multipliers
 
 
 class FloatNetwork:
@@ -104,7 +104,7 @@ class FloatNetwork:
         return results
 
     def slopes(self, results: list[np.ndarray]) -> list[np.ndarray]:
-        """Derivatives of the output by every layer's sums, from the results of ``activations``."""
+        """Derivatives of the output by every accumulator, from the results of ``activations``."""
         slopes = [np.ones_like(results[-1])]
         for number in range(self.shape.depth - 1, 0, -1):
             hidden = self.weights[number][:, self.shape.layers[number].features :]
@@ -124,9 +124,9 @@ def quantize(
     """Choose every layer's units and round its weights.
 
     Layer after layer, the weights are first fitted anew, by least squares, so that the rounded
-    inputs give the trained network's sums, and then rounded one input after the other while the
-    later ones make up for the error (OPTQ: Frantar et al., ICLR 2023), as seen by the output: each
-    neuron has a Hessian of its own, see ``FLOOR``.
+    inputs give the trained network's accumulators, and then rounded one input after the other while
+    the later ones make up for the error (OPTQ: Frantar et al., ICLR 2023), as seen by the output:
+    each neuron has a Hessian of its own, see ``FLOOR``.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def quantize(
         fit = _Fit.of(matrix, inputs / input_units[:, None], wanted, slopes[number])
 
         top = formats.weight_max
-        sums = _weight_units(fit.matrix, fit.importance, top)
+        accumulator_scales = _weight_units(fit.matrix, fit.importance, top)
         if last:
             result_units = np.full(size.outputs, 1.0 / formats.output_max)
             result_noise = np.full(size.outputs, np.inf)
@@ -178,14 +178,16 @@ def quantize(
                 trained[number], greatest[number], formats.activation_max
             )
             # A faint activation need not be finer than the sum it comes from.
-            result_units = np.maximum(result_units, sums)
+            result_units = np.maximum(result_units, accumulator_scales)
             result_noise = result_units**2 / 12
-        weight_noise = sums**2 / 12 * fit.importance.sum(axis=1)
-        joined = _join(sums, result_units, weight_noise, result_noise, formats, number + 1)
+        weight_noise = accumulator_scales**2 / 12 * fit.importance.sum(axis=1)
+        joined = _join(
+            accumulator_scales, result_units, weight_noise, result_noise, formats, number + 1
+        )
         scales = Scales(input_units, midpoints, *joined)
 
-        integers = _round_weights(fit.matrix / scales.sums[:, None], fit.hessians, top)
-        matrix = integers * scales.sums[:, None]
+        integers = _round_weights(fit.matrix / scales.accumulators[:, None], fit.hessians, top)
+        matrix = integers * scales.accumulators[:, None]
         weights.append(matrix / input_units)
         biases.append(fit.targets - (matrix * fit.means).sum(axis=1))
         if not last:
@@ -210,11 +212,11 @@ class _Fit:
     Attributes
     ----------
     matrix : float64 array, shape (outputs, inputs)
-        The weights that come closest to the wanted sums.
+        The weights that come closest to the wanted accumulators.
     hessians : float64 array, shape (outputs, inputs, inputs)
         Covariances of the inputs, weighted for each neuron.
     means, targets : float64 arrays, shapes (outputs, inputs) and (outputs,)
-        Weighted means of the inputs and of the wanted sums, from which the bias follows.
+        Weighted means of the inputs and of the wanted accumulators, from which the bias follows.
     """
 
     matrix: np.ndarray
@@ -287,7 +289,7 @@ def _weight_units(matrix: np.ndarray, importance: np.ndarray, top: int) -> np.nd
 
 
 def _round_weights(matrix: np.ndarray, hessians: np.ndarray, top: int) -> np.ndarray:
-    """Integers (outputs, inputs) near ``matrix`` that keep the sums, see ``quantize``."""
+    """Integers (outputs, inputs) near ``matrix`` that keep the accumulators, see ``quantize``."""
     importance = np.diagonal(hessians, axis1=1, axis2=2).mean(axis=0)
     order = np.argsort(-importance, kind="stable")  # the weightiest inputs first
     inverse = np.linalg.inv(hessians[:, order][:, :, order])
@@ -329,13 +331,13 @@ def _activation_units(activations: np.ndarray, greatest: np.ndarray, high: int) 
     return np.where(alive, units, units[alive].min() if alive.any() else 1.0)
 
 
-def _join(sums, wanted, weight_noise, result_noise, formats: Formats, number: int):
-    """Multipliers and shifts near ``sums / wanted``, and the widened units of the sums.
+def _join(accumulator_scales, wanted, weight_noise, result_noise, formats: Formats, number: int):
+    """Multipliers and shifts near ``accumulator_scales / wanted``, and the widened scales.
 
-    The ratio is rounded down, which widens the results' units, or up, which widens the sums',
-    whichever adds less noise.
+    The ratio is rounded down, which widens the results' units, or up, which widens the
+    accumulators',    whichever adds less noise.
     """
-    ratio = sums / wanted
+    ratio = accumulator_scales / wanted
     top = max(1, (1 << formats.multiplier_bits) - 1)
     most = top.bit_length()
     exponent = np.frexp(ratio)[1]  # ratio = mantissa * 2**exponent, mantissa in [1/2, 1)
@@ -356,13 +358,13 @@ def _join(sums, wanted, weight_noise, result_noise, formats: Formats, number: in
         and (np.isinf(result_noise).any())
     ):
         raise BadInput(
-            f"The sums of layer {number} are coarser than its results, and the formats "
+            f"The accumulators of layer {number} are coarser than its results, and the formats "
             f"{formats} cannot scale them up: use more multiplier bits or fewer output bits."
         )
     multipliers = np.maximum(chosen, 1).astype(np.int64)
-    # Where the ratio was rounded up the sums take the wider unit.
+    # Where the ratio was rounded up the accumulators take the wider scale.
     widened = np.ldexp(multipliers, -shifts) * wanted
-    return np.maximum(sums, widened), multipliers, shifts.astype(np.int64)
+    return np.maximum(accumulator_scales, widened), multipliers, shifts.astype(np.int64)
 
 
 def _widen_for_offsets(scales: Scales, integers, biases, formats: Formats) -> Scales:
@@ -378,12 +380,12 @@ def _widen_for_offsets(scales: Scales, integers, biases, formats: Formats) -> Sc
 
 def _integers(scales: Scales, weights: np.ndarray, formats: Formats) -> np.ndarray:
     top = formats.weight_max
-    integers = round_half_up(weights * scales.inputs / scales.sums[:, None])
+    integers = round_half_up(weights * scales.inputs / scales.accumulators[:, None])
     return np.clip(integers, -top, top)
 
 
 def _offsets(scales: Scales, integers: np.ndarray, biases: np.ndarray) -> np.ndarray:
-    constant = scales.sums * (integers @ scales.midpoints) + biases
+    constant = scales.accumulators * (integers @ scales.midpoints) + biases
     return round_half_up((constant / scales.outputs + 0.5) * 2**OFFSET_FRACTION)
 
 
@@ -442,9 +444,9 @@ def staged_outputs(model: Model, program: Program, scales: list[Scales], exact: 
     features = _coded_features(model, formats, rounded)
     yield "table", network.activations(features)[-1][0]
     for number, (layer, unit) in enumerate(zip(program.layers, scales, strict=True)):
-        network.weights[number] = layer.weights * unit.sums[:, None] / unit.inputs
+        network.weights[number] = layer.weights * unit.accumulators[:, None] / unit.inputs
         constant = (layer.offsets * 2.0**-OFFSET_FRACTION - 0.5) * unit.outputs
-        network.biases[number] = constant - unit.sums * (layer.weights @ unit.midpoints)
+        network.biases[number] = constant - unit.accumulators * (layer.weights @ unit.midpoints)
     yield "weights", network.activations(features)[-1][0]
     hidden = features[:0]
     for number, (size, unit) in enumerate(zip(model.shape.layers, scales, strict=True), 1):

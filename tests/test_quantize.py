@@ -78,7 +78,7 @@ def test_rounded_weights_are_whole_multiples_of_their_units():
     rounded, scales = quantize(model, formats, points(1000))
     program = assemble(rounded, formats, scales)
     for layer, unit, weights in zip(program.layers, scales, rounded.weights, strict=True):
-        exact = weights * unit.inputs / unit.sums[:, None]
+        exact = weights * unit.inputs / unit.accumulators[:, None]
         assert np.abs(exact - layer.weights).max() < 0.01
         assert np.abs(layer.weights).max() <= 127
 
