@@ -1,0 +1,53 @@
+"""Assembling a program from a quantized network."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from implicore.errors import BadInput
+from implicore.formats import Formats
+from implicore.program import Layer, Program
+
+from ..checkpoint import Model
+from .scales import Scales
+
+
+def assemble(model: Model, formats: Formats, scales: list[Scales]) -> Program:
+    """Make the program of a model whose scales are chosen.
+
+    Parameters
+    ----------
+    model : Model
+        Its weights are rounded to the nearest multiple of their scales.
+    formats : Formats
+    scales : list of Scales
+        As ``quantize`` returned them.
+
+    Raises
+    ------
+    BadInput
+        If the formats cannot hold an accumulator or the bias of the output layer.
+    """
+    layers = []
+    for number, (layer, weights, biases) in enumerate(
+        zip(scales, model.weights, model.biases, strict=True), 1
+    ):
+        weights, biases = weights.astype(np.float64), biases.astype(np.float64)
+        integers = layer.integers(weights, formats)
+        offsets = layer.offsets(integers, biases)
+        limit = 1 << (formats.offset_bits - 1)
+        if number == model.shape.depth and not (-limit <= offsets[0] < limit):
+            raise BadInput(
+                f"The bias of the last layer is {offsets[0] / limit:.1f} times what the formats "
+                f"{formats} can hold: use more output bits."
+            )
+        layers.append(Layer(integers.astype(np.int16), layer.multipliers, offsets, layer.shifts))
+    return Program(
+        shape=model.shape,
+        formats=formats,
+        frequencies=model.frequencies.astype(np.int16),
+        layers=tuple(layers),
+        frame=model.frame,
+        grid=model.grids[0],
+        intensity=model.intensity,
+    )
