@@ -16,6 +16,7 @@ from cocotb.triggers import FallingEdge
 
 from implicore.accelerator_config import AcceleratorConfig
 from implicore.errors import BadInput
+from implicore.job import pack_points
 from implicore.random_program import random_program
 
 from .cases import Size, random_shape
@@ -60,8 +61,7 @@ def drawn():
 
 def point_payloads(points):
     """Points as the core and its mapper take them, the last one marked as such."""
-    x, y, z = (points & 0xFFFF).T
-    payloads = (x | y << 16 | z << 32).tolist()
+    payloads = pack_points(points).tolist()
     payloads[-1] |= 1 << 48
     return payloads
 

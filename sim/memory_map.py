@@ -11,6 +11,7 @@ import numpy as np
 
 from implicore.accelerator_config import AcceleratorConfig
 from implicore.host import MemoryMapped
+from implicore.job import unpack_points
 
 from . import fast, session
 from .dialogue import Dialogue
@@ -123,8 +124,7 @@ class _VoxelChannel(_Channel):
             return
         points, patience, coordinates = self._machine.points, self._machine.patience, None
         if points.buffer is not None:
-            shifts = np.array([0, 16, 32], np.uint64)
-            coordinates = (points.buffer[:, None] >> shifts).astype(np.int64)
+            coordinates = unpack_points(points.buffer)
         answer = self._machine.do(session.Decode(patience, coordinates))
         if not answer.ended:
             raise RuntimeError(f"No last voxel came within {patience} cycles.")

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from implicore.job import pack_points
 from implicore.registers import WORDS, addresses
 
 
@@ -146,9 +147,7 @@ def words_of(operation) -> np.ndarray:
             parts = [[3, len(words), len(words) if stop is None else stop], words]
         case Decode(limit, points):
             points = np.empty((0, 3), int) if points is None else np.asarray(points)
-            x, y, z = points.T & 0xFFFF
-            parts = [[4, *_halves(limit), len(points)]]
-            parts.append(np.stack([x | y << 16, z], axis=1).ravel())
+            parts = [[4, *_halves(limit), len(points)], pack_points(points).view("<u4")]
         case Idle(cycles):
             parts = [[5, cycles]]
         case Trace(cycles):

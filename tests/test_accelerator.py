@@ -12,7 +12,7 @@ from implicore.cycles import predict
 from implicore.fixed import COORDINATE
 from implicore.formats import Formats
 from implicore.hw.accelerator import Accelerator
-from implicore.job import GridJob
+from implicore.job import GridJob, pack_points
 from implicore.model.golden import Renderer
 from implicore.network_shape import NetworkShape
 from implicore.random_program import random_program
@@ -113,15 +113,14 @@ class Host:
     async def take(self, number=None, points=(), limit=20_000):
         """Voxels up to ``tlast`` or so many; points are given meanwhile."""
         ctx, dut = self.ctx, self.dut
-        taken, given, offered = [], 0, None
+        taken, given, offered, words = [], 0, None, pack_points(points).tolist()
         for _ in range(limit):
             there = given < len(points) and (
                 ctx.get(dut.s_axis_points_tvalid) or self.rng.random() >= self.stall
             )
             ctx.set(dut.s_axis_points_tvalid, there)
             if there:
-                x, y, z = (int(v) & 0xFFFF for v in points[given])
-                ctx.set(dut.s_axis_points_tdata, x | y << 16 | z << 32)
+                ctx.set(dut.s_axis_points_tdata, words[given])
                 ctx.set(dut.s_axis_points_tlast, given == len(points) - 1)
             ready = self.rng.random() >= self.stall
             ctx.set(dut.m_axis_voxels_tready, ready)

@@ -8,7 +8,7 @@ import pytest
 from implicore.errors import BadInput
 from implicore.fixed import GRID_GUARD
 from implicore.grid import Frame, Grid
-from implicore.job import GridJob
+from implicore.job import GridJob, pack_points, unpack_points
 
 OBLIQUE = [[0.6, -0.7, 0.1, -30.0], [0.5, 0.6, -0.9, 4.25], [0.3, 0.2, 2.1, 77.7], [0, 0, 0, 1]]
 
@@ -75,3 +75,14 @@ def test_parts_give_the_same_voxels_in_the_same_order(most):
     assert len(parts) <= 2 * -(-job.voxels // most)
     coordinates = np.concatenate([part.coordinates(0, part.voxels) for part in parts])
     assert (coordinates == job.coordinates(0, job.voxels)).all()
+
+
+def test_packed_points():
+    points = np.array([[1, -2, 3], [-(1 << 15), (1 << 15) - 1, 0]])
+    words = pack_points(points)
+    assert words.dtype == np.uint64
+    assert words.tolist() == [0x0003_FFFE_0001, 0x0000_7FFF_8000]
+    assert unpack_points(words).tolist() == points.tolist()
+    # The accelerator ignores the upper 16 bits.
+    assert unpack_points(words | np.uint64(0xABCD << 48)).tolist() == points.tolist()
+    assert pack_points(np.empty((0, 3), int)).shape == (0,)

@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from implicore.link import CHUNK, ROOM, Kind, Link, LinkError, Refusal, decode, encode
+from implicore.link import (
+    CHUNK,
+    ROOM,
+    Kind,
+    Link,
+    LinkError,
+    Refusal,
+    decode,
+    encode,
+    point_payload,
+)
 
 
 class Answers:
@@ -119,3 +129,7 @@ def test_a_reset_forgets_what_was_under_way():
     link.reset()
     port.data = answer(Kind.READ, b"\1\0\0\0")
     assert link.read(4) == [1]
+
+
+def test_a_point_is_six_bytes_lowest_first():
+    assert point_payload(np.array([[1, -2, 0x0304]])) == b"\x01\0\xfe\xff\x04\x03"

@@ -8,7 +8,7 @@ from implicore.fixed import COORDINATE
 from implicore.formats import Formats
 from implicore.host import command, grid_writes
 from implicore.job import GridJob
-from implicore.link import END, ROOM, Kind, Link, LinkError, Refusal, decode, encode
+from implicore.link import END, ROOM, Kind, Link, LinkError, Refusal, decode, encode, point_payload
 from implicore.model.golden import Renderer
 from implicore.network_shape import NetworkShape
 from implicore.random_program import random_program
@@ -102,8 +102,8 @@ def test_a_job_waits_for_a_host_that_takes_nothing(link, board):
 def test_points_wait_for_their_voxels_and_answers_go_between_voxels(link, board):
     load(link)
     start(link, "start_points")
-    payload = (POINTS[:100] & 0xFFFF).astype("<u2").tobytes()
-    board.write(encode(Kind.POINTS_END, payload) + encode(Kind.READ, bytes([AT["identity"]])))
+    request = encode(Kind.READ, bytes([AT["identity"]]))
+    board.write(encode(Kind.POINTS_END, point_payload(POINTS[:100])) + request)
     assert frames(board) == []  # the array and its buffer are full, the points are not all taken
     board.write(encode(Kind.GRANT, b"\0\1"))
     found = frames(board)
@@ -195,7 +195,7 @@ def test_the_board_has_the_room_that_it_promises(link, board):
     load(link)
     count = (ROOM - 2) // 6
     assert 6 * count == ROOM - 2
-    points = encode(Kind.POINTS, (POINTS[:count] & 0xFFFF).astype("<u2").tobytes())
+    points = encode(Kind.POINTS, point_payload(POINTS[:count]))
     board.write(points)
     assert frames(board) == []
     # The first point waits outside by now, which makes room for its bytes, not for many more.

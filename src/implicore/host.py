@@ -19,7 +19,7 @@ import numpy as np
 from .accelerator_config import AcceleratorConfig
 from .errors import BadInput
 from .grid import Grid
-from .job import GridJob, checked_points
+from .job import GridJob, checked_points, pack_points
 from .program import Program
 from .registers import (
     COUNTERS,
@@ -304,8 +304,7 @@ class MemoryMapped:
         buffer = self._allocate((voxels,), np.uint16)
         self._voxels.transfer(buffer)
         if points is not None:
-            x, y, z = (np.asarray(points).T & 0xFFFF).astype(np.uint64)
-            sent = self._filled(x | y << np.uint64(16) | z << np.uint64(32))
+            sent = self._filled(pack_points(points))
             self._points.transfer(sent)
             self._points.wait()
         self._voxels.wait()

@@ -115,3 +115,18 @@ def checked_points(coordinates) -> np.ndarray:
             f"from {coordinates.min()} to {coordinates.max()}."
         )
     return coordinates
+
+
+def pack_points(points) -> np.ndarray:
+    """Pack points of shape (points, 3) for ``s_axis_points``: one uint64 a point.
+
+    x, y and z are in 16 bits each, from bit 0, in two's complement.
+    """
+    fields = np.zeros((len(points), 4), "<u2")
+    fields[:, :3] = np.asarray(points, np.int64).reshape(-1, 3) & 0xFFFF
+    return fields.view("<u8")[:, 0]
+
+
+def unpack_points(words) -> np.ndarray:
+    """Return the points, int64 of shape (points, 3), that ``pack_points`` packed."""
+    return np.ascontiguousarray(words, "<u8").view("<i2").reshape(-1, 4)[:, :3].astype(np.int64)

@@ -45,6 +45,7 @@ from typing import Protocol
 import numpy as np
 
 from .errors import BadInput
+from .job import pack_points
 
 END, ESCAPE, ESCAPED_END, ESCAPED_ESCAPE = 0xC0, 0xDB, 0xDC, 0xDD
 """SLIP's bytes."""
@@ -129,6 +130,12 @@ def encode(kind: int, payload: bytes = b"") -> bytes:
     return bytes([END]) + content + bytes([END])
 
 
+def point_payload(points: np.ndarray) -> bytes:
+    """Return the payload of POINTS: of each packed point the bytes that are not always zero."""
+    octets = pack_points(points).view(np.uint8).reshape(-1, 8)
+    return octets[:, : ITEM_BYTES[Kind.POINTS]].tobytes()
+
+
 def decode(frame: bytes) -> tuple[int, bytes]:
     """Kind and payload of what stood between two END bytes; LinkError if it is garbled."""
     parts = frame.split(bytes([ESCAPE]))
@@ -211,9 +218,7 @@ class Link:
         self._voxels, self._ended, self._wanted = [], False, voxels
         self._grant()
         if points is not None:
-            x = np.asarray(points)
-            payload = (x.reshape(-1, 3) & 0xFFFF).astype("<u2").tobytes()
-            self._ask(_chunks(Kind.POINTS, Kind.POINTS_END, payload))
+            self._ask(_chunks(Kind.POINTS, Kind.POINTS_END, point_payload(points)))
         while self._wanted or self._coming or self._granting:
             if self._answer() is not None:
                 raise LinkError("The board answered what nobody had asked.")
