@@ -24,7 +24,7 @@ from implicore.hw.row import step_layout
 from implicore.hw.sequencer import shape_layout
 from implicore.model.golden import Renderer
 from implicore.registers import ADDRESS_BITS, REGISTERS, addresses
-from implicore.stream import constants, weight_writes
+from implicore.stream import constant_fields, constants, weight_writes
 
 from .cases import random_points
 from .component_ports import (
@@ -292,10 +292,8 @@ async def fill(dut, port, program):
         {"element_enable": 1, "element_address": address, "element": element}
         for address, element in enumerate(program.frequencies.ravel().tolist())
     ]
-    for address, (offset, shift, multiplier, tail) in enumerate(constants(program)):
-        word = {"offset": offset, "fine": shift & 7, "coarse": shift >> 3, "tail_weight": tail}
-        if FORMATS.multiplier_bits:
-            word["multiplier"] = multiplier
+    for address, neuron in enumerate(constants(program)):
+        word = constant_fields(*neuron, FORMATS)
         stores.append({"constant_enable": 1, "constant_address": address, "constant": word})
     for bank, address, word in weight_writes(program, CONFIG):
         stores.append({"weight_enables": bank, "weight_address": address, "weight": word})

@@ -15,7 +15,7 @@ from implicore.hw.sequencer import shape_layout
 from implicore.job import GridJob
 from implicore.registers import Error
 from implicore.sincos import SineTable
-from implicore.stream import constants, program_stream, weight_writes
+from implicore.stream import constant_fields, constants, program_stream, weight_writes
 
 from .cases import damaged, random_points
 from .component_ports import (
@@ -175,9 +175,8 @@ def writes(program):
     """What a program's stream tells the memories, in order."""
     for address, element in enumerate(program.frequencies.ravel().tolist()):
         yield "element", address, element
-    for address, (offset, shift, multiplier, tail) in enumerate(constants(program)):
-        multiplier = multiplier if FORMATS.multiplier_bits else None
-        yield "constant", address, offset, shift, multiplier, tail
+    for address, neuron in enumerate(constants(program)):
+        yield "constant", address, constant_fields(*neuron, FORMATS)
     for bank, address, word in weight_writes(program, CONFIG):
         yield "weight", bank, address, word
 
@@ -188,10 +187,7 @@ def written(store):
         yield "element", store["element_address"], store["element"]
     if store["constant_enable"]:
         word = store["constant"]
-        shift = word["coarse"] << 3 | word["fine"]
-        multiplier = word["multiplier"] if FORMATS.multiplier_bits else None
-        address = store["constant_address"]
-        yield "constant", address, word["offset"], shift, multiplier, word["tail_weight"]
+        yield "constant", store["constant_address"], {name: word[name] for name, _ in word.shape()}
     if store["weight_enables"]:
         yield "weight", store["weight_enables"], store["weight_address"], list(store["weight"])
 

@@ -97,6 +97,18 @@ def constant_items(offset: int, shift: int, multiplier: int, tail_weight: int) -
     return [packed & 0xFFFF, packed >> 16, multiplier, tail_weight & 0xFFFF]
 
 
+def constant_fields(
+    offset: int, shift: int, multiplier: int, tail_weight: int, formats: Formats
+) -> dict[str, int]:
+    """The fields of one neuron's word in the hardware's memory of constants.
+
+    The requantizer shifts in two stages, by ``8 * coarse`` and by ``fine``. Formats without a
+    multiplier have no such field.
+    """
+    fields = {"offset": offset, "fine": shift & 7, "coarse": shift >> 3, "tail_weight": tail_weight}
+    return fields | ({"multiplier": multiplier} if formats.multiplier_bits else {})
+
+
 def weight_tape(program: Program, columns: int) -> np.ndarray:
     """Weights in the order of use, int16 of shape (steps of a voxel tile, columns).
 
