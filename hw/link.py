@@ -6,12 +6,12 @@ from amaranth.lib.crc import catalog
 from amaranth.lib.wiring import In, Out
 
 from implicore.link import (
-    ANSWER,
     END,
     ESCAPE,
     ESCAPED_END,
     ESCAPED_ESCAPE,
     ITEM_BYTES,
+    RESPONSE,
     ROOM,
     Kind,
     Refusal,
@@ -226,7 +226,7 @@ class FrameQueue(wiring.Component):
         """Amaranth's hook."""
         m = Module()
         bits = address_bits(self.depth)
-        m.submodules.ram = ram = Ram("questions", self.depth, TOKEN.size)
+        m.submodules.ram = ram = Ram("requests", self.depth, TOKEN.size)
         # One bit more than an address, so that full differs from empty.
         written, committed, read = (
             Signal(bits + 1, name=name) for name in ("written", "committed", "read")
@@ -262,14 +262,14 @@ class FrameQueue(wiring.Component):
 
 
 class Executor(wiring.Component):
-    """Carries out one question after the other and answers it.
+    """Carries out one request after the other and responds to it.
 
     Attributes
     ----------
     tokens : In(stream of TOKEN)
-        Questions that are known to be right.
+        Requests that are known to be right.
     content : Out(stream of CONTENT)
-        Answers.
+        Responses.
     m_axi_* : AXI4-Lite manager, 32 bits
     m_axis_program_* : AXI4-Stream, 32 bits
     m_axis_points_* : AXI4-Stream, 64 bits
@@ -294,7 +294,7 @@ class Executor(wiring.Component):
         left = Signal(range(max(ITEM_BYTES.values()) + 1))
         size = Signal.like(left)
         last = tokens.payload.end  # while an item is carried out, what follows it is looked at
-        answer = Signal(32, reset_less=True)
+        response = Signal(32, reset_less=True)
         with m.Switch(kind):
             for each in QUEUED:
                 with m.Case(each):
@@ -314,7 +314,7 @@ class Executor(wiring.Component):
             self.m_axis_program_tlast.eq((kind == Kind.PROGRAM_END) & last),
             self.m_axis_points_tdata.eq(field(Kind.POINTS, 0, 6)),
             self.m_axis_points_tlast.eq((kind == Kind.POINTS_END) & last),
-            content.payload.data.eq(kind | ANSWER),
+            content.payload.data.eq(kind | RESPONSE),
             content.payload.last.eq(1),
             # There is one transfer at a time, and its end is waited for.
             self.m_axi_rready.eq(1),
@@ -329,7 +329,7 @@ class Executor(wiring.Component):
             with m.State("BEGIN"):
                 m.d.sync += left.eq(size)
                 m.next = "COLLECT"
-                with m.If(kind == Kind.READ):  # its answer begins before the values are known
+                with m.If(kind == Kind.READ):  # its response begins before the values are known
                     m.d.comb += [content.valid.eq(1), content.payload.last.eq(0)]
                     with m.If(~content.ready):
                         m.next = "BEGIN"
@@ -359,16 +359,16 @@ class Executor(wiring.Component):
                 with m.If(self.m_axi_arready):
                     m.d.sync += self.m_axi_arvalid.eq(0)
                 with m.If(self.m_axi_rvalid):
-                    m.d.sync += [answer.eq(self.m_axi_rdata), left.eq(4)]
+                    m.d.sync += [response.eq(self.m_axi_rdata), left.eq(4)]
                     m.next = "VALUE"
             with m.State("VALUE"):
                 m.d.comb += [
                     content.valid.eq(1),
-                    content.payload.data.eq(answer[:8]),
+                    content.payload.data.eq(response[:8]),
                     content.payload.last.eq((left == 1) & last),
                 ]
                 with m.If(content.ready):
-                    m.d.sync += [answer.eq(answer >> 8), left.eq(left - 1)]
+                    m.d.sync += [response.eq(response >> 8), left.eq(left - 1)]
                     with m.If(left == 1):
                         m.d.sync += left.eq(size)
                         m.d.comb += [tokens.ready.eq(last)]
@@ -543,7 +543,7 @@ class FrameArbiter(wiring.Component):
 
 
 class Notices(wiring.Component):
-    """Makes the frames that are not answers of the executor.
+    """Makes the frames that are not responses of the executor.
 
     What is asked for while a frame of its kind has not begun is told once, with the last reason.
 
@@ -577,7 +577,7 @@ class Notices(wiring.Component):
         m.d.sync += asked.eq((asked & ~begun) | events)
         with m.If(self.refused):
             m.d.sync += reason.eq(self.reason)
-        kinds = (Kind.RESET + ANSWER, Kind.GRANT + ANSWER, Kind.REFUSED)
+        kinds = (Kind.RESET + RESPONSE, Kind.GRANT + RESPONSE, Kind.REFUSED)
         with m.FSM():
             with m.State("IDLE"):
                 for number, each in enumerate(kinds):
@@ -650,7 +650,7 @@ class HostLink(wiring.Component):
             decoder.valid.eq(receiver.valid),
             decoder.byte.eq(receiver.byte),
         ]
-        # A reset spares what only knows bytes: a cut one would garble the answer to the reset.
+        # A reset spares what only knows bytes: a cut one would garble the response to the reset.
         queue, executor, sender = FrameQueue(ROOM), Executor(), VoxelSender(10 * self.divisor)
         notices, arbiter, encoder = Notices(), FrameArbiter(3), FrameEncoder()
         for name, component in {

@@ -59,7 +59,7 @@ class Serial:
 
     def hurry(self):
         self.machine._timeout = 20
-        return LinkError, "The board does not answer"
+        return LinkError, "The board does not respond"
 
     def no_hurry(self):
         self.machine._timeout = 5000

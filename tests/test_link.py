@@ -1,4 +1,4 @@
-"""The host's end of the link, against a board that is made of answers."""
+"""The host's end of the link, against a board that is made of responses."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from implicore.link import (
 )
 
 
-class Answers:
+class ScriptedPort:
     """A port that gives what it is told to, and keeps what it is sent."""
 
     def __init__(self, *frames):
@@ -31,7 +31,7 @@ class Answers:
         return given
 
 
-def answer(kind, payload=b""):
+def response(kind, payload=b""):
     return encode(kind + 0x80, payload)
 
 
@@ -56,11 +56,11 @@ def test_garbled_frames(frame):
         decode(frame)
 
 
-def test_questions_stay_within_the_room():
-    """The board's answers are held back: no more is sent than it has room for."""
-    port = Answers()
+def test_requests_stay_within_the_room():
+    """The board's responses are held back: no more is sent than it has room for."""
+    port = ScriptedPort()
     words = np.arange(3 * ROOM, dtype=np.uint32)
-    with pytest.raises(LinkError, match=r"^The board does not answer\.$"):
+    with pytest.raises(LinkError, match=r"^The board does not respond\.$"):
         Link(port).program(words)
     assert all(len(payload) <= CHUNK for _, payload in port.sent)
     assert sum(len(payload) + 2 for _, payload in port.sent) <= ROOM
@@ -69,22 +69,22 @@ def test_questions_stay_within_the_room():
 
 def test_a_program_ends_with_its_last_word():
     words = np.arange(CHUNK // 4 + 1, dtype=np.uint32)
-    port = Answers(answer(Kind.PROGRAM), answer(Kind.PROGRAM_END))
+    port = ScriptedPort(response(Kind.PROGRAM), response(Kind.PROGRAM_END))
     Link(port).program(words)
     assert [kind for kind, _ in port.sent] == [Kind.PROGRAM, Kind.PROGRAM_END]
     assert b"".join(payload for _, payload in port.sent) == words.astype("<u4").tobytes()
 
 
-def test_voxels_come_between_answers_and_are_granted_as_they_are_read():
+def test_voxels_come_between_responses_and_are_granted_as_they_are_read():
     voxels = np.arange(1500, dtype=np.uint16)
     payload = voxels.astype("<u2").tobytes()
-    port = Answers(
-        answer(Kind.GRANT),
+    port = ScriptedPort(
+        response(Kind.GRANT),
         encode(Kind.VOXELS, payload[:1200] + b"\0"),
-        answer(Kind.POINTS),
-        answer(Kind.GRANT),
-        *[answer(Kind.POINTS)] * 10,
-        answer(Kind.POINTS_END),
+        response(Kind.POINTS),
+        response(Kind.GRANT),
+        *[response(Kind.POINTS)] * 10,
+        response(Kind.POINTS_END),
         encode(Kind.VOXELS, payload[1200:] + b"\1"),
     )
     got = Link(port).decode(1500, np.zeros((1500, 3), int))
@@ -99,14 +99,14 @@ def test_voxels_come_between_answers_and_are_granted_as_they_are_read():
     [
         ([encode(Kind.REFUSED, bytes([Refusal.GARBLED]))], "refused a frame: it arrived garbled"),
         ([encode(Kind.REFUSED, b"\x63")], "refused a frame: reason 99"),
-        ([answer(Kind.WRITE)], "answered 0x82 to a READ"),
+        ([response(Kind.WRITE)], "answered 0x82 to a READ"),
         ([encode(Kind.VOXELS, b"\0\0\0")], "sent voxels that nobody had asked for"),
-        ([], "does not answer"),
+        ([], "does not respond"),
     ],
 )
 def test_what_a_board_should_not_say(frames, message):
     with pytest.raises(LinkError, match=rf"^The board {message}\.$"):
-        Link(Answers(*frames)).read(0)
+        Link(ScriptedPort(*frames)).read(0)
 
 
 @pytest.mark.parametrize(
@@ -118,16 +118,18 @@ def test_what_a_board_should_not_say(frames, message):
     ],
 )
 def test_a_job_of_another_size(voxels, flag, message):
-    port = Answers(answer(Kind.GRANT), encode(Kind.VOXELS, voxels + flag))
+    port = ScriptedPort(response(Kind.GRANT), encode(Kind.VOXELS, voxels + flag))
     with pytest.raises(LinkError, match=rf"^The job {message}\.$"):
         Link(port).decode(3)
 
 
 def test_a_reset_forgets_what_was_under_way():
-    port = Answers(b"rubbish", answer(Kind.READ, b"abcd"), b"\xc0\xdb\xc0", answer(Kind.RESET))
+    port = ScriptedPort(
+        b"rubbish", response(Kind.READ, b"abcd"), b"\xc0\xdb\xc0", response(Kind.RESET)
+    )
     link = Link(port)
     link.reset()
-    port.data = answer(Kind.READ, b"\1\0\0\0")
+    port.data = response(Kind.READ, b"\1\0\0\0")
     assert link.read(4) == [1]
 
 

@@ -99,7 +99,7 @@ def test_a_job_waits_for_a_host_that_takes_nothing(link, board):
     assert (link.decode(JOB.voxels - 5) == VOLUME[5:]).all()
 
 
-def test_points_wait_for_their_voxels_and_answers_go_between_voxels(link, board):
+def test_points_wait_for_their_voxels_and_responses_go_between_voxels(link, board):
     load(link)
     start(link, "start_points")
     request = encode(Kind.READ, bytes([AT["identity"]]))
@@ -111,8 +111,8 @@ def test_points_wait_for_their_voxels_and_answers_go_between_voxels(link, board)
     voxels = [payload for kind, payload in found if kind == Kind.VOXELS]
     assert b"".join(part[:-1] for part in voxels) == EXPECTED[:100].astype("<u2").tobytes()
     assert [part[-1] for part in voxels] == [0] * (len(voxels) - 1) + [1]
-    answers = [frame for frame in found[1:] if frame[0] != Kind.VOXELS]
-    assert answers == [
+    responses = [frame for frame in found[1:] if frame[0] != Kind.VOXELS]
+    assert responses == [
         (Kind.POINTS_END + 0x80, b""),
         (Kind.READ + 0x80, IDENTITY.to_bytes(4, "little")),
     ]
@@ -147,8 +147,8 @@ def test_a_cut_frame(link, board):
     whole = encode(Kind.WRITE, bytes([address]) + value.to_bytes(4, "little"))
     for length in range(1, len(whole) - 1):
         board.write(whole[:length] + encode(Kind.READ, bytes([AT["array"]])))
-        *refused, answer = frames(board)
-        assert answer == (Kind.READ + 0x80, (3 | 2 << 16).to_bytes(4, "little"))
+        *refused, response = frames(board)
+        assert response == (Kind.READ + 0x80, (3 | 2 << 16).to_bytes(4, "little"))
         assert refused == (refusal(Refusal.GARBLED) if length > 1 else [])
     check_points(link)
 
@@ -191,7 +191,7 @@ def test_refusals_have_no_effect(link, board, kind, payload, reason):
 
 
 def test_the_board_has_the_room_that_it_promises(link, board):
-    """A question that fills it to the last byte, and is not carried out."""
+    """A request that fills it to the last byte, and is not carried out."""
     load(link)
     count = (ROOM - 2) // 6
     assert 6 * count == ROOM - 2
@@ -210,11 +210,11 @@ def test_the_board_has_the_room_that_it_promises(link, board):
 
 
 def test_a_frame_that_lost_a_byte_is_refused_even_if_there_is_room_again(link, board):
-    """Answers take four times as long as questions: the second one finds the first one there."""
+    """Responses take four times as long as requests: the second one finds the first one there."""
     for count in range(1500, 1504):
         board.write(encode(Kind.READ, bytes(1500)) + encode(Kind.READ, bytes(count)))
-        answer, refused = frames(board)
-        assert (answer[0], len(answer[1])) == (Kind.READ + 0x80, 4 * 1500)
+        response, refused = frames(board)
+        assert (response[0], len(response[1])) == (Kind.READ + 0x80, 4 * 1500)
         assert [refused] == refusal(Refusal.TOO_LONG)
 
 
@@ -223,5 +223,5 @@ def test_a_silent_board():
         link = Link(board)
         link.reset()
         board.write = lambda data: None
-        with pytest.raises(LinkError, match=r"^The board does not answer\.$"):
+        with pytest.raises(LinkError, match=r"^The board does not respond\.$"):
             link.read(0)

@@ -6,9 +6,9 @@ receiver finds the next frame after whatever garbage. A frame holds
     kind (1 byte)   payload   CRC-16 of both (2 bytes, the higher one first)
 
 the CRC being CRC-16/IBM-3740 (``binascii.crc_hqx`` from 0xFFFF). Numbers are little-endian. An
-empty frame is nothing. The host asks, the board answers, in the order of the questions:
+empty frame is nothing. The host asks, the board responds, in the order of the requests:
 
-    kind          payload                     answer, its kind being the question's + 0x80
+    kind          payload                     response, its kind being the request's + 0x80
     READ          1 byte of address, each     4 bytes, each
     WRITE         address, 4 bytes, each      nothing, once the registers have taken them
     PROGRAM       4 bytes a word              nothing, once the program stream has taken them
@@ -18,13 +18,13 @@ empty frame is nothing. The host asks, the board answers, in the order of the qu
     GRANT         2 bytes                     nothing; so many more voxels may come
     RESET         nothing                     nothing; board and accelerator are as after power-up
 
-Beside the answers the board sends VOXELS (2 bytes each, and one more byte: 1 if the last voxel
+Beside the responses the board sends VOXELS (2 bytes each, and one more byte: 1 if the last voxel
 came with ``tlast``), never more of them than were granted; and REFUSED with a ``Refusal``, one
-byte, instead of an answer: the question has had no effect.
+byte, instead of a response: the request has had no effect.
 
-**Nothing is ever lost for want of room.** The board keeps questions in ``ROOM`` bytes until they
-have been carried out; the host counts a question's kind, payload and one byte more until its
-answer has come, and stays below that. Points and programs wait until the accelerator takes them;
+**Nothing is ever lost for want of room.** The board keeps requests in ``ROOM`` bytes until they
+have been carried out; the host counts a request's kind, payload and one byte more until its
+response has come, and stays below that. Points and programs wait until the accelerator takes them;
 what comes after them waits as well, but for GRANT and RESET, which act at once. So voxels are
 granted before the points that they belong to are sent. Accelerator and board wait for a host that
 grants nothing.
@@ -51,7 +51,7 @@ END, ESCAPE, ESCAPED_END, ESCAPED_ESCAPE = 0xC0, 0xDB, 0xDC, 0xDD
 """SLIP's bytes."""
 
 ROOM = 2048
-"""Bytes that the board keeps of questions that it has not carried out."""
+"""Bytes that the board keeps of requests that it has not carried out."""
 
 CHUNK = 768
 """Bytes of payload that the host puts into a frame: two frames wait while a third is at work."""
@@ -59,8 +59,8 @@ CHUNK = 768
 WINDOW = 1024
 """Voxels that the host lets come before it has looked at the last ones."""
 
-ANSWER = 0x80
-"""Added to a question's kind it gives the answer's."""
+RESPONSE = 0x80
+"""Added to a request's kind it gives the response's."""
 
 
 class Kind(IntEnum):
@@ -182,7 +182,7 @@ class Link:
         self._port.write(bytes([END]) + encode(Kind.RESET))
         while True:
             try:
-                if self._frame() == (Kind.RESET + ANSWER, b""):
+                if self._frame() == (Kind.RESET + RESPONSE, b""):
                     return
             except _Silence:
                 raise
@@ -193,17 +193,17 @@ class Link:
         """The words at some byte addresses of the registers."""
         payload = bytes(addresses)
         chunks = (payload[first : first + CHUNK] for first in range(0, len(payload), CHUNK))
-        answers = self._ask((Kind.READ, chunk) for chunk in chunks)
-        return np.frombuffer(b"".join(answers), "<u4").tolist()
+        responses = self._transact((Kind.READ, chunk) for chunk in chunks)
+        return np.frombuffer(b"".join(responses), "<u4").tolist()
 
     def write(self, pairs: Iterable[tuple[int, int]]) -> None:
         """Write words: pairs of byte address and value."""
-        self._ask((Kind.WRITE, struct.pack("<BI", *pair)) for pair in pairs)
+        self._transact((Kind.WRITE, struct.pack("<BI", *pair)) for pair in pairs)
 
     def program(self, words: np.ndarray) -> None:
         """Send a program, see ``stream.program_stream``; its ``error`` register tells the rest."""
         payload = np.asarray(words).astype("<u4").tobytes()
-        self._ask(_chunks(Kind.PROGRAM, Kind.PROGRAM_END, payload))
+        self._transact(_chunks(Kind.PROGRAM, Kind.PROGRAM_END, payload))
 
     def decode(self, voxels: int, points: np.ndarray | None = None) -> np.ndarray:
         """Start nothing, but take the voxels of a job that has been started; uint16.
@@ -218,10 +218,10 @@ class Link:
         self._voxels, self._ended, self._wanted = [], False, voxels
         self._grant()
         if points is not None:
-            self._ask(_chunks(Kind.POINTS, Kind.POINTS_END, point_payload(points)))
+            self._transact(_chunks(Kind.POINTS, Kind.POINTS_END, point_payload(points)))
         while self._wanted or self._coming or self._granting:
-            if self._answer() is not None:
-                raise LinkError("The board answered what nobody had asked.")
+            if self._response() is not None:
+                raise LinkError("The board sent a response that no request awaits.")
             if self._ended and (self._wanted or self._coming):
                 break
         found = np.concatenate([np.empty(0, "<u2"), *self._voxels]).astype(np.uint16)
@@ -233,22 +233,22 @@ class Link:
 
     # --------------------------------------------------------------------------- what it is made of
 
-    def _ask(self, questions: Iterable[tuple[Kind, bytes]]) -> list[bytes]:
-        """The payloads of the answers. Questions are sent ahead as far as the board has room."""
-        asked, answers, taken = deque(), [], 0
+    def _transact(self, requests: Iterable[tuple[Kind, bytes]]) -> list[bytes]:
+        """The payloads of the responses. Requests are sent ahead as far as the board has room."""
+        asked, responses, taken = deque(), [], 0
 
         def take() -> None:
             nonlocal taken
             kind, size = asked.popleft()
-            answer = None
-            while answer is None:
-                answer = self._answer()
-            if answer[0] != kind + ANSWER:
-                raise LinkError(f"The board answered {answer[0]:#x} to a {kind.name}.")
-            answers.append(answer[1])
+            response = None
+            while response is None:
+                response = self._response()
+            if response[0] != kind + RESPONSE:
+                raise LinkError(f"The board answered {response[0]:#x} to a {kind.name}.")
+            responses.append(response[1])
             taken -= size
 
-        for kind, payload in questions:
+        for kind, payload in requests:
             size = len(payload) + 2
             while asked and taken + size > ROOM:
                 take()
@@ -257,7 +257,7 @@ class Link:
             taken += size
         while asked:
             take()
-        return answers
+        return responses
 
     def _grant(self) -> None:
         """Let voxels come, as many as are wanted and one may leave unread."""
@@ -269,8 +269,8 @@ class Link:
             self._wanted -= more
             self._coming += more
 
-    def _answer(self) -> tuple[int, bytes] | None:
-        """The next frame if it is an answer; None if it has been dealt with here."""
+    def _response(self) -> tuple[int, bytes] | None:
+        """The next frame if it is a response; None if it has been dealt with here."""
         kind, payload = self._frame()
         if kind == Kind.REFUSED and len(payload) == 1:
             reason = REFUSALS.get(payload[0], f"reason {payload[0]}")
@@ -282,7 +282,7 @@ class Link:
             self._voxels.append(voxels)
             self._coming -= len(voxels)
             self._ended = bool(payload[-1])
-        elif kind == Kind.GRANT + ANSWER:
+        elif kind == Kind.GRANT + RESPONSE:
             self._granting = False
         else:
             return kind, payload
@@ -300,7 +300,7 @@ class Link:
             # One byte that is waited for, then whatever has come with it.
             more = self._port.read(1)
             if not more:
-                raise _Silence("The board does not answer.")
+                raise _Silence("The board does not respond.")
             self._received += more + self._port.read(getattr(self._port, "in_waiting", 0))
 
 
