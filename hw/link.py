@@ -401,9 +401,9 @@ class Executor(wiring.Component):
 
 
 class VoxelSender(wiring.Component):
-    """Puts voxels into frames, as many as were granted.
+    """Puts voxels into frames, as many as the credit allows.
 
-    A frame ends after ``VOXELS_A_FRAME`` voxels, with the last one that was granted, with the last
+    A frame ends after ``VOXELS_A_FRAME`` voxels, with the last one of the credit, with the last
     one of a job, and when none comes for ``patience`` cycles or another frame waits.
 
     Parameters
@@ -412,9 +412,9 @@ class VoxelSender(wiring.Component):
 
     Attributes
     ----------
-    granted : In(1)
-        Add ``grant`` to the voxels that may be sent: together at most 65535.
-    grant : In(16)
+    credit_valid : In(1)
+        Add ``credit`` to the voxels that may be sent: together at most 65535.
+    credit : In(16)
     hurry : In(1)
         Another frame waits.
     content : Out(stream of CONTENT)
@@ -425,8 +425,8 @@ class VoxelSender(wiring.Component):
         self.patience = patience
         super().__init__(
             {
-                "granted": In(1),
-                "grant": In(16),
+                "credit_valid": In(1),
+                "credit": In(16),
                 "hurry": In(1),
                 "content": Out(stream.Signature(CONTENT)),
                 **SENDER_PORTS,
@@ -437,13 +437,13 @@ class VoxelSender(wiring.Component):
         """Amaranth's hook."""
         m = Module()
         content = self.content
-        credit = Signal(16)
-        some = Signal()  # a cycle late, which nobody notices: a byte takes longer
+        available = Signal(16)
+        has_credit = Signal()  # a cycle late, which nobody notices: a byte takes longer
         take = Signal()
         m.d.comb += take.eq(self.s_axis_voxels_tvalid & self.s_axis_voxels_tready)
         m.d.sync += [
-            credit.eq(credit + Mux(self.granted, self.grant, 0) - take),
-            some.eq(credit != 0),
+            available.eq(available + Mux(self.credit_valid, self.credit, 0) - take),
+            has_credit.eq(available != 0),
         ]
         voxel = Signal(16, reset_less=True)
         job_ends = Signal()
@@ -452,7 +452,7 @@ class VoxelSender(wiring.Component):
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [job_ends.eq(0), count.eq(0), wait.eq(self.patience)]
-                with m.If(self.s_axis_voxels_tvalid & some):
+                with m.If(self.s_axis_voxels_tvalid & has_credit):
                     m.next = "KIND"
             with m.State("KIND"):
                 m.d.comb += [content.valid.eq(1), content.payload.data.eq(Kind.VOXELS)]
@@ -484,7 +484,7 @@ class VoxelSender(wiring.Component):
                     with m.If(content.ready):
                         m.next = following
             with m.State("NEXT"):
-                with m.If(job_ends | ~some | (count == VOXELS_A_FRAME)):
+                with m.If(job_ends | ~has_credit | (count == VOXELS_A_FRAME)):
                     m.next = "FLAG"
                 with m.Else():
                     m.d.sync += self.s_axis_voxels_tready.eq(1)
@@ -549,7 +549,7 @@ class Notices(wiring.Component):
 
     Attributes
     ----------
-    reset_done, granted, refused : In(1)
+    reset_done, credited, refused : In(1)
     reason : In(Refusal)
     content : Out(stream of CONTENT)
     """
@@ -558,7 +558,7 @@ class Notices(wiring.Component):
         super().__init__(
             {
                 "reset_done": In(1),
-                "granted": In(1),
+                "credited": In(1),
                 "refused": In(1),
                 "reason": In(Refusal),
                 "content": Out(stream.Signature(CONTENT)),
@@ -573,11 +573,11 @@ class Notices(wiring.Component):
         begun = Signal(3)
         reason = Signal(Refusal)
         kind = Signal(8)
-        events = Cat(self.reset_done, self.granted, self.refused)
+        events = Cat(self.reset_done, self.credited, self.refused)
         m.d.sync += asked.eq((asked & ~begun) | events)
         with m.If(self.refused):
             m.d.sync += reason.eq(self.reason)
-        kinds = (Kind.RESET + RESPONSE, Kind.GRANT + RESPONSE, Kind.REFUSED)
+        kinds = (Kind.RESET + RESPONSE, Kind.CREDIT + RESPONSE, Kind.REFUSED)
         with m.FSM():
             with m.State("IDLE"):
                 for number, each in enumerate(kinds):
@@ -687,7 +687,7 @@ class HostLink(wiring.Component):
             for each, count in ITEM_BYTES.items():
                 with m.Case(each):
                     m.d.comb += [known.eq(1), size.eq(count), queued.eq(each in QUEUED)]
-                    if each is Kind.GRANT:
+                    if each is Kind.CREDIT:
                         m.d.comb += fits.eq((part == 0) & (items == 1))
             with m.Case(Kind.RESET):
                 m.d.comb += [known.eq(1), fits.eq((part == 0) & (items == 0))]
@@ -706,7 +706,7 @@ class HostLink(wiring.Component):
         # The verdict, and what is done at once.
         commit = Signal()
         m.d.sync += [self.reset.eq(0), commit.eq(0), notices.reset_done.eq(self.reset)]
-        m.d.comb += [queue.commit.eq(commit), sender.grant.eq(payload)]
+        m.d.comb += [queue.commit.eq(commit), sender.credit.eq(payload)]
         with m.If(decoder.good | decoder.bad):
             m.d.sync += [begun.eq(0), part.eq(0), items.eq(0), no_room.eq(0)]
             m.d.comb += [notices.refused.eq(1), queue.drop.eq(1)]
@@ -726,5 +726,5 @@ class HostLink(wiring.Component):
                 with m.Elif(kind == Kind.RESET):
                     m.d.sync += self.reset.eq(1)
                 with m.Else():
-                    m.d.comb += [sender.granted.eq(1), notices.granted.eq(1)]
+                    m.d.comb += [sender.credit_valid.eq(1), notices.credited.eq(1)]
         return m

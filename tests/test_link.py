@@ -75,14 +75,14 @@ def test_a_program_ends_with_its_last_word():
     assert b"".join(payload for _, payload in port.sent) == words.astype("<u4").tobytes()
 
 
-def test_voxels_come_between_responses_and_are_granted_as_they_are_read():
+def test_voxels_come_between_responses_and_are_credited_as_they_are_read():
     voxels = np.arange(1500, dtype=np.uint16)
     payload = voxels.astype("<u2").tobytes()
     port = ScriptedPort(
-        response(Kind.GRANT),
+        response(Kind.CREDIT),
         encode(Kind.VOXELS, payload[:1200] + b"\0"),
         response(Kind.POINTS),
-        response(Kind.GRANT),
+        response(Kind.CREDIT),
         *[response(Kind.POINTS)] * 10,
         response(Kind.POINTS_END),
         encode(Kind.VOXELS, payload[1200:] + b"\1"),
@@ -90,8 +90,8 @@ def test_voxels_come_between_responses_and_are_granted_as_they_are_read():
     got = Link(port).decode(1500, np.zeros((1500, 3), int))
     assert got.dtype == np.uint16
     assert (got == voxels).all()
-    grants = [int.from_bytes(p, "little") for kind, p in port.sent if kind == Kind.GRANT]
-    assert grants == [1024, 476]
+    credits = [int.from_bytes(p, "little") for kind, p in port.sent if kind == Kind.CREDIT]
+    assert credits == [1024, 476]
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_what_a_board_should_not_say(frames, message):
     ],
 )
 def test_a_job_of_another_size(voxels, flag, message):
-    port = ScriptedPort(response(Kind.GRANT), encode(Kind.VOXELS, voxels + flag))
+    port = ScriptedPort(response(Kind.CREDIT), encode(Kind.VOXELS, voxels + flag))
     with pytest.raises(LinkError, match=rf"^The job {message}\.$"):
         Link(port).decode(3)
 

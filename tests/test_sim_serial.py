@@ -92,9 +92,9 @@ def test_a_job_waits_for_a_host_that_takes_nothing(link, board):
     link.write(grid_writes(JOB))
     start(link, "start_grid")
     assert frames(board) == []
-    board.write(encode(Kind.GRANT, b"\5\0"))
-    granted, voxels = frames(board)
-    assert granted == (Kind.GRANT + 0x80, b"")
+    board.write(encode(Kind.CREDIT, b"\5\0"))
+    credited, voxels = frames(board)
+    assert credited == (Kind.CREDIT + 0x80, b"")
     assert voxels == (Kind.VOXELS, VOLUME[:5].astype("<u2").tobytes() + b"\0")
     assert (link.decode(JOB.voxels - 5) == VOLUME[5:]).all()
 
@@ -105,9 +105,9 @@ def test_points_wait_for_their_voxels_and_responses_go_between_voxels(link, boar
     request = encode(Kind.READ, bytes([AT["identity"]]))
     board.write(encode(Kind.POINTS_END, point_payload(POINTS[:100])) + request)
     assert frames(board) == []  # the array and its buffer are full, the points are not all taken
-    board.write(encode(Kind.GRANT, b"\0\1"))
+    board.write(encode(Kind.CREDIT, b"\0\1"))
     found = frames(board)
-    assert found[0] == (Kind.GRANT + 0x80, b"")
+    assert found[0] == (Kind.CREDIT + 0x80, b"")
     voxels = [payload for kind, payload in found if kind == Kind.VOXELS]
     assert b"".join(part[:-1] for part in voxels) == EXPECTED[:100].astype("<u2").tobytes()
     assert [part[-1] for part in voxels] == [0] * (len(voxels) - 1) + [1]
@@ -157,7 +157,7 @@ def test_a_reset_ends_everything(link, board):
     load(link)
     link.write(grid_writes(JOB))
     start(link, "start_grid")
-    board.write(encode(Kind.GRANT, b"\xff\xff") + encode(Kind.POINTS, bytes(600)))
+    board.write(encode(Kind.CREDIT, b"\xff\xff") + encode(Kind.POINTS, bytes(600)))
     board.read(50)  # in the middle of a frame, with points that nobody wants
     board.write(encode(Kind.READ, bytes(100))[:70])
     link.reset()
@@ -177,8 +177,8 @@ def test_a_reset_ends_everything(link, board):
         (Kind.WRITE, bytes(9), Refusal.WRONG_SIZE),
         (Kind.PROGRAM, bytes(5), Refusal.WRONG_SIZE),
         (Kind.POINTS, bytes(7), Refusal.WRONG_SIZE),
-        (Kind.GRANT, bytes(3), Refusal.WRONG_SIZE),
-        (Kind.GRANT, bytes(4), Refusal.WRONG_SIZE),
+        (Kind.CREDIT, bytes(3), Refusal.WRONG_SIZE),
+        (Kind.CREDIT, bytes(4), Refusal.WRONG_SIZE),
         (Kind.RESET, bytes(1), Refusal.WRONG_SIZE),
         (Kind.POINTS, bytes(6 * 400), Refusal.TOO_LONG),
     ],
@@ -202,8 +202,8 @@ def test_the_board_has_the_room_that_it_promises(link, board):
     board.write(encode(Kind.READ, bytes(40)))
     assert frames(board) == refusal(Refusal.TOO_LONG)
     # What acts at once needs no room.
-    board.write(encode(Kind.GRANT, b"\1\0"))
-    assert frames(board) == [(Kind.GRANT + 0x80, b"")]
+    board.write(encode(Kind.CREDIT, b"\1\0"))
+    assert frames(board) == [(Kind.CREDIT + 0x80, b"")]
     link.reset()
     load(link)
     check_points(link)

@@ -15,19 +15,19 @@ empty frame is nothing. The host asks, the board responds, in the order of the r
     PROGRAM_END   the same, the last word with ``tlast``
     POINTS        x, y, z: 6 bytes a point    nothing, once the point stream has taken them
     POINTS_END    the same, the last point with ``tlast``
-    GRANT         2 bytes                     nothing; so many more voxels may come
+    CREDIT         2 bytes                     nothing; so many more voxels may come
     RESET         nothing                     nothing; board and accelerator are as after power-up
 
 Beside the responses the board sends VOXELS (2 bytes each, and one more byte: 1 if the last voxel
-came with ``tlast``), never more of them than were granted; and REFUSED with a ``Refusal``, one
+came with ``tlast``), never more of them than the credit allows; and REFUSED with a ``Refusal``, one
 byte, instead of a response: the request has had no effect.
 
 **Nothing is ever lost for want of room.** The board keeps requests in ``ROOM`` bytes until they
 have been carried out; the host counts a request's kind, payload and one byte more until its
 response has come, and stays below that. Points and programs wait until the accelerator takes them;
-what comes after them waits as well, but for GRANT and RESET, which act at once. So voxels are
-granted before the points that they belong to are sent. Accelerator and board wait for a host that
-grants nothing.
+what comes after them waits as well, but for CREDIT and RESET, which act at once. So credit
+is sent before the points that they belong to are sent. Accelerator and board wait for a host that
+credits nothing.
 
 **Nothing wrong is ever taken**: what the CRC does not vouch for is refused whole. Nothing is sent
 again of itself; after a ``LinkError`` call ``Link.reset`` and begin anew.
@@ -72,7 +72,7 @@ class Kind(IntEnum):
     PROGRAM_END = 4
     POINTS = 5
     POINTS_END = 6
-    GRANT = 7
+    CREDIT = 7
     RESET = 8
     VOXELS = 9
     REFUSED = 10
@@ -85,9 +85,9 @@ ITEM_BYTES = {
     Kind.PROGRAM_END: 4,
     Kind.POINTS: 6,
     Kind.POINTS_END: 6,
-    Kind.GRANT: 2,
+    Kind.CREDIT: 2,
 }
-"""Bytes of what a payload is made of. There is at least one, of GRANT exactly one."""
+"""Bytes of what a payload is made of. There is at least one, of CREDIT exactly one."""
 
 
 class Refusal(IntEnum):
@@ -165,9 +165,9 @@ class Link:
         self._received = b""
         self._voxels: list[np.ndarray] = []
         self._ended = False
-        self._wanted = 0  # voxels that have not been granted yet
-        self._coming = 0  # voxels that have been granted, and have not come
-        self._granting = False
+        self._uncredited = 0  # voxels that no credit has been sent for yet
+        self._credited = 0  # voxels that credit has been sent for, and have not come
+        self._credit_pending = False
 
     voxels_at_once = 1 << 24
     """The line itself sets no limit; a job of that size takes it some minutes."""
@@ -215,14 +215,14 @@ class Link:
         points : array of int of shape (voxels, 3), optional
             Those of a job of points, which are sent meanwhile.
         """
-        self._voxels, self._ended, self._wanted = [], False, voxels
-        self._grant()
+        self._voxels, self._ended, self._uncredited = [], False, voxels
+        self._send_credit()
         if points is not None:
             self._transact(_chunks(Kind.POINTS, Kind.POINTS_END, point_payload(points)))
-        while self._wanted or self._coming or self._granting:
+        while self._uncredited or self._credited or self._credit_pending:
             if self._response() is not None:
                 raise LinkError("The board sent a response that no request awaits.")
-            if self._ended and (self._wanted or self._coming):
+            if self._ended and (self._uncredited or self._credited):
                 break
         found = np.concatenate([np.empty(0, "<u2"), *self._voxels]).astype(np.uint16)
         if len(found) != voxels:
@@ -259,15 +259,15 @@ class Link:
             take()
         return responses
 
-    def _grant(self) -> None:
+    def _send_credit(self) -> None:
         """Let voxels come, as many as are wanted and one may leave unread."""
-        more = min(self._wanted, WINDOW - self._coming)
-        # In portions, or there would be a grant for each frame of voxels.
-        if not self._granting and more and (more == self._wanted or more >= WINDOW // 2):
-            self._port.write(encode(Kind.GRANT, struct.pack("<H", more)))
-            self._granting = True
-            self._wanted -= more
-            self._coming += more
+        more = min(self._uncredited, WINDOW - self._credited)
+        # In portions, or there would be a credit for each frame of voxels.
+        if not self._credit_pending and more and (more == self._uncredited or more >= WINDOW // 2):
+            self._port.write(encode(Kind.CREDIT, struct.pack("<H", more)))
+            self._credit_pending = True
+            self._uncredited -= more
+            self._credited += more
 
     def _response(self) -> tuple[int, bytes] | None:
         """The next frame if it is a response; None if it has been dealt with here."""
@@ -277,16 +277,16 @@ class Link:
             raise LinkError(f"The board refused a frame: {reason}.")
         if kind == Kind.VOXELS and len(payload) % 2:
             voxels = np.frombuffer(payload[:-1], "<u2")
-            if len(voxels) > self._coming:
+            if len(voxels) > self._credited:
                 raise LinkError("The board sent voxels that nobody had asked for.")
             self._voxels.append(voxels)
-            self._coming -= len(voxels)
+            self._credited -= len(voxels)
             self._ended = bool(payload[-1])
-        elif kind == Kind.GRANT + RESPONSE:
-            self._granting = False
+        elif kind == Kind.CREDIT + RESPONSE:
+            self._credit_pending = False
         else:
             return kind, payload
-        self._grant()
+        self._send_credit()
         return None
 
     def _frame(self) -> tuple[int, bytes]:
