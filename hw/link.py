@@ -14,7 +14,7 @@ from implicore.link import (
     RESPONSE,
     ROOM,
     Kind,
-    Refusal,
+    NakReason,
 )
 
 from .accelerator import CONTROL_PORTS, POINT_PORTS, PROGRAM_PORTS, VOXEL_PORTS
@@ -549,8 +549,8 @@ class Notices(wiring.Component):
 
     Attributes
     ----------
-    reset_done, credited, refused : In(1)
-    reason : In(Refusal)
+    reset_done, credited, nak : In(1)
+    reason : In(NakReason)
     content : Out(stream of CONTENT)
     """
 
@@ -559,8 +559,8 @@ class Notices(wiring.Component):
             {
                 "reset_done": In(1),
                 "credited": In(1),
-                "refused": In(1),
-                "reason": In(Refusal),
+                "nak": In(1),
+                "reason": In(NakReason),
                 "content": Out(stream.Signature(CONTENT)),
             }
         )
@@ -571,13 +571,13 @@ class Notices(wiring.Component):
         content = self.content
         asked = Signal(3)
         begun = Signal(3)
-        reason = Signal(Refusal)
+        reason = Signal(NakReason)
         kind = Signal(8)
-        events = Cat(self.reset_done, self.credited, self.refused)
+        events = Cat(self.reset_done, self.credited, self.nak)
         m.d.sync += asked.eq((asked & ~begun) | events)
-        with m.If(self.refused):
+        with m.If(self.nak):
             m.d.sync += reason.eq(self.reason)
-        kinds = (Kind.RESET + RESPONSE, Kind.CREDIT + RESPONSE, Kind.REFUSED)
+        kinds = (Kind.RESET + RESPONSE, Kind.CREDIT + RESPONSE, Kind.NAK)
         with m.FSM():
             with m.State("IDLE"):
                 for number, each in enumerate(kinds):
@@ -589,11 +589,11 @@ class Notices(wiring.Component):
                 m.d.comb += [
                     content.valid.eq(1),
                     content.payload.data.eq(kind),
-                    content.payload.last.eq(kind != Kind.REFUSED),
+                    content.payload.last.eq(kind != Kind.NAK),
                 ]
                 with m.If(content.ready):
                     m.next = "IDLE"
-                    with m.If(kind == Kind.REFUSED):
+                    with m.If(kind == Kind.NAK):
                         m.next = "REASON"
             with m.State("REASON"):
                 m.d.comb += [
@@ -709,17 +709,17 @@ class HostLink(wiring.Component):
         m.d.comb += [queue.commit.eq(commit), sender.credit.eq(payload)]
         with m.If(decoder.good | decoder.bad):
             m.d.sync += [begun.eq(0), part.eq(0), items.eq(0), no_room.eq(0)]
-            m.d.comb += [notices.refused.eq(1), queue.drop.eq(1)]
+            m.d.comb += [notices.nak.eq(1), queue.drop.eq(1)]
             with m.If(decoder.bad):
-                m.d.comb += notices.reason.eq(Refusal.GARBLED)
+                m.d.comb += notices.reason.eq(NakReason.CORRUPT)
             with m.Elif(~known):
-                m.d.comb += notices.reason.eq(Refusal.UNKNOWN)
+                m.d.comb += notices.reason.eq(NakReason.UNKNOWN_KIND)
             with m.Elif(~fits):
-                m.d.comb += notices.reason.eq(Refusal.WRONG_SIZE)
+                m.d.comb += notices.reason.eq(NakReason.WRONG_SIZE)
             with m.Elif(queued & (no_room | queue.full)):
-                m.d.comb += notices.reason.eq(Refusal.TOO_LONG)
+                m.d.comb += notices.reason.eq(NakReason.NO_SPACE)
             with m.Else():
-                m.d.comb += notices.refused.eq(0)
+                m.d.comb += notices.nak.eq(0)
                 with m.If(queued):
                     m.d.comb += [queue.drop.eq(0), queue.put.eq(1), queue.token.end.eq(1)]
                     m.d.sync += commit.eq(1)

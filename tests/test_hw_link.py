@@ -67,7 +67,7 @@ def test_decoder_sees_every_wrong_bit():
     assert set(found) == {None}
 
 
-def test_decoder_refuses_broken_bytes_short_frames_and_cut_escapes():
+def test_decoder_rejects_broken_bytes_short_frames_and_cut_escapes():
     good = encode(3, b"abcd")
     assert verdicts(good, broken=[3]) == [None]
     # A broken byte too many: without it the frame would be whole.

@@ -9,7 +9,7 @@ from implicore.link import (
     Kind,
     Link,
     LinkError,
-    Refusal,
+    NakReason,
     decode,
     encode,
     point_payload,
@@ -97,8 +97,8 @@ def test_voxels_come_between_responses_and_are_credited_as_they_are_read():
 @pytest.mark.parametrize(
     ("frames", "message"),
     [
-        ([encode(Kind.REFUSED, bytes([Refusal.GARBLED]))], "refused a frame: it arrived garbled"),
-        ([encode(Kind.REFUSED, b"\x63")], "refused a frame: reason 99"),
+        ([encode(Kind.NAK, bytes([NakReason.CORRUPT]))], "rejected a request: it arrived garbled"),
+        ([encode(Kind.NAK, b"\x63")], "rejected a request: reason 99"),
         ([response(Kind.WRITE)], "answered 0x82 to a READ"),
         ([encode(Kind.VOXELS, b"\0\0\0")], "sent voxels that nobody had asked for"),
         ([], "does not respond"),

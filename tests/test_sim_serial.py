@@ -8,7 +8,17 @@ from implicore.fixed import COORDINATE
 from implicore.formats import Formats
 from implicore.host import command, grid_writes
 from implicore.job import GridJob
-from implicore.link import END, ROOM, Kind, Link, LinkError, Refusal, decode, encode, point_payload
+from implicore.link import (
+    END,
+    ROOM,
+    Kind,
+    Link,
+    LinkError,
+    NakReason,
+    decode,
+    encode,
+    point_payload,
+)
 from implicore.model.golden import Renderer
 from implicore.network_shape import NetworkShape
 from implicore.random_program import random_program
@@ -63,8 +73,8 @@ def frames(board) -> list:
     return [decode(frame) for frame in data.split(bytes([END])) if frame]
 
 
-def refusal(reason):
-    return [(Kind.REFUSED, bytes([reason]))]
+def nak(reason):
+    return [(Kind.NAK, bytes([reason]))]
 
 
 def test_registers(link):
@@ -135,7 +145,7 @@ def test_garbage_on_the_line(link, board, seed):
     load(link)
     board.write(np.random.default_rng(seed).bytes(3000))
     frames_before = len(frames(board))
-    assert frames_before > 0  # refused, whatever it was
+    assert frames_before > 0  # rejected, whatever it was
     board.write(bytes([END]))
     frames(board)
     check_points(link)  # nothing of it had any effect
@@ -147,9 +157,9 @@ def test_a_cut_frame(link, board):
     whole = encode(Kind.WRITE, bytes([address]) + value.to_bytes(4, "little"))
     for length in range(1, len(whole) - 1):
         board.write(whole[:length] + encode(Kind.READ, bytes([AT["array"]])))
-        *refused, response = frames(board)
+        *naks, response = frames(board)
         assert response == (Kind.READ + 0x80, (3 | 2 << 16).to_bytes(4, "little"))
-        assert refused == (refusal(Refusal.GARBLED) if length > 1 else [])
+        assert naks == (nak(NakReason.CORRUPT) if length > 1 else [])
     check_points(link)
 
 
@@ -170,23 +180,23 @@ def test_a_reset_ends_everything(link, board):
 @pytest.mark.parametrize(
     ("kind", "payload", "reason"),
     [
-        (0, b"", Refusal.UNKNOWN),
-        (11, b"abcd", Refusal.UNKNOWN),
-        (Kind.VOXELS, b"\0", Refusal.UNKNOWN),
-        (Kind.READ, b"", Refusal.WRONG_SIZE),
-        (Kind.WRITE, bytes(9), Refusal.WRONG_SIZE),
-        (Kind.PROGRAM, bytes(5), Refusal.WRONG_SIZE),
-        (Kind.POINTS, bytes(7), Refusal.WRONG_SIZE),
-        (Kind.CREDIT, bytes(3), Refusal.WRONG_SIZE),
-        (Kind.CREDIT, bytes(4), Refusal.WRONG_SIZE),
-        (Kind.RESET, bytes(1), Refusal.WRONG_SIZE),
-        (Kind.POINTS, bytes(6 * 400), Refusal.TOO_LONG),
+        (0, b"", NakReason.UNKNOWN_KIND),
+        (11, b"abcd", NakReason.UNKNOWN_KIND),
+        (Kind.VOXELS, b"\0", NakReason.UNKNOWN_KIND),
+        (Kind.READ, b"", NakReason.WRONG_SIZE),
+        (Kind.WRITE, bytes(9), NakReason.WRONG_SIZE),
+        (Kind.PROGRAM, bytes(5), NakReason.WRONG_SIZE),
+        (Kind.POINTS, bytes(7), NakReason.WRONG_SIZE),
+        (Kind.CREDIT, bytes(3), NakReason.WRONG_SIZE),
+        (Kind.CREDIT, bytes(4), NakReason.WRONG_SIZE),
+        (Kind.RESET, bytes(1), NakReason.WRONG_SIZE),
+        (Kind.POINTS, bytes(6 * 400), NakReason.NO_SPACE),
     ],
 )
-def test_refusals_have_no_effect(link, board, kind, payload, reason):
+def test_rejected_requests_have_no_effect(link, board, kind, payload, reason):
     load(link)
     board.write(encode(kind, payload))
-    assert frames(board) == refusal(reason)
+    assert frames(board) == nak(reason)
     check_points(link)
 
 
@@ -200,7 +210,7 @@ def test_the_board_has_the_room_that_it_promises(link, board):
     assert frames(board) == []
     # The first point waits outside by now, which makes room for its bytes, not for many more.
     board.write(encode(Kind.READ, bytes(40)))
-    assert frames(board) == refusal(Refusal.TOO_LONG)
+    assert frames(board) == nak(NakReason.NO_SPACE)
     # What acts at once needs no room.
     board.write(encode(Kind.CREDIT, b"\1\0"))
     assert frames(board) == [(Kind.CREDIT + 0x80, b"")]
@@ -209,13 +219,13 @@ def test_the_board_has_the_room_that_it_promises(link, board):
     check_points(link)
 
 
-def test_a_frame_that_lost_a_byte_is_refused_even_if_there_is_room_again(link, board):
+def test_a_request_that_lost_a_byte_is_rejected_even_if_there_is_room_again(link, board):
     """Responses take four times as long as requests: the second one finds the first one there."""
     for count in range(1500, 1504):
         board.write(encode(Kind.READ, bytes(1500)) + encode(Kind.READ, bytes(count)))
-        response, refused = frames(board)
+        response, rejection = frames(board)
         assert (response[0], len(response[1])) == (Kind.READ + 0x80, 4 * 1500)
-        assert [refused] == refusal(Refusal.TOO_LONG)
+        assert [rejection] == nak(NakReason.NO_SPACE)
 
 
 def test_a_silent_board():

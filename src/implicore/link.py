@@ -19,7 +19,7 @@ empty frame is nothing. The host asks, the board responds, in the order of the r
     RESET         nothing                     nothing; board and accelerator are as after power-up
 
 Beside the responses the board sends VOXELS (2 bytes each, and one more byte: 1 if the last voxel
-came with ``tlast``), never more of them than the credit allows; and REFUSED with a ``Refusal``, one
+came with ``tlast``), never more of them than the credit allows; and NAK with a ``NakReason``, one
 byte, instead of a response: the request has had no effect.
 
 **Nothing is ever lost for want of room.** The board keeps requests in ``ROOM`` bytes until they
@@ -29,7 +29,7 @@ what comes after them waits as well, but for CREDIT and RESET, which act at once
 is sent before the points that they belong to are sent. Accelerator and board wait for a host that
 credits nothing.
 
-**Nothing wrong is ever taken**: what the CRC does not vouch for is refused whole. Nothing is sent
+**Nothing wrong is ever taken**: what the CRC does not vouch for is rejected whole. Nothing is sent
 again of itself; after a ``LinkError`` call ``Link.reset`` and begin anew.
 """
 
@@ -75,7 +75,7 @@ class Kind(IntEnum):
     CREDIT = 7
     RESET = 8
     VOXELS = 9
-    REFUSED = 10
+    NAK = 10
 
 
 ITEM_BYTES = {
@@ -90,20 +90,20 @@ ITEM_BYTES = {
 """Bytes of what a payload is made of. There is at least one, of CREDIT exactly one."""
 
 
-class Refusal(IntEnum):
-    """Why the board refused a frame."""
+class NakReason(IntEnum):
+    """Why the board rejected a request."""
 
-    GARBLED = 1
-    TOO_LONG = 2
-    UNKNOWN = 3
+    CORRUPT = 1
+    NO_SPACE = 2
+    UNKNOWN_KIND = 3
     WRONG_SIZE = 4
 
 
-REFUSALS = {
-    Refusal.GARBLED: "it arrived garbled",
-    Refusal.TOO_LONG: "there was no room for it",
-    Refusal.UNKNOWN: "its kind is unknown",
-    Refusal.WRONG_SIZE: "its size does not suit its kind",
+NAK_MEANINGS = {
+    NakReason.CORRUPT: "it arrived garbled",
+    NakReason.NO_SPACE: "there was no room for it",
+    NakReason.UNKNOWN_KIND: "its kind is unknown",
+    NakReason.WRONG_SIZE: "its size does not suit its kind",
 }
 
 
@@ -272,9 +272,9 @@ class Link:
     def _response(self) -> tuple[int, bytes] | None:
         """The next frame if it is a response; None if it has been dealt with here."""
         kind, payload = self._frame()
-        if kind == Kind.REFUSED and len(payload) == 1:
-            reason = REFUSALS.get(payload[0], f"reason {payload[0]}")
-            raise LinkError(f"The board refused a frame: {reason}.")
+        if kind == Kind.NAK and len(payload) == 1:
+            reason = NAK_MEANINGS.get(payload[0], f"reason {payload[0]}")
+            raise LinkError(f"The board rejected a request: {reason}.")
         if kind == Kind.VOXELS and len(payload) % 2:
             voxels = np.frombuffer(payload[:-1], "<u2")
             if len(voxels) > self._credited:
