@@ -11,8 +11,8 @@ from implicore.link import (
     ESCAPED_END,
     ESCAPED_ESCAPE,
     ITEM_BYTES,
+    REQUEST_BUFFER_BYTES,
     RESPONSE,
-    ROOM,
     Kind,
     NakReason,
 )
@@ -33,7 +33,7 @@ CRC = catalog.CRC16_IBM_3740(8)
 QUEUED = (Kind.READ, Kind.WRITE, Kind.PROGRAM, Kind.PROGRAM_END, Kind.POINTS, Kind.POINTS_END)
 """What is carried out in turn."""
 
-VOXELS_A_FRAME = 256
+VOXELS_PER_FRAME = 256
 
 
 EXECUTOR_PORTS = peer({**CONTROL_PORTS, **PROGRAM_PORTS, **POINT_PORTS})
@@ -403,7 +403,7 @@ class Executor(wiring.Component):
 class VoxelSender(wiring.Component):
     """Puts voxels into frames, as many as the credit allows.
 
-    A frame ends after ``VOXELS_A_FRAME`` voxels, with the last one of the credit, with the last
+    A frame ends after ``VOXELS_PER_FRAME`` voxels, with the last one of the credit, with the last
     one of a job, and when none comes for ``patience`` cycles or another frame waits.
 
     Parameters
@@ -448,7 +448,7 @@ class VoxelSender(wiring.Component):
         voxel = Signal(16, reset_less=True)
         job_ends = Signal()
         wait = Signal(range(self.patience + 1))
-        count = Signal(range(VOXELS_A_FRAME + 1))
+        count = Signal(range(VOXELS_PER_FRAME + 1))
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [job_ends.eq(0), count.eq(0), wait.eq(self.patience)]
@@ -484,7 +484,7 @@ class VoxelSender(wiring.Component):
                     with m.If(content.ready):
                         m.next = following
             with m.State("NEXT"):
-                with m.If(job_ends | ~has_credit | (count == VOXELS_A_FRAME)):
+                with m.If(job_ends | ~has_credit | (count == VOXELS_PER_FRAME)):
                     m.next = "FLAG"
                 with m.Else():
                     m.d.sync += self.s_axis_voxels_tready.eq(1)
@@ -651,7 +651,11 @@ class HostLink(wiring.Component):
             decoder.byte.eq(receiver.byte),
         ]
         # A reset spares what only knows bytes: a cut one would garble the response to the reset.
-        queue, executor, sender = FrameQueue(ROOM), Executor(), VoxelSender(10 * self.divisor)
+        queue, executor, sender = (
+            FrameQueue(REQUEST_BUFFER_BYTES),
+            Executor(),
+            VoxelSender(10 * self.divisor),
+        )
         notices, arbiter, encoder = Notices(), FrameArbiter(3), FrameEncoder()
         for name, component in {
             "queue": queue,
@@ -677,7 +681,7 @@ class HostLink(wiring.Component):
         size = Signal(range(max(ITEM_BYTES.values()) + 1))
         part = Signal.like(size)  # bytes of the item that is arriving
         items = Signal(2)  # none, one, more
-        no_room = Signal()
+        overflow = Signal()
         payload = Signal(16, reset_less=True)  # its last two bytes
         known = Signal()
         queued = Signal()
@@ -695,7 +699,7 @@ class HostLink(wiring.Component):
             m.d.sync += begun.eq(1)
             m.d.comb += [queue.put.eq(1), queue.token.data.eq(decoder.data)]
             with m.If(queue.full):
-                m.d.sync += no_room.eq(1)
+                m.d.sync += overflow.eq(1)
             with m.If(~begun):
                 m.d.sync += kind.eq(decoder.data)
             with m.Else():
@@ -708,7 +712,7 @@ class HostLink(wiring.Component):
         m.d.sync += [self.reset.eq(0), commit.eq(0), notices.reset_done.eq(self.reset)]
         m.d.comb += [queue.commit.eq(commit), sender.credit.eq(payload)]
         with m.If(decoder.good | decoder.bad):
-            m.d.sync += [begun.eq(0), part.eq(0), items.eq(0), no_room.eq(0)]
+            m.d.sync += [begun.eq(0), part.eq(0), items.eq(0), overflow.eq(0)]
             m.d.comb += [notices.nak.eq(1), queue.drop.eq(1)]
             with m.If(decoder.bad):
                 m.d.comb += notices.reason.eq(NakReason.CORRUPT)
@@ -716,7 +720,7 @@ class HostLink(wiring.Component):
                 m.d.comb += notices.reason.eq(NakReason.UNKNOWN_KIND)
             with m.Elif(~fits):
                 m.d.comb += notices.reason.eq(NakReason.WRONG_SIZE)
-            with m.Elif(queued & (no_room | queue.full)):
+            with m.Elif(queued & (overflow | queue.full)):
                 m.d.comb += notices.reason.eq(NakReason.NO_SPACE)
             with m.Else():
                 m.d.comb += notices.nak.eq(0)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from implicore.link import (
-    CHUNK,
-    ROOM,
+    PAYLOAD_BYTES,
+    REQUEST_BUFFER_BYTES,
     Kind,
     Link,
     LinkError,
@@ -56,19 +56,19 @@ def test_garbled_frames(frame):
         decode(frame)
 
 
-def test_requests_stay_within_the_room():
+def test_requests_stay_within_the_buffer():
     """The board's responses are held back: no more is sent than it has room for."""
     port = ScriptedPort()
-    words = np.arange(3 * ROOM, dtype=np.uint32)
+    words = np.arange(3 * REQUEST_BUFFER_BYTES, dtype=np.uint32)
     with pytest.raises(LinkError, match=r"^The board does not respond\.$"):
         Link(port).program(words)
-    assert all(len(payload) <= CHUNK for _, payload in port.sent)
-    assert sum(len(payload) + 2 for _, payload in port.sent) <= ROOM
+    assert all(len(payload) <= PAYLOAD_BYTES for _, payload in port.sent)
+    assert sum(len(payload) + 2 for _, payload in port.sent) <= REQUEST_BUFFER_BYTES
     assert {kind for kind, _ in port.sent} == {Kind.PROGRAM}
 
 
 def test_a_program_ends_with_its_last_word():
-    words = np.arange(CHUNK // 4 + 1, dtype=np.uint32)
+    words = np.arange(PAYLOAD_BYTES // 4 + 1, dtype=np.uint32)
     port = ScriptedPort(response(Kind.PROGRAM), response(Kind.PROGRAM_END))
     Link(port).program(words)
     assert [kind for kind, _ in port.sent] == [Kind.PROGRAM, Kind.PROGRAM_END]

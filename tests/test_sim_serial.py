@@ -10,7 +10,7 @@ from implicore.host import command, grid_writes
 from implicore.job import GridJob
 from implicore.link import (
     END,
-    ROOM,
+    REQUEST_BUFFER_BYTES,
     Kind,
     Link,
     LinkError,
@@ -200,11 +200,11 @@ def test_rejected_requests_have_no_effect(link, board, kind, payload, reason):
     check_points(link)
 
 
-def test_the_board_has_the_room_that_it_promises(link, board):
+def test_the_request_buffer_has_its_stated_size(link, board):
     """A request that fills it to the last byte, and is not carried out."""
     load(link)
-    count = (ROOM - 2) // 6
-    assert 6 * count == ROOM - 2
+    count = (REQUEST_BUFFER_BYTES - 2) // 6
+    assert 6 * count == REQUEST_BUFFER_BYTES - 2
     points = encode(Kind.POINTS, point_payload(POINTS[:count]))
     board.write(points)
     assert frames(board) == []

@@ -22,8 +22,9 @@ Beside the responses the board sends VOXELS (2 bytes each, and one more byte: 1 
 came with ``tlast``), never more of them than the credit allows; and NAK with a ``NakReason``, one
 byte, instead of a response: the request has had no effect.
 
-**Nothing is ever lost for want of room.** The board keeps requests in ``ROOM`` bytes until they
-have been carried out; the host counts a request's kind, payload and one byte more until its
+**Nothing is ever lost for want of room.** The board keeps requests in ``REQUEST_BUFFER_BYTES``
+bytes until they have been carried out; the host counts a request's kind, payload and one byte
+more until its
 response has come, and stays below that. Points and programs wait until the accelerator takes them;
 what comes after them waits as well, but for CREDIT and RESET, which act at once. So credit
 is sent before the points that they belong to are sent. Accelerator and board wait for a host that
@@ -50,13 +51,13 @@ from .job import pack_points
 END, ESCAPE, ESCAPED_END, ESCAPED_ESCAPE = 0xC0, 0xDB, 0xDC, 0xDD
 """SLIP's bytes."""
 
-ROOM = 2048
+REQUEST_BUFFER_BYTES = 2048
 """Bytes that the board keeps of requests that it has not carried out."""
 
-CHUNK = 768
+PAYLOAD_BYTES = 768
 """Bytes of payload that the host puts into a frame: two frames wait while a third is at work."""
 
-WINDOW = 1024
+CREDIT_WINDOW = 1024
 """Voxels that the host lets come before it has looked at the last ones."""
 
 RESPONSE = 0x80
@@ -192,7 +193,10 @@ class Link:
     def read(self, *addresses: int) -> list[int]:
         """The words at some byte addresses of the registers."""
         payload = bytes(addresses)
-        chunks = (payload[first : first + CHUNK] for first in range(0, len(payload), CHUNK))
+        chunks = (
+            payload[first : first + PAYLOAD_BYTES]
+            for first in range(0, len(payload), PAYLOAD_BYTES)
+        )
         responses = self._transact((Kind.READ, chunk) for chunk in chunks)
         return np.frombuffer(b"".join(responses), "<u4").tolist()
 
@@ -250,7 +254,7 @@ class Link:
 
         for kind, payload in requests:
             size = len(payload) + 2
-            while asked and taken + size > ROOM:
+            while asked and taken + size > REQUEST_BUFFER_BYTES:
                 take()
             self._port.write(encode(kind, payload))
             asked.append((kind, size))
@@ -261,9 +265,13 @@ class Link:
 
     def _send_credit(self) -> None:
         """Let voxels come, as many as are wanted and one may leave unread."""
-        more = min(self._uncredited, WINDOW - self._credited)
+        more = min(self._uncredited, CREDIT_WINDOW - self._credited)
         # In portions, or there would be a credit for each frame of voxels.
-        if not self._credit_pending and more and (more == self._uncredited or more >= WINDOW // 2):
+        if (
+            not self._credit_pending
+            and more
+            and (more == self._uncredited or more >= CREDIT_WINDOW // 2)
+        ):
             self._port.write(encode(Kind.CREDIT, struct.pack("<H", more)))
             self._credit_pending = True
             self._uncredited -= more
@@ -309,7 +317,7 @@ class _Silence(LinkError):
 
 
 def _chunks(kind: Kind, last: Kind, payload: bytes) -> Iterator[tuple[Kind, bytes]]:
-    size = CHUNK // ITEM_BYTES[kind] * ITEM_BYTES[kind]
+    size = PAYLOAD_BYTES // ITEM_BYTES[kind] * ITEM_BYTES[kind]
     for first in range(0, len(payload), size):
         ends = first + size >= len(payload)
         yield (last if ends else kind), payload[first : first + size]
