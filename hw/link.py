@@ -404,30 +404,30 @@ class VoxelSender(wiring.Component):
     """Puts voxels into frames, as many as the credit allows.
 
     A frame ends after ``VOXELS_PER_FRAME`` voxels, with the last one of the credit, with the last
-    one of a job, and when none comes for ``patience`` cycles or another frame waits.
+    one of a job, and when none comes for ``flush_timeout`` cycles or another frame waits.
 
     Parameters
     ----------
-    patience : int
+    flush_timeout : int
 
     Attributes
     ----------
     credit_valid : In(1)
         Add ``credit`` to the voxels that may be sent: together at most 65535.
     credit : In(16)
-    hurry : In(1)
+    flush : In(1)
         Another frame waits.
     content : Out(stream of CONTENT)
     s_axis_voxels_* : AXI4-Stream, 16 bits
     """
 
-    def __init__(self, patience: int):
-        self.patience = patience
+    def __init__(self, flush_timeout: int):
+        self.flush_timeout = flush_timeout
         super().__init__(
             {
                 "credit_valid": In(1),
                 "credit": In(16),
-                "hurry": In(1),
+                "flush": In(1),
                 "content": Out(stream.Signature(CONTENT)),
                 **SENDER_PORTS,
             }
@@ -447,11 +447,11 @@ class VoxelSender(wiring.Component):
         ]
         voxel = Signal(16, reset_less=True)
         job_ends = Signal()
-        wait = Signal(range(self.patience + 1))
+        wait = Signal(range(self.flush_timeout + 1))
         count = Signal(range(VOXELS_PER_FRAME + 1))
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += [job_ends.eq(0), count.eq(0), wait.eq(self.patience)]
+                m.d.sync += [job_ends.eq(0), count.eq(0), wait.eq(self.flush_timeout)]
                 with m.If(self.s_axis_voxels_tvalid & has_credit):
                     m.next = "KIND"
             with m.State("KIND"):
@@ -469,10 +469,10 @@ class VoxelSender(wiring.Component):
                     m.d.sync += [
                         self.s_axis_voxels_tready.eq(0),
                         count.eq(count + 1),
-                        wait.eq(self.patience),
+                        wait.eq(self.flush_timeout),
                     ]
                     m.next = "LOW"
-                with m.Elif(self.hurry | (wait == 0)):
+                with m.Elif(self.flush | (wait == 0)):
                     m.d.sync += [self.s_axis_voxels_tready.eq(0), job_ends.eq(0)]
                     m.next = "FLAG"
             for state, part, following in (("LOW", 0, "HIGH"), ("HIGH", 1, "NEXT")):
@@ -671,7 +671,7 @@ class HostLink(wiring.Component):
             wiring.connect(m, source.content, arbiter.contents[number])
         wiring.connect(m, arbiter.content, encoder.content)
         wiring.connect(m, encoder.bytes, transmitter.bytes)
-        m.d.comb += sender.hurry.eq(notices.content.valid | executor.content.valid)
+        m.d.comb += sender.flush.eq(notices.content.valid | executor.content.valid)
         m.d.comb += connect(executor, self, EXECUTOR_PORTS)
         m.d.comb += connect(sender, self, SENDER_PORTS)
 
