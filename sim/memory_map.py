@@ -27,7 +27,7 @@ class MemoryMap(Dialogue):
         Probability with which each stream is held up in each cycle.
     seed : int
         Of these stalls.
-    patience : int
+    timeout : int
         Cycles that a job's voxels may take.
     optimize : bool
         Whether many cycles are to follow, see ``fast.build``.
@@ -44,12 +44,12 @@ class MemoryMap(Dialogue):
         *,
         stall: float = 0.0,
         seed: int = 0,
-        patience: int = 10**9,
+        timeout: int = 10**9,
         optimize: bool = True,
     ):
         super().__init__([fast.build(config, optimize=optimize).executable, "-", "-"])
         self._tell_words(session.header(stall, seed))
-        self.patience = patience
+        self.timeout = timeout
         self.registers = _Registers(self)
         self.program = _ProgramChannel(self)
         self.points = _Channel(self)
@@ -122,12 +122,12 @@ class _VoxelChannel(_Channel):
         """Send the points that wait, and take voxels up to the job's last one."""
         if self.buffer is None:
             return
-        points, patience, coordinates = self._machine.points, self._machine.patience, None
+        points, timeout, coordinates = self._machine.points, self._machine.timeout, None
         if points.buffer is not None:
             coordinates = unpack_points(points.buffer)
-        answer = self._machine.do(session.Decode(patience, coordinates))
+        answer = self._machine.do(session.Decode(timeout, coordinates))
         if not answer.ended:
-            raise RuntimeError(f"No last voxel came within {patience} cycles.")
+            raise RuntimeError(f"No last voxel came within {timeout} cycles.")
         if len(answer.voxels) > len(self.buffer):
             raise RuntimeError("The job has more voxels than the buffer.")
         self.buffer[: len(answer.voxels)] = answer.voxels

@@ -40,13 +40,13 @@ class Mapped:
         self.machine = MemoryMap(config, stall=stall, seed=1, optimize=False)
         self.transport = self.machine.transport()
 
-    def hurry(self):
+    def shorten_timeout(self):
         """From now on a job is given up before it is done."""
-        self.machine.patience = 200
+        self.machine.timeout = 200
         return RuntimeError, "No last voxel came within 200 cycles"
 
-    def no_hurry(self):
-        self.machine.patience = 10**9
+    def restore_timeout(self):
+        self.machine.timeout = 10**9
 
 
 class Serial:
@@ -57,11 +57,11 @@ class Serial:
         self.transport = Link(self.machine)
         self.transport.reset()
 
-    def hurry(self):
+    def shorten_timeout(self):
         self.machine._timeout = 20
         return LinkError, "The board does not respond"
 
-    def no_hurry(self):
+    def restore_timeout(self):
         self.machine._timeout = 5000
 
 
@@ -142,10 +142,10 @@ def test_a_program_that_is_cut_short_is_refused(host, length):
 def test_an_abort_in_the_middle_of_a_job(host, place, points):
     host.load(PROGRAM)
     host.voxels(POINTS[:5])
-    error, message = place.hurry()
+    error, message = place.shorten_timeout()
     with pytest.raises(error, match=message):
         host.render(GRID) if points is None else host.voxels(points)
-    place.no_hurry()
+    place.restore_timeout()
     host.abort()
     assert not host.status()["running"]
     if isinstance(place, Mapped):
