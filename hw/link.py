@@ -74,7 +74,7 @@ class FrameDecoder(wiring.Component):
         m = Module()
         m.submodules.crc = crc = CRC.create()
         escaped = Signal()
-        broken = Signal()
+        error = Signal()
         # The last two bytes are the CRC, but which ones are the last is known only later.
         held = Signal(data.ArrayLayout(8, 2), reset_less=True)
         count = Signal(range(4))
@@ -85,30 +85,30 @@ class FrameDecoder(wiring.Component):
         m.d.comb += [
             crc.data.eq(byte),
             crc.valid.eq(plain),
-            whole.eq(~broken & (count == 3) & crc.match_detected),
+            whole.eq(~error & (count == 3) & crc.match_detected),
         ]
         m.d.sync += [
-            ended.eq(self.valid & ~self.byte.broken & (self.byte.data == END)),
+            ended.eq(self.valid & ~self.byte.framing_error & (self.byte.data == END)),
             self.put.eq(plain & count[1]),
             self.data.eq(held[1]),
             self.good.eq(ended & whole),
-            self.bad.eq(ended & ~whole & (broken | (count != 0))),
+            self.bad.eq(ended & ~whole & (error | (count != 0))),
         ]
         with m.If(ended):
             m.d.comb += crc.start.eq(1)
-            m.d.sync += [escaped.eq(0), broken.eq(0), count.eq(0)]
+            m.d.sync += [escaped.eq(0), error.eq(0), count.eq(0)]
         with m.If(self.valid):
-            with m.If(self.byte.broken):
-                m.d.sync += broken.eq(1)
+            with m.If(self.byte.framing_error):
+                m.d.sync += error.eq(1)
             with m.Elif(self.byte.data == END), m.If(escaped):
-                m.d.sync += broken.eq(1)
+                m.d.sync += error.eq(1)
             with m.Elif(escaped):
                 m.d.sync += escaped.eq(0)
                 m.d.comb += [plain.eq(1), byte.eq(END)]
                 with m.If(self.byte.data == ESCAPED_ESCAPE):
                     m.d.comb += byte.eq(ESCAPE)
                 with m.Elif(self.byte.data != ESCAPED_END):
-                    m.d.sync += broken.eq(1)
+                    m.d.sync += error.eq(1)
             with m.Elif(self.byte.data == ESCAPE):
                 m.d.sync += escaped.eq(1)
             with m.Else():

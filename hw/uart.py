@@ -8,8 +8,8 @@ from implicore.arguments import require_integer
 
 MIN_DIVISOR, MAX_DIVISOR = 4, 1 << 16
 
-RECEIVED = data.StructLayout({"data": 8, "broken": 1})
-"""A byte; ``broken`` if its stop bit was not there."""
+RECEIVED = data.StructLayout({"data": 8, "framing_error": 1})
+"""A byte; ``framing_error`` if its stop bit is not high."""
 
 
 class UartReceiver(wiring.Component):
@@ -64,7 +64,7 @@ class UartReceiver(wiring.Component):
                     m.d.sync += [
                         self.valid.eq(1),
                         self.byte.data.eq(shift[1:]),
-                        self.byte.broken.eq(~line),
+                        self.byte.framing_error.eq(~line),
                     ]
                     m.next = "STOP"
             with m.State("STOP"), m.If(line):

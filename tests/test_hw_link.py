@@ -27,7 +27,7 @@ def verdicts(data: bytes, broken=()) -> list:
     async def bench(ctx):
         for number, byte in enumerate([*data, 0, 0]):
             ctx.set(decoder.byte.data, byte)
-            ctx.set(decoder.byte.broken, number in broken)
+            ctx.set(decoder.byte.framing_error, number in broken)
             for valid in (number < len(data), 0):
                 ctx.set(decoder.valid, valid)
                 if ctx.get(decoder.put):

@@ -16,7 +16,7 @@ def receive(divisor: int, levels) -> list[tuple[int, int]]:
             ctx.set(receiver.line, int(level))
             await ctx.tick()
             if ctx.get(receiver.valid):
-                got.append((ctx.get(receiver.byte.data), ctx.get(receiver.byte.broken)))
+                got.append((ctx.get(receiver.byte.data), ctx.get(receiver.byte.framing_error)))
 
     simulator = Simulator(receiver)
     simulator.add_clock(1e-6)
@@ -57,7 +57,7 @@ def test_transmitter_and_receiver(divisor):
         while len(got) < len(data):
             await ctx.tick().until(receiver.valid)
             got.append(ctx.get(receiver.byte.data))
-            assert not ctx.get(receiver.byte.broken)
+            assert not ctx.get(receiver.byte.framing_error)
 
     simulator = Simulator(m)
     simulator.add_clock(1e-6)
