@@ -56,7 +56,6 @@ class ControlRegisters(wiring.Component):
         )
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         # A write is taken when address and data are both there and the last answer is gone.
         write = Signal()

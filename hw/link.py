@@ -70,7 +70,6 @@ class FrameDecoder(wiring.Component):
         )
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         m.submodules.crc = crc = CRC.create()
         escaped = Signal()
@@ -137,7 +136,6 @@ class FrameEncoder(wiring.Component):
         )
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         m.submodules.crc = crc = CRC.create()
         content, out = self.content, self.bytes
@@ -223,7 +221,6 @@ class FrameQueue(wiring.Component):
         )
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         bits = address_bits(self.depth)
         m.submodules.ram = ram = Ram("requests", self.depth, TOKEN.size)
@@ -285,7 +282,6 @@ class Executor(wiring.Component):
         )
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         tokens, content = self.tokens, self.content
         kind = Signal(Kind)
@@ -434,7 +430,6 @@ class VoxelSender(wiring.Component):
         )
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         content = self.content
         available = Signal(16)
@@ -523,7 +518,6 @@ class FrameArbiter(wiring.Component):
         )
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         chosen = Signal(self.sources)  # one-hot, or nobody
         with m.If(chosen == 0):
@@ -566,7 +560,6 @@ class Notices(wiring.Component):
         )
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         content = self.content
         asked = Signal(3)
@@ -639,7 +632,6 @@ class HostLink(wiring.Component):
         )
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         m.submodules.receiver = receiver = UartReceiver(self.divisor)
         m.submodules.transmitter = transmitter = UartTransmitter(self.divisor)

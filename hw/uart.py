@@ -39,7 +39,6 @@ class UartReceiver(wiring.Component):
         super().__init__({"line": In(1, init=1), "valid": Out(1), "byte": Out(RECEIVED)})
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         line = Signal(init=1)
         m.submodules.synchronizer = cdc.FFSynchronizer(self.line, line, init=1)
@@ -94,7 +93,6 @@ class UartTransmitter(wiring.Component):
         super().__init__({"bytes": In(stream.Signature(8)), "line": Out(1, init=1)})
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         wait = Signal(range(self.divisor))
         left = Signal(range(11))  # bits, the one on the line included

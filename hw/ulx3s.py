@@ -102,7 +102,6 @@ class SerialAccelerator(wiring.Component):
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "irq": Out(1)})
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         m.submodules.link = link = HostLink(self.divisor)
         m.d.comb += [link.rx.eq(self.rx), self.tx.eq(link.tx)]
@@ -155,7 +154,6 @@ class Ulx3s(wiring.Component):
         )
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         m.domains.sync = ClockDomain()
         locked = Signal()
