@@ -1,0 +1,204 @@
+"""Fitting a network to images, from the first probe to the model file."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+
+import numpy as np
+import torch
+
+from implicore.errors import BadInput
+from implicore.fixed import FREQUENCY
+from implicore.network_shape import NetworkShape
+
+from ..checkpoint import Model, image_digest
+from ..metrics import psnr, ssim
+from ..network import one_thread, render_float
+from ..samples import Samples
+from ..volume import Volume
+from .device import bf16_helps, choose_device
+from .run import Progress, Run
+from .schedule import Budget, learning_rate
+from .sigma import PROBE_BATCH, probe_loss, probe_sigma
+from .trainer import Trainer
+
+SAVE_SECONDS = 3.0
+"""Wall time between checkpoints."""
+
+CHECK_STEPS = 16
+"""Steps between checks of the loss."""
+
+MAX_SETBACKS = 8
+"""How often a training that diverges continues at half the learning rate before it gives up."""
+
+
+def fit(
+    volumes: list[Volume],
+    shape: NetworkShape,
+    *,
+    seconds: float | None = None,
+    steps: int | None = None,
+    sigma: float | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    profile: str = "point",
+    output=None,
+    resume: bool = False,
+    sources: list[dict] | None = None,
+    quiet: bool = False,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Model:
+    """Train one network on one image, or on several of one subject.
+
+    Parameters
+    ----------
+    volumes : list of Volume
+    shape : NetworkShape
+    seconds, steps : float or int
+        The budget; give one of the two. With ``steps``, the same call makes the same model on the
+        same machine, whether or not it is interrupted and resumed.
+    sigma : float, optional
+        Standard deviation of the frequencies. By default, a probe within the budget chooses it.
+    seed : int
+    device : 'auto', 'cpu', 'cuda' or 'cuda:N'
+    profile : 'point' or 'slice'
+        See ``Samples``.
+    output : path-like, optional
+        The model file to write. Until it is written, checkpoints go to ``output`` + ``.part``.
+    resume : bool
+        Continue from the checkpoint if there is one.
+    sources : list of dicts, optional
+        Recorded with each image, so that it can be found again.
+    quiet : bool
+        Show no progress bar.
+    clock : callable
+        The clock of ``seconds``; wall time by default. Benchmarks use ``time.process_time``.
+        Loading the images and the final evaluation are not counted.
+
+    Raises
+    ------
+    BadInput
+        If a setting is invalid, a checkpoint is in the way or has other settings, or the training
+        diverges.
+    """
+    started = clock()
+    budget = Budget(seconds, steps)
+    if sigma is not None and not 0 < sigma <= FREQUENCY.high * FREQUENCY.step:
+        raise BadInput(f"Sigma must be a positive number up to 32, not {sigma}.")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise BadInput(f"The seed must be a whole number from 0, not {seed}.")
+    where = choose_device(device)
+    samples = Samples(volumes, profile, where)
+    images = tuple(
+        {"name": volume.name, "sha256": image_digest(volume), **source}
+        for volume, source in zip(volumes, sources or [{}] * len(volumes), strict=True)
+    )
+    settings = {
+        "network": asdict(shape),
+        "seconds": seconds,
+        "steps": steps,
+        "sigma": sigma,
+        "seed": seed,
+        "device": where.type,
+        "profile": profile,
+        "images": [image["sha256"] for image in images],
+    }
+    run = Run(f"{output}.part" if output is not None else None, settings, clock, started)
+    if not run.find(resume):
+        run.state["bf16"] = bf16_helps(where)
+    bf16 = run.state["bf16"]
+    with one_thread(), Progress(budget, quiet) as progress:
+        if run.state["sigma"] is None:
+
+            def try_sigma(candidate: float) -> float:
+                run.save([])
+                trial = Trainer(
+                    samples, shape, candidate, seed, bf16, where, PROBE_BATCH, cache=False
+                )
+                return probe_loss(trial, budget, clock)
+
+            run.state["sigma"] = probe_sigma(try_sigma, run.state["probed"])
+        trainer = Trainer(samples, shape, run.state["sigma"], seed, bf16, where)
+        _train(trainer, budget, run, progress)
+    weights, biases = trainer.weights()
+    model = Model(
+        shape=shape,
+        sigma=run.state["sigma"],
+        frequencies=FREQUENCY.quantize(trainer.network.frequencies.cpu().double().numpy()),
+        weights=tuple(weights),
+        biases=tuple(biases),
+        frame=samples.frame,
+        grids=samples.grids,
+        intensity=samples.intensity,
+        images=images,
+        training={
+            "steps": trainer.step,
+            "seconds": run.state["elapsed"],
+            "voxels_per_second": trainer.seen / max(run.state["elapsed"], 1e-9),
+            "seed": seed,
+            "sigma_given": sigma is not None,
+            "profile": profile,
+            "bf16": bf16,
+            "device": where.type,
+        },
+    )
+    model.training.update(evaluate(model, samples))
+    if output is not None:
+        model.save(output)
+        run.part.unlink(missing_ok=True)
+    return model
+
+
+def _train(trainer: Trainer, budget: Budget, run: Run, progress: Progress) -> None:
+    """Train from the state of the run until the budget is spent."""
+    if run.state["step"]:
+        trainer.restore(run.tensors, run.state["step"])
+    safe = trainer.snapshot()
+    saved_at, losses = time.monotonic(), []
+    while (spent := budget.spent(run.elapsed, trainer.step)) < 1:
+        losses.append(trainer.advance(learning_rate(spent) * run.state["scale"]))
+        if trainer.step % CHECK_STEPS:
+            continue
+        loss = float(torch.stack(losses).mean())
+        losses.clear()
+        if not math.isfinite(loss):
+            run.state["setbacks"] += 1
+            if run.state["setbacks"] > MAX_SETBACKS:
+                raise BadInput("The training diverges at every learning rate.")
+            run.state["scale"] /= 2
+            trainer.restore(*safe)
+            continue
+        safe = trainer.snapshot()
+        run.state["step"] = trainer.step
+        progress.show(run.elapsed, trainer, loss)
+        if time.monotonic() - saved_at >= SAVE_SECONDS:
+            run.save(safe[0])
+            saved_at = time.monotonic()
+    if losses and not torch.stack(losses).isfinite().all():
+        trainer.restore(*safe)
+    run.state["step"] = trainer.step
+    run.save(trainer.tensors())  # the evaluation of a large image takes time
+
+
+def evaluate(model: Model, samples: Samples) -> dict[str, float]:
+    """Compute the PSNR over all voxels and the mean SSIM of the images, in float32.
+
+    Returns
+    -------
+    dict
+        ``psnr_db`` and ``ssim``.
+    """
+    index = torch.arange(len(samples))
+    fitted = []
+    for part in index.split(1 << 16):
+        points = samples.coordinates(part.to(samples.targets.device)).cpu()
+        output = render_float(model, points).reshape(-1, samples.points)
+        fitted.append(output.mean(axis=1))
+    fitted, targets = np.concatenate(fitted), samples.targets.cpu().numpy()
+    ends = np.cumsum([grid.voxels for grid in samples.grids])[:-1]
+    pairs = zip(np.split(targets, ends), np.split(fitted, ends), samples.grids, strict=True)
+    similarity = [ssim(a.reshape(g.shape), b.reshape(g.shape), 1.0) for a, b, g in pairs]
+    return {"psnr_db": psnr(targets, fitted, 1.0), "ssim": float(np.mean(similarity))}

@@ -1,0 +1,44 @@
+"""How long to train, and how fast to learn at each moment."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from implicore.errors import BadInput
+
+WARM_UP = 0.02
+"""Share of the budget in which the learning rate rises to its full value."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The duration of a training: ``seconds`` on its clock, or ``steps``.
+
+    Raises
+    ------
+    BadInput
+        If not exactly one of the two is given, or it is not positive.
+    """
+
+    seconds: float | None = None
+    steps: int | None = None
+
+    def __post_init__(self):
+        if (self.seconds is None) == (self.steps is None):
+            raise BadInput("Give either the seconds or the steps to train, and not both.")
+        if self.steps is None:
+            if not (math.isfinite(self.seconds) and self.seconds > 0):
+                raise BadInput(f"The seconds must be a positive number, not {self.seconds}.")
+        elif isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
+            raise BadInput(f"The steps must be a positive whole number, not {self.steps}.")
+
+    def spent(self, seconds: float, steps: int) -> float:
+        """Share of the budget that is used up, from 0 to 1."""
+        spent = steps / self.steps if self.seconds is None else seconds / self.seconds
+        return min(1.0, spent)
+
+
+def learning_rate(spent: float) -> float:
+    """Share of the full learning rate when ``spent`` of the budget, 0 to 1, is used up."""
+    return min(1.0, (spent + 1e-4) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * spent))
