@@ -22,7 +22,8 @@ from pathlib import Path
 from harness import Table, parser, run
 
 from implicore.atomic import atomic_write, make_folder
-from implicore.demo import SWEEP, check_tools, steps
+from implicore.demo.steps import SWEEP, steps
+from implicore.demo.tools import check_tools
 from implicore.errors import BadInput
 from implicore.model.bundled import bundled_mri
 

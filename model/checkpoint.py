@@ -84,6 +84,19 @@ class Model:
         """Size of the float32 weights over the voxels of all images."""
         return 32 * self.shape.parameters / sum(grid.voxels for grid in self.grids)
 
+    @property
+    def metrics(self) -> dict:
+        """Quality and cost of the fit: the metrics of ``implicore fit``."""
+        return {
+            "psnr_db": self.training["psnr_db"],
+            "ssim": self.training["ssim"],
+            "parameters": self.shape.parameters,
+            "bits_per_voxel": self.bits_per_voxel,
+            "seconds": self.training["seconds"],
+            "steps": self.training["steps"],
+            "sigma": self.sigma,
+        }
+
     def save(self, path) -> None:
         """Write the model file, whole or not at all. The same model makes the same bytes."""
         tensors = {"frequencies": self.frequencies.astype(np.int16)}

@@ -1,9 +1,10 @@
-"""From a trained model and its images to a program, with an account of what was lost."""
+"""Compile a trained model to a program and account for the loss."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -15,50 +16,89 @@ from implicore.program import Program
 from .checkpoint import Model, image_digest
 from .golden import Renderer
 from .quantize import FloatNetwork, assemble, quantize, staged_outputs
-from .volume import Volume
+from .volume import Volume, load_source
 
 CALIBRATION = 4096, 1 << 16
-"""The fewest and the most voxels to which weights are fitted."""
+"""Fewest and most voxels to which the weights are fitted."""
 
 FITTING = 5e11
-"""Multiply-accumulates that the fitting may take, some ten seconds: it sets the voxels between."""
+"""Multiply-accumulates to spend on the fitting, about ten seconds; sets the number of voxels."""
 
 RANGE = 1 << 18
 """Voxels, spread over the images, from which the greatest activations are taken."""
 
 ACCOUNT = 1 << 15
-"""Voxels, spread over the images, on which the sources of loss are told apart."""
+"""Voxels, spread over the images, on which the loss is split by source."""
 
 BLOCK = 4096
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """A program and how close it comes.
+    """A program and its distance from the images.
 
     Attributes
     ----------
     program : Program
+    voxels : int
+        Voxels of all images.
     psnr_float_db, psnr_db : float
-        Of the trained and of the compiled network against the images, over all voxels.
+        PSNR of the trained and of the compiled network against the images, over all voxels.
     losses_db : dict
-        By source in the order of ``quantize.STAGES``: the fall of the PSNR when that source is
-        added to those before it, on a sample of the voxels.
+        Loss by source, in the order of ``quantize.STAGES``: the drop of the PSNR when the source
+        is added to those before it, on a sample of the voxels.
     """
 
     program: Program
+    voxels: int
     psnr_float_db: float
     psnr_db: float
     losses_db: dict[str, float]
 
     @property
     def loss_db(self) -> float:
-        """The fall of the PSNR from the trained to the compiled network."""
+        """Drop of the PSNR from the trained to the compiled network."""
         return self.psnr_float_db - self.psnr_db
+
+    @cached_property
+    def metrics(self) -> dict:
+        """Quality and size of the program: the metrics of ``implicore compile``."""
+        size = len(self.program.to_bytes())
+        return {
+            "formats": str(self.program.formats),
+            "psnr_float_db": self.psnr_float_db,
+            "psnr_db": self.psnr_db,
+            "loss_db": self.loss_db,
+            "losses_db": self.losses_db,
+            "bytes": size,
+            "bits_per_voxel": 8 * size / self.voxels,
+            "accumulator_bits": self.program.accumulator_bits,
+            "digest": self.program.digest,
+        }
+
+
+def training_images(model: Model, paths: Sequence[str] | None = None) -> list[Volume]:
+    """Load the images that a model was trained on, cropped as they were.
+
+    Parameters
+    ----------
+    model : Model
+    paths : sequence of str, optional
+        Where the images are now, in the model's order; the recorded paths unless given.
+
+    Raises
+    ------
+    BadInput
+        An image cannot be read.
+    """
+    sources = [{"path": path} for path in paths] if paths else list(model.images)
+    if paths and len(paths) == len(model.images):
+        sources = [{**image, **source} for image, source in zip(model.images, sources, strict=True)]
+    return [load_source(source) for source in sources]
 
 
 class Voxels:
-    """All voxels of a model's images, in the program's integers.
+    """All voxels of a model's images, with integer coordinates.
 
     Parameters
     ----------
@@ -69,19 +109,27 @@ class Voxels:
     Attributes
     ----------
     coordinates : int16 array, shape (voxels, 3)
+        In ``fixed.COORDINATE`` units.
     targets : float32 array, shape (voxels,)
-        Intensities, 0 to 1 over the model's range.
+        Intensities, scaled so that the model's range becomes 0 to 1.
+
+    Raises
+    ------
+    BadInput
+        The images are not those that the model was trained on.
     """
 
     def __init__(self, model: Model, volumes: list[Volume]):
         if len(volumes) != len(model.images):
             raise BadInput(
-                f"The model was trained on {len(model.images)} images, not on {len(volumes)}."
+                f"The model was trained on {len(model.images)} images, not on {len(volumes)}: "
+                "give them all, in the same order."
             )
         for volume, image in zip(volumes, model.images, strict=True):
             if image_digest(volume) != image["sha256"]:
                 raise BadInput(
-                    f"{volume.name} is not the image {image['name']} that the model was trained on."
+                    f"{volume.name} is not the image {image['name']} that the model was trained "
+                    "on: its voxels differ."
                 )
         self.model, self.volumes = model, volumes
         jobs = [GridJob.of(volume.grid, model.frame) for volume in volumes]
@@ -92,13 +140,13 @@ class Voxels:
         self.targets = (flat - np.float32(low)) / np.float32(high - low)
 
     def spread(self, count: int, seed: int) -> np.ndarray:
-        """At most ``count`` voxel numbers, drawn evenly, the same ones for the same seed."""
+        """Return the indices of up to ``count`` random voxels, sorted; a seed fixes them."""
         if count >= len(self.targets):
             return np.arange(len(self.targets))
         return np.sort(np.random.default_rng(seed).choice(len(self.targets), count, replace=False))
 
     def exact_coordinates(self, chosen: np.ndarray) -> np.ndarray:
-        """Network coordinates before any rounding, float64 (chosen, 3)."""
+        """Return network coordinates before rounding, float64, shape (chosen, 3)."""
         parts, start = [], 0
         for volume in self.volumes:
             grid = volume.grid
@@ -110,7 +158,7 @@ class Voxels:
         return np.concatenate(parts)
 
     def psnr(self, decode: Callable[[np.ndarray], np.ndarray], advance=lambda n: None) -> float:
-        """PSNR in dB of ``decode(coordinates) -> 0 to 1`` over all voxels."""
+        """Return the PSNR in dB over all voxels of a function from coordinates to 0..1."""
         total = 0.0
         for start in range(0, len(self.targets), BLOCK):
             block = slice(start, start + BLOCK)
@@ -121,7 +169,7 @@ class Voxels:
 
 
 def decibels(mean_squared_error: float) -> float:
-    """PSNR of an error in units of the peak; infinite for none."""
+    """Return the PSNR in dB of an error relative to a peak of 1; infinite for no error."""
     return -10 * float(np.log10(mean_squared_error)) if mean_squared_error > 0 else float("inf")
 
 
@@ -133,25 +181,26 @@ def compile_model(
     tune: Callable | None = None,
     progress: Callable[[int], Callable[[int], None]] = lambda total: lambda done: None,
 ) -> Compiled:
-    """Compile a model.
+    """Compile a model to a program.
 
     Parameters
     ----------
     model : Model
     formats : Formats
     volumes : list of Volume
-        The images it was trained on: ranges, tuning and the account of the loss come from them.
+        The images that the model was trained on (``training_images``). Activation ranges, tuning
+        and the account of the loss come from them.
     tune : function (rounded model, scales, voxels) -> Model, optional
-        Quantization-aware tuning, see ``finetune``. Its result is taken if it comes closer to the
-        images than the untuned program does.
+        Quantization-aware training, see ``finetune``. Its result is kept if its PSNR is higher
+        than that of the untuned program.
     progress : function (total) -> function (done)
-        Called when the evaluation begins with the number of voxels it will take; what it returns
-        is told the number done since the last time.
+        Called with the number of voxels to evaluate when the evaluation begins. The function that
+        it returns is called with the number of voxels done since its last call.
 
     Raises
     ------
     BadInput
-        Other images than the model's, or formats that cannot hold the network.
+        The images are not the model's, or the formats cannot hold the network.
     """
     voxels = Voxels(model, volumes)
     per_voxel = sum(layer.outputs * layer.inputs**2 for layer in model.shape.layers)
@@ -175,11 +224,12 @@ def compile_model(
     psnr_float_db = voxels.psnr(
         lambda x: trained.activations(trained.features(x))[-1][0].clip(0, 1), advance
     )
-    return Compiled(program, psnr_float_db, psnr_db, account(model, program, scales, voxels))
+    losses_db = account(model, program, scales, voxels)
+    return Compiled(program, len(voxels.targets), psnr_float_db, psnr_db, losses_db)
 
 
 def account(model: Model, program: Program, scales, voxels: Voxels) -> dict:
-    """The loss in dB that each stage adds, see ``Compiled.losses_db``."""
+    """Return the loss in dB that each stage adds, see ``Compiled.losses_db``."""
     chosen = voxels.spread(ACCOUNT, seed=1)
     exact, targets = voxels.exact_coordinates(chosen), voxels.targets[chosen]
     errors: dict[str, float] = {}

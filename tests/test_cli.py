@@ -153,12 +153,12 @@ def test_reports_are_for_people_and_quiet_is_quiet(folder, capsys):
             r"is not a usable program: It does not beg",
         ),
         (("render", "{}/scan.inr", "-o", "{}/x.jpg"), r"must end in \.nii, \.nii\.gz or \.png"),
-        (("render", "{}/scan.inr", "-o", "{}/x.png"), r"A picture shows one plane: add --plane"),
+        (("render", "{}/scan.inr", "-o", "{}/x.png"), r"A PNG shows one plane: add --plane"),
         (("render", "{}/scan.inr", "-o", "{}/x.nii", "--scale", "0"), r"The scale must be a posi"),
         (("render", "{}/scan.inr", "-o", "{}/x.nii", "--scale", "900"), r"The grid has \d+ voxels"),
         (
             ("render", "{}/scan.inr", "-o", "{}/x.png", "--plane", "axial"),
-            r"written like axial:12\.5",
+            r"a name and a position like axial:12\.5",
         ),
         (
             ("render", "{}/scan.inr", "-o", "{}/x.png", "--plane", "up:1"),
@@ -182,7 +182,7 @@ def test_reports_are_for_people_and_quiet_is_quiet(folder, capsys):
                 "--reference",
                 "{}/scan.nii.gz",
             ),
-            r"The reference has",
+            r"The image has 14 x 12 x 10 voxels and the grid 28 x 24 x 20: compare at",
         ),
     ],
 )
@@ -223,6 +223,16 @@ def test_the_module_runs_as_a_command(folder):
     assert re.fullmatch(r"implicore inspect: \S+none cannot be read: .*\.\n", done.stderr)
 
 
+def test_help_loads_no_numpy():
+    """Start-up stays fast: whatever computes is imported by the subcommand that runs."""
+    code = (
+        "import sys; from implicore.cli import make_parser; make_parser().format_help(); "
+        "print({'numpy', 'torch', 'tqdm', 'nibabel'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
 def test_generate_puts_tests_of_a_program_beside_the_verilog(folder, tmp_path):
     verilog = tmp_path / "verilog"
     run(
@@ -241,7 +251,7 @@ def test_generate_refuses_before_it_writes(folder, tmp_path, capsys):
     command = ("generate", "-o", tmp_path / "verilog", "--config", "tiny")
     program = ("--program", folder / "scan.inr")
     message = refused(capsys, *command, *program)
-    assert message == "--program is what the tests decode: add --tests."
+    assert message == "--program names what the tests decode: add --tests."
     message = refused(capsys, *command, "--set", "width=8", "--tests", *program)
     assert re.match(r"The program does not fit the accelerator: its width are 24", message)
     message = refused(capsys, *command, "--tests", "--program", folder / "none")

@@ -1,4 +1,4 @@
-"""The demo's own part: what is done, skipped, gone on with, refused. The verbs have their tests."""
+"""The demo's own part: which steps run, are skipped, continued or rejected."""
 
 import json
 import os
@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from implicore import demo
-from implicore.cli import _parser, main
+from implicore.cli import main, make_parser, requirements
+from implicore.demo import demo, record, run, steps, tools
 from implicore.errors import BadInput
 
 LIBRARY = Path(__file__)
 
 
-class Verbs:
-    """Stand-ins: every verb writes what it is said to write, from what it is said to read."""
+class Subcommands:
+    """Stand-ins that read the inputs of a step and write its outputs."""
 
     def __init__(self, folder, path):
         self.folder, self.path, self.called = folder, path, []
@@ -45,31 +45,32 @@ class Verbs:
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
-    """The demo with stand-ins for its verbs, its tools and its page."""
-    path = demo.steps("osu018", LIBRARY)
-    verbs = Verbs(tmp_path, path)
-    monkeypatch.setattr(demo, "check_tools", lambda: ("osu018", LIBRARY))
+def demonstrate(tmp_path, monkeypatch):
+    """The demo with stand-ins for its subcommands, its tools and its page."""
+    path = steps.steps("osu018", LIBRARY)
+    subcommands = Subcommands(tmp_path, path)
+    monkeypatch.setattr(run, "check_tools", lambda: ("osu018", LIBRARY))
     report = "implicore.synth.report.demo"
     monkeypatch.setattr(f"{report}.demo_page", lambda folder: folder / "report.html")
     monkeypatch.setattr(f"{report}.summary", lambda metrics, folder: [("Quality", "39 dB")])
 
     def carry_out():
-        verbs.called.clear()
-        return demo.demo(tmp_path, verbs)
+        subcommands.called.clear()
+        return demo(tmp_path, subcommands)
 
-    carry_out.verbs, carry_out.folder, carry_out.names = verbs, tmp_path, [s.name for s in path]
+    carry_out.subcommands, carry_out.folder = subcommands, tmp_path
+    carry_out.names = [step.name for step in path]
     return carry_out
 
 
 def test_every_step_is_a_command_that_the_parser_takes_and_the_page_knows(tmp_path):
     from implicore.synth.report.demo import RESULTS
 
-    path = demo.steps("osu018", LIBRARY)
+    path = steps.steps("osu018", LIBRARY)
     assert [step.name for step in path] == list(RESULTS)
     for step in path:
-        options = _parser().parse_args(step.command(tmp_path))
-        assert options.name == step.name.partition("_")[0]
+        options = make_parser().parse_args(step.command(tmp_path))
+        assert options.subcommand == step.name.partition("_")[0]
     made = {"scan.nii.gz", "sweep.toml", str(LIBRARY)}
     for step in path:  # nothing is read that is not there yet
         assert set(step.inputs) <= made, step.name
@@ -79,114 +80,119 @@ def test_every_step_is_a_command_that_the_parser_takes_and_the_page_knows(tmp_pa
 def test_the_sweep_is_one(tmp_path):
     from implicore.synth.explore.space import read_spec
 
-    demo._write_inputs(tmp_path, "osu018")
+    steps.write_inputs(tmp_path, "osu018")
     spec = read_spec(tmp_path / "sweep.toml")
     assert spec.target == "osu018" and spec.combinations == 49
 
 
-def test_all_steps_once_then_none(run, capsys):
-    code, metrics = run()
-    assert code == 0 and run.verbs.called == run.names == list(metrics)
+def test_all_steps_once_then_none(demonstrate, capsys):
+    code, metrics = demonstrate()
+    assert code == 0 and demonstrate.subcommands.called == demonstrate.names == list(metrics)
     printed = capsys.readouterr().out
-    assert f"$ implicore compile {run.folder}/mri.model -o {run.folder}/mri.inr" in printed
+    assert (
+        f"$ implicore compile {demonstrate.folder}/mri.model -o {demonstrate.folder}/mri.inr"
+        in printed
+    )
     assert re.search(r"Quality +39 dB", printed) and "report.html" in printed
-    again = run()
-    assert run.verbs.called == [] and again == (code, metrics)
-    assert capsys.readouterr().out.count("done before") == len(run.names)
+    again = demonstrate()
+    assert demonstrate.subcommands.called == [] and again == (code, metrics)
+    assert capsys.readouterr().out.count("complete from an earlier run") == len(demonstrate.names)
 
 
-def test_what_is_gone_or_changed_is_made_again_and_what_follows_from_it(run):
-    run()
-    (run.folder / "zoom.png").unlink()
-    run()
-    assert run.verbs.called == ["render_zoom"]
-    (run.folder / "verilog" / "file").write_text("edited")
-    run()
-    assert run.verbs.called == ["generate"]
-    (run.folder / "mri.inr").write_text("damaged")
-    run()
-    assert run.verbs.called == ["compile"]  # which makes the same again: the rest still holds
-    (run.folder / "scan.nii.gz").unlink()
-    run()
-    assert run.verbs.called == []
+def test_what_is_gone_or_changed_is_made_again_and_what_follows_from_it(demonstrate):
+    demonstrate()
+    (demonstrate.folder / "zoom.png").unlink()
+    demonstrate()
+    assert demonstrate.subcommands.called == ["render_zoom"]
+    (demonstrate.folder / "verilog" / "file").write_text("edited")
+    demonstrate()
+    assert demonstrate.subcommands.called == ["generate"]
+    (demonstrate.folder / "mri.inr").write_text("damaged")
+    demonstrate()
+    assert demonstrate.subcommands.called == [
+        "compile"
+    ]  # which makes the same again: the rest still holds
+    (demonstrate.folder / "scan.nii.gz").unlink()
+    demonstrate()
+    assert demonstrate.subcommands.called == []
 
 
-def test_a_changed_input_asks_for_what_reads_it(run, monkeypatch):
-    run()
-    monkeypatch.setattr(demo, "SWEEP", demo.SWEEP + "near = 0.1\n")
-    run()
-    assert run.verbs.called == ["sweep"]
+def test_a_changed_input_asks_for_what_reads_it(demonstrate, monkeypatch):
+    demonstrate()
+    monkeypatch.setattr(steps, "SWEEP", steps.SWEEP + "near = 0.1\n")
+    demonstrate()
+    assert demonstrate.subcommands.called == ["sweep"]
 
 
-def test_another_implicore_does_all_anew(run, monkeypatch):
-    run()
-    monkeypatch.setattr(demo, "_program", lambda: "another")
-    run()
-    assert run.verbs.called == run.names
+def test_another_implicore_does_all_anew(demonstrate, monkeypatch):
+    demonstrate()
+    monkeypatch.setattr(record, "_source_digest", lambda: "another")
+    demonstrate()
+    assert demonstrate.subcommands.called == demonstrate.names
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), BadInput("no disk left.")])
-def test_an_interrupted_demo_goes_on(run, error):
-    run.verbs.fails["simulate"] = error
+def test_an_interrupted_demo_goes_on(demonstrate, error):
+    demonstrate.subcommands.fails["simulate"] = error
     with pytest.raises(type(error)):
-        run()
-    done = run.verbs.called[:-1]
-    run()
-    assert done + run.verbs.called == run.names
-    assert run.verbs.called[0] == "simulate"
+        demonstrate()
+    done = demonstrate.subcommands.called[:-1]
+    demonstrate()
+    assert done + demonstrate.subcommands.called == demonstrate.names
+    assert demonstrate.subcommands.called[0] == "simulate"
 
 
 @pytest.mark.parametrize("changed", [False, True])
 @pytest.mark.parametrize(("name", "half"), [("fit", "mri.model.part"), ("sweep", "sweep")])
-def test_only_the_same_is_gone_on_with(run, monkeypatch, name, half, changed):
-    """What another version has left half done is removed: the verbs would refuse it."""
-    run.verbs.fails[name] = KeyboardInterrupt()
+def test_only_the_same_is_gone_on_with(demonstrate, monkeypatch, name, half, changed):
+    """What another version left half done is removed: the subcommands would reject it."""
+    demonstrate.subcommands.fails[name] = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
-        run()
+        demonstrate()
     if changed:
-        monkeypatch.setattr(demo, "_program", lambda: "another")
-    run.verbs.found.clear()
-    assert run()[0] == 0
-    assert (half in dict(run.verbs.found)[name]) == (not changed)
+        monkeypatch.setattr(record, "_source_digest", lambda: "another")
+    demonstrate.subcommands.found.clear()
+    assert demonstrate()[0] == 0
+    assert (half in dict(demonstrate.subcommands.found)[name]) == (not changed)
 
 
-def test_a_folder_with_something_else_in_it(run):
-    (run.folder / "sweep").mkdir()
-    (run.folder / "sweep" / "mine").write_text("dear to me")
-    with pytest.raises(BadInput, match="holds something else than a demo: name a folder of its"):
-        run()
-    assert (run.folder / "sweep" / "mine").read_text() == "dear to me"
+def test_a_folder_with_something_else_in_it(demonstrate):
+    (demonstrate.folder / "sweep").mkdir()
+    (demonstrate.folder / "sweep" / "mine").write_text("dear to me")
+    with pytest.raises(BadInput, match="holds files that are not a demo's: choose an empty or new"):
+        demonstrate()
+    assert (demonstrate.folder / "sweep" / "mine").read_text() == "dear to me"
 
 
-def test_a_step_that_says_no_ends_it(run):
-    run.verbs.fails["simulate_icarus"] = 1
-    code, metrics = run()
+def test_a_step_that_says_no_ends_it(demonstrate):
+    demonstrate.subcommands.fails["simulate_icarus"] = 1
+    code, metrics = demonstrate()
     assert code == 1 and metrics["simulate_icarus"] == {"agrees": False}
-    assert run.verbs.called[-1] == "simulate_icarus"
-    assert run()[0] == 0 and run.verbs.called[0] == "simulate_icarus"
+    assert demonstrate.subcommands.called[-1] == "simulate_icarus"
+    assert demonstrate()[0] == 0 and demonstrate.subcommands.called[0] == "simulate_icarus"
 
 
-def test_a_damaged_record_is_none(run):
-    run()
+def test_a_damaged_record_is_none(demonstrate):
+    demonstrate()
     for content in ("[1, 2]", '{"steps": {"fit": 3}}', "{", '{"steps": {"fit": {"key": 1}}}'):
-        (run.folder / "demo.json").write_text(content)
-        run()
-        assert run.verbs.called == run.names
+        (demonstrate.folder / "demo.json").write_text(content)
+        demonstrate()
+        assert demonstrate.subcommands.called == demonstrate.names
 
 
-def test_a_folder_with_a_blank_in_its_name(run, tmp_path):
-    (step, *_) = demo.steps("osu018", LIBRARY)
+def test_a_folder_with_a_blank_in_its_name(demonstrate, tmp_path):
+    (step, *_) = steps.steps("osu018", LIBRARY)
     assert step.command(tmp_path / "a b")[1] == f"{tmp_path}/a b/scan.nii.gz"
 
 
 def test_what_is_missing_is_said_first(tmp_path, monkeypatch, capsys):
     """Nothing is written, no step begun."""
-    monkeypatch.setattr(demo, "find_spec", lambda name: None)
+    monkeypatch.setattr(requirements, "find_spec", lambda name: None)
     assert main(["demo", "-o", str(tmp_path / "x")]) == 2
     said = capsys.readouterr()
     assert said.out == "" and said.err.count("\n") == 1
     assert said.err.startswith("implicore demo: The demo needs torch, amaranth, ")
-    assert said.err.endswith(", jinja2: pip install 'implicore[demo]'.\n")
+    assert said.err.endswith(", jinja2: install it with pip install 'implicore[demo]'.\n")
     assert not (tmp_path / "x").exists()
 
 
@@ -217,7 +223,7 @@ def test_the_target_is_what_there_is(monkeypatch, tmp_path):
     monkeypatch.setattr("implicore.synth.timing.find_sta", lambda: "sta")
     monkeypatch.setenv("PDK_ROOT", str(tmp_path))
     with pytest.raises(BadInput, match=r"^IHP SG13G2, 130 nm needs .* which is not there: "):
-        demo.check_tools()
+        tools.check_tools()
     monkeypatch.delenv("PDK_ROOT")
     asked = []
 
@@ -227,7 +233,7 @@ def test_the_target_is_what_there_is(monkeypatch, tmp_path):
 
     monkeypatch.setattr("implicore.synth.target.find", find)
     with pytest.raises(BadInput, match="apt-get install qflow-tech-osu018"):
-        demo.check_tools()
+        tools.check_tools()
     assert asked == ["osu018"]
 
 

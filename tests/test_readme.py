@@ -61,7 +61,7 @@ def test_there_is_something_to_test():
 def test_every_command_can_be_given(command):
     program, *arguments = shlex.split(command)
     if program == "implicore":
-        cli._parser().parse_args(arguments)
+        cli.make_parser().parse_args(arguments)
     elif program == "make":
         done = subprocess.run(["make", "-n", *arguments], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

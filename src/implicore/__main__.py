@@ -1,4 +1,4 @@
-"""``python -m implicore`` is the command ``implicore``."""
+"""Run ``python -m implicore`` as the command ``implicore``."""
 
 import sys
 

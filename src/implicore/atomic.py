@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-
 from .errors import BadInput
 
 
@@ -88,7 +86,7 @@ def _plain(value):
         return {key: _plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(entry) for entry in value]
-    if isinstance(value, np.ndarray | np.generic):
+    if hasattr(value, "tolist"):  # a numpy array or scalar
         return _plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None

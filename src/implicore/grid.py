@@ -6,9 +6,11 @@ voxel's centre) to world coordinates.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -65,6 +67,27 @@ class Grid:
         if matrix.shape != (4, 4):
             raise BadInput("A grid's affine must be a 4 x 4 matrix of finite numbers.")
         return cls(tuple(int(n) for n in shape), tuple(tuple(row) for row in matrix.tolist()))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Grid:
+        """Read a grid from a JSON file with the keys ``shape`` and ``affine`` (4 rows of 4).
+
+        Raises
+        ------
+        BadInput
+            The file cannot be read or describes no grid.
+        """
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            return cls.from_array(content["shape"], content["affine"])
+        except OSError as error:
+            raise BadInput(f"{path} cannot be read: {error.strerror}.") from None
+        except BadInput as error:
+            raise BadInput(f"{path} describes no grid: {error}") from None
+        except (ValueError, TypeError, KeyError):
+            raise BadInput(
+                f'{path} must hold {{"shape": [X, Y, Z], "affine": 4 x 4 numbers}}.'
+            ) from None
 
     @cached_property
     def matrix(self) -> np.ndarray:

@@ -1,0 +1,111 @@
+"""The command line: one module for each subcommand.
+
+The module ``cli/NAME.py`` implements ``implicore NAME`` with three attributes:
+
+``HELP``
+    One line for the list of subcommands.
+``add_arguments(parser)``
+    Declares the options.
+``run(options)``
+    Carries out the subcommand and returns its exit code and its metrics, a dictionary.
+
+``run`` parses, calls the layers above and prints; what it computes is available from Python in
+those layers. All imports from above stand inside functions, so that ``--help`` needs neither numpy
+nor torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+
+from ..errors import BadInput
+
+SUBCOMMANDS = (
+    *("fit", "compile", "inspect", "render", "generate", "simulate"),
+    *("synth", "sweep", "report", "demo"),
+)
+"""In the order of the flow."""
+
+EPILOG = (
+    "Exit codes: 0 success; 1 the command ran and the result is negative, such as a mismatch; "
+    "2 invalid input or a missing tool."
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a subcommand.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        The words after ``implicore``; those of the process unless given.
+
+    Returns
+    -------
+    int
+        0 for success, 1 for a negative result, 2 for invalid input or a missing tool, 130 after
+        an interrupt. For 2 and 130, one line on stderr says why.
+    """
+    options = make_parser().parse_args(sys.argv[1:] if arguments is None else arguments)
+    from ..atomic import require_writable, write_json
+
+    try:
+        for path in (getattr(options, "output", None), options.json):
+            if path:
+                require_writable(path)
+        code, metrics = execute(options)
+        if options.json:
+            write_json(options.json, metrics)
+    except BadInput as error:
+        print(f"implicore {options.subcommand}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"implicore {options.subcommand}: interrupted", file=sys.stderr)
+        return 130
+    return code
+
+
+def execute(options: argparse.Namespace) -> tuple[int, dict]:
+    """Run the subcommand of parsed options with numpy's BLAS limited to one thread.
+
+    The matrix products here are small: a second thread gains little on an idle machine and costs
+    several times as much on a busy one.
+
+    Raises
+    ------
+    BadInput
+        An option or a file cannot be used, or a tool is missing.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"):
+        return options.run(options)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Make the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="implicore",
+        description="Fit a small neural network to a medical image, compile it to integers, and "
+        "generate the hardware that decodes it.",
+        epilog=EPILOG,
+    )
+    subparsers = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", required=True)
+    for name in SUBCOMMANDS:
+        module = import_module(f".{name}", __package__)
+        subparser = subparsers.add_parser(
+            name,
+            help=module.HELP,
+            description=f"{module.HELP[0].upper()}{module.HELP[1:]}.",
+            epilog=EPILOG,
+            allow_abbrev=False,
+        )
+        module.add_arguments(subparser)
+        subparser.add_argument("--json", metavar="FILE", help="write the metrics to a JSON file")
+        subparser.add_argument(
+            "--quiet", action="store_true", help="print no report and no progress bar"
+        )
+        subparser.set_defaults(subcommand=name, run=module.run)
+    return parser

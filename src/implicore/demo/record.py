@@ -1,0 +1,131 @@
+"""The record of a demo: which steps are complete, and which one was begun.
+
+A step is complete for a *key*, the digest of implicore's sources, the step's arguments and the
+content of its inputs, and only while its outputs have the content that it wrote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+from .. import __version__
+from ..atomic import write_json
+from .steps import Step
+
+FIELDS = {"title", "command", "seconds", "key", "outputs", "metrics"}
+"""What the record holds of a complete step."""
+
+
+class Record:
+    """The steps that a demo's folder holds, kept in a JSON file.
+
+    Parameters
+    ----------
+    path : Path
+        The file. A missing or damaged one is an empty record.
+    target : str
+        What the demo synthesizes for.
+    """
+
+    def __init__(self, path: Path, target: str):
+        self.path, self.folder = path, path.parent
+        self._sources = _source_digest()
+        self._content = {"version": __version__, "target": target, **_read(path)}
+        self._save()
+
+    def _save(self) -> None:
+        write_json(self.path, self._content)
+
+    def key(self, step: Step) -> str:
+        """Return the key for which a step would now be complete."""
+        inputs = [content_digest(self.folder / name) for name in step.inputs]
+        return _digest(self._sources, step.command(self.folder), inputs)
+
+    def metrics(self, step: Step) -> dict | None:
+        """Return the metrics of a step if it is complete, else None."""
+        done = self._content["steps"].get(step.name)
+        if done and done["key"] == self.key(step) and done["outputs"] == self._outputs(step):
+            return done["metrics"]
+        return None
+
+    def begin(self, step: Step) -> None:
+        """Note that a step begins; from here on, its outputs are not trusted until ``finish``.
+
+        Outputs of an earlier attempt stay, for the step to continue from, only if that attempt
+        had the same key.
+        """
+        key = self.key(step)
+        if self._content["begun"] != key:
+            for name in filter(None, (*step.outputs, step.draft)):
+                _remove(self.folder / name)
+        self._content["begun"] = key
+        self._content["steps"].pop(step.name, None)
+        self._save()
+
+    def finish(self, step: Step, command: str, seconds: float, metrics: dict) -> None:
+        """Note that the step begun last is complete."""
+        self._content["steps"][step.name] = {
+            "title": step.title,
+            "command": command,
+            "seconds": round(seconds, 1),
+            "key": self._content["begun"],
+            "outputs": self._outputs(step),
+            "metrics": metrics,
+        }
+        self._save()
+
+    def _outputs(self, step: Step) -> dict[str, str]:
+        return {name: content_digest(self.folder / name) for name in step.outputs}
+
+
+def _read(path: Path) -> dict:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        steps = {name: one for name, one in record["steps"].items() if set(one) >= FIELDS}
+        return {"begun": record["begun"], "steps": steps}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {"begun": "", "steps": {}}
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def content_digest(path: Path) -> str:
+    """Return a digest of a file, or of all files in a folder; empty if there is neither."""
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    if not path.is_dir():
+        return ""
+    files = sorted(one for one in path.rglob("*") if one.is_file())
+    return _digest([[str(one.relative_to(path)), content_digest(one)] for one in files])
+
+
+def _digest(*content) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _source_digest() -> str:
+    """Return a digest of implicore's sources, since another version may give other results.
+
+    The report package is left out: the page is written again in every run.
+    """
+    import implicore.hw
+    import implicore.model
+    import implicore.sim
+    import implicore.synth
+
+    digests = []
+    for package in (implicore, implicore.hw, implicore.model, implicore.sim, implicore.synth):
+        folder = Path(package.__file__).parent
+        for path in sorted(folder.rglob("*")):
+            ours = path.suffix in (".py", ".cpp", ".h", ".toml")
+            if ours and "report" not in path.relative_to(folder).parts:
+                digests.append(content_digest(path))
+    return _digest(digests)
