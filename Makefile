@@ -14,7 +14,7 @@ SOURCES := src model tests tools $(wildcard hw sim synth bench)
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup system-setup system-flow system-test lint format test test-all demo bench bench-all formal clean
+.PHONY: help setup system-setup system-flow system-test lint format types docs test test-all demo bench bench-all formal clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -36,7 +36,7 @@ system-test:
 $(INSTALLED): pyproject.toml constraints.txt | system-setup
 	@$(PYTHON) -m pip --version >/dev/null 2>&1 || python3 -m venv --clear $(VENV)
 	$(PYTHON) -m pip install -qq -c constraints.txt setuptools
-	$(PYTHON) -m pip install -qq -c constraints.txt --no-build-isolation -e '.[train,test,bench]'
+	$(PYTHON) -m pip install -qq -c constraints.txt --no-build-isolation -e '.[train,test,docs,bench]'
 	@touch $@
 
 lint: setup ## ruff: rules and formatting
@@ -47,10 +47,18 @@ format: setup ## let ruff mend what it can
 	$(PYTHON) -m ruff check --fix $(SOURCES)
 	$(PYTHON) -m ruff format $(SOURCES)
 
-test: system-test lint ## ruff, and every test that is not slow
+types: setup ## mypy on the public API
+	sh tools/import-tree.sh build/types
+	MYPYPATH=build/types $(PYTHON) -m mypy
+
+docs: setup ## the documentation, build/docs/index.html; its examples are run
+	$(PYTHON) -m sphinx -q -W --keep-going -b html docs build/docs
+	$(PYTHON) -m sphinx -q -W --keep-going -b doctest docs build/doctest
+
+test: system-test lint types docs ## what CI runs: every check and test that is not slow
 	$(PYTHON) -m pytest -q -n 2 -m 'not slow'
 
-test-all: system-test lint ## ruff, and every test
+test-all: system-test lint types docs ## the same with the slow tests
 	$(PYTHON) -m pytest -q -n 2
 
 demo: system-flow setup ## the whole path on the bundled MRI, to a page of pictures and figures

@@ -23,7 +23,7 @@ from implicore.errors import BadInput
 from implicore.formats import Formats
 from implicore.network_shape import NETWORKS
 from implicore.random_program import random_program
-from implicore.sim.simulate import simulate
+from implicore.sim.simulation import simulate
 
 PAIRS = ("4x4:demo", "8x8:demo", "16x16:demo", "8x32:demo", "32x8:demo", "16x16:quality")
 

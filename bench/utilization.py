@@ -13,7 +13,7 @@ from implicore.accelerator_config import ACCELERATORS
 from implicore.grid import Grid
 from implicore.network_shape import NETWORKS
 from implicore.random_program import random_program
-from implicore.sim.simulate import simulate
+from implicore.sim.simulation import simulate
 
 PAIRS = ("small:demo", "small:quality", "medium:demo", "medium:quality", "paper:paper")
 

@@ -1,1 +1,5 @@
 """From images to integers: volumes, the network, training, compiling, the golden model."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

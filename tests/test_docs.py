@@ -27,11 +27,11 @@ from implicore.sim.memory_map import MemoryMap
 from implicore.sim.script import Script
 from implicore.sim.serial import SerialBoard
 from implicore.synth import target
-from implicore.synth.synthesize import synthesize
+from implicore.synth.synthesis import synthesize
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-# That of test_sim_simulate, whose waveform is built anyway.
+# That of test_sim_simulation, whose waveform is built anyway.
 CONFIG = AcceleratorConfig.sized(3, 4, Formats.parse("w8a10"), [NetworkShape(6, 7, 3, (3,))])
 
 

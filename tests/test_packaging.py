@@ -99,7 +99,15 @@ def test_wheel_holds_the_packages_and_nothing_else(wheel):
     for package in SETUPTOOLS["packages"]:
         folder = ROOT / SETUPTOOLS["package-dir"][package]
         within = package.replace(".", "/")
-        for pattern in ("*.py", "*.cpp", "*.h", "targets/*.toml", "templates/*"):
+        for pattern in (
+            "*.py",
+            "*.pyi",
+            "py.typed",
+            "*.cpp",
+            "*.h",
+            "targets/*.toml",
+            "templates/*",
+        ):
             paths = folder.glob(pattern)
             expected |= {f"{within}/{path.relative_to(folder).as_posix()}" for path in paths}
     assert {"implicore/sim/fast.cpp", "implicore/synth/targets/osu018.toml"} <= expected

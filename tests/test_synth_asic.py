@@ -67,7 +67,7 @@ def test_a_slower_clock_takes_no_more_area(design, osu):
 
 def test_the_report(tmp_path, osu):
     lines = []
-    metrics = synthesize.synthesize(CONFIG, "osu018", tmp_path, report=lines.append)
+    metrics = synthesize(CONFIG, "osu018", tmp_path, report=lines.append)
     text = (tmp_path / "report.txt").read_text()
     assert "ESTIMATED memories" in text and "Left out:" in text and "clock tree" in text
     assert f"Clock {metrics['fmax_mhz']:.0f} MHz" in text and "array" in text
@@ -75,7 +75,7 @@ def test_the_report(tmp_path, osu):
     netlist = (tmp_path / "netlist.v").read_text()
     assert netlist.count("\nmodule ") == len(set(netlist.split("\nmodule "))) - 1
     assert any("timing" in line for line in lines)
-    again = synthesize.synthesize(CONFIG, "osu018", tmp_path)
+    again = synthesize(CONFIG, "osu018", tmp_path)
     assert again["seconds"] < 10 and {**again, "seconds": 0} == {**metrics, "seconds": 0}
 
 

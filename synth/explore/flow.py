@@ -27,7 +27,7 @@ from implicore.program import Program
 from implicore.sim import simulators
 from implicore.sim.picture import sample
 from implicore.sim.tools import cached
-from implicore.synth import synthesize, target, yosys
+from implicore.synth import synthesis, target, yosys
 
 from . import leaves, predict
 from .space import Source
@@ -144,10 +144,10 @@ def predict_all(
 
 
 def synthesized(config: AcceleratorConfig, name: str, program: Program | None) -> dict:
-    """``synthesize.synthesize``'s metrics, from the cache if this was ever done before."""
+    """``synthesis.synthesize``'s metrics, from the cache if this was ever done before."""
 
     def make(folder: Path) -> None:
-        synthesize.synthesize(config, name, folder, program=program)
+        synthesis.synthesize(config, name, folder, program=program)
         (folder / "netlist.v").unlink()
 
     library = target.find(name)

@@ -11,7 +11,7 @@ from implicore.accelerator_config import ACCELERATORS
 from implicore.atomic import atomic_write, write_json
 from implicore.config_file import FIELDS
 from implicore.errors import BadInput
-from implicore.synth.synthesize import LEFT_OUT
+from implicore.synth.synthesis import LEFT_OUT
 from implicore.synth.target import Target
 
 from .choose import where

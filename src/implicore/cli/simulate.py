@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> tuple[int, dict]:
     given = options.plane or options.grid or options.scale != 1
     grid = chosen_grid(program.grid, options) if given else None
     require("simulate", "sim", "amaranth")
-    from ..sim.simulate import simulate
+    from ..sim.simulation import simulate
 
     image = None
     if options.source:

@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> tuple[int, dict]:
     program = Program.load(options.program) if options.program else None
     if program is not None:
         config.check_fits(program)
-    from ..synth.synthesize import synthesize
+    from ..synth.synthesis import synthesize
 
     metrics = synthesize(
         config,

@@ -15,7 +15,7 @@ from implicore.network_shape import NetworkShape
 from implicore.random_program import random_program
 from implicore.sim import session
 from implicore.sim.picture import sample
-from implicore.sim.simulate import simulate
+from implicore.sim.simulation import simulate
 from implicore.sim.timeline import load_timeline
 from implicore.sim.tools import ToolFailed
 from implicore.sim.waves import SHOWN, save_file, signals

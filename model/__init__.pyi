@@ -1,0 +1,12 @@
+from .bundled import bundled_mri as bundled_mri
+from .checkpoint import Model as Model
+from .compiler import Compiled as Compiled
+from .compiler import compile_model as compile_model
+from .golden import Renderer as Renderer
+from .metrics import psnr as psnr
+from .metrics import ssim as ssim
+from .train import fit as fit
+from .volume import Volume as Volume
+from .volume import crop as crop
+from .volume import load_volume as load_volume
+from .volume import save_volume as save_volume

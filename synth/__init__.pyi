@@ -1,0 +1,3 @@
+from .synthesis import synthesize as synthesize
+from .target import Target as Target
+from .target import find as find
