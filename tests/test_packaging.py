@@ -1,5 +1,6 @@
 """What a user gets: from a wheel in a fresh environment, and from an editable installation."""
 
+import ast
 import os
 import re
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -203,10 +205,78 @@ def folder(tmp_path):
     return tmp_path
 
 
-def requirements(extra: str) -> set[str]:
-    """The packages that an extra brings, those of the extras that it names included."""
+EXTRAS = {
+    "src": (),
+    "model": ("train",),
+    "hw": ("hw",),
+    "sim": ("sim",),
+    "synth": ("synth", "fpga"),
+    "synth/explore": ("sweep",),
+    "synth/report": ("sweep",),
+    "bench": ("bench", "sweep", "peers"),
+    "tests": ("test", "train", "bench"),
+    "tools": (),
+}
+"""The extras that the modules of each folder may need besides the base dependencies."""
+
+
+def third_party_imports(path: Path) -> set[str]:
+    """Top-level names that a module imports, anywhere in it, from neither stdlib nor repository."""
     found = set()
-    for line in PROJECT["project"]["optional-dependencies"][extra]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add(node.module.split(".")[0])
+    found -= sys.stdlib_module_names | {"implicore"}
+    return {name for name in found if not path.with_name(f"{name}.py").is_file()}
+
+
+def normalized(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def undeclared(imports: set[str], extras: tuple[str, ...]) -> set[str]:
+    """Those imports whose distribution is among neither the dependencies nor the extras."""
+    declared = set().union(requirements(None), *map(requirements, extras))
+    declared = {normalized(name) for name in declared}
+    installed = packages_distributions()
+    return {
+        name
+        for name in imports
+        if not {normalized(one) for one in installed.get(name, [name])} & declared
+    }
+
+
+@pytest.mark.parametrize("folder", EXTRAS)
+def test_every_third_party_import_is_declared(folder):
+    paths = [
+        path
+        for path in (ROOT / folder).rglob("*.py")
+        if not any(
+            other.startswith(f"{folder}/") and path.is_relative_to(ROOT / other) for other in EXTRAS
+        )
+    ]
+    imports = set().union(*map(third_party_imports, paths))
+    assert undeclared(imports, EXTRAS[folder]) == set()
+
+
+def test_an_undeclared_import_is_found(tmp_path):
+    source = "import os\nimport PIL.Image\ndef f():\n    from torch import nn\n    import skimage\n"
+    (tmp_path / "module.py").write_text(source)
+    imports = third_party_imports(tmp_path / "module.py")
+    assert imports == {"PIL", "torch", "skimage"}
+    assert undeclared(imports, ()) == {"torch"}
+    assert undeclared(imports, ("demo",)) == set()
+
+
+def requirements(extra: str | None) -> set[str]:
+    """The packages that an extra brings, those of the extras that it names included.
+
+    Without an extra, the packages that every installation has.
+    """
+    found, project = set(), PROJECT["project"]
+    for line in project["optional-dependencies"][extra] if extra else project["dependencies"]:
         inner = re.fullmatch(r"implicore\[(.+)\]", line)
         if inner:
             for name in inner[1].split(","):
