@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
+from implicore.process import ToolFailed
+
 from . import cosim, fast
 from .cases import Case, Size, random_case
-from .tools import ToolFailed
 
 ICARUS_ELEMENTS = 16
 """Processing elements up to which Icarus is quick enough."""

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from implicore.accelerator_config import AcceleratorConfig
+from implicore.cache import cached
 
 from . import cosim, simulators
-from .tools import cached
 
 TOP = "implicore_components"
 BENCHED = (

@@ -12,11 +12,12 @@ from typing import Literal
 import numpy as np
 
 from implicore.accelerator_config import AcceleratorConfig
+from implicore.cache import cached
 from implicore.errors import BadInput
+from implicore.process import LOG_LINES, Tool, ToolFailed, log_lines
 
 from . import session
 from .simulators import find_icarus, find_verilator, verilog
-from .tools import LOG_LINES, Tool, ToolFailed, cached
 
 BENCH = "implicore.sim.accelerator_bench"
 VERILATOR_OPTIONS = ["-Wno-fatal", "-Wno-lint", "--noassert"]
@@ -77,7 +78,7 @@ class CocotbSimulator:
         from cocotb_tools.runner import get_results
 
         runner, tool = _runner(self.name)
-        with tempfile.TemporaryDirectory() as name, tool.at_hand():
+        with tempfile.TemporaryDirectory() as name, tool.activated():
             folder = Path(name)
             results, log = folder / "results.xml", folder / "log"
             failed, tests = 1, 0
@@ -98,7 +99,7 @@ class CocotbSimulator:
             except (SystemExit, RuntimeError):
                 pass  # the log tells more
             if failed or not tests:
-                lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
+                lines = log_lines(log)
                 errors = [line.strip() for line in lines if "Error" in line]
                 raise ToolFailed(
                     "\n".join(
@@ -140,7 +141,7 @@ def build(
 
     def make(folder: Path) -> None:
         log = folder / "build.log"
-        with tool.at_hand():
+        with tool.activated():
             try:
                 runner.build(
                     sources=sources,
@@ -152,8 +153,8 @@ def build(
                     log_file=log,
                 )
             except (RuntimeError, SystemExit) as error:
-                lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
-                raise ToolFailed("\n".join([f"{simulator} failed: {error}", *lines])) from None
+                lines = [f"{simulator} failed: {error}", *log_lines(log)[-LOG_LINES:]]
+                raise ToolFailed("\n".join(lines)) from None
         for path in folder.iterdir():
             if path.name not in (toplevel, "sim.vvp", "build.log") and path.is_file():
                 path.unlink()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Sequence
 
-from .tools import ToolFailed
+from implicore.process import ToolFailed
 
 
 class Dialogue:

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from implicore.accelerator_config import AcceleratorConfig
+from implicore.cache import cached
+from implicore.process import ToolFailed, run
 
 from . import session
 from .simulators import find_verilator, verilog
-from .tools import ToolFailed, cached, run
 
 DRIVER = Path(__file__).with_name("fast.cpp")
 

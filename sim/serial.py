@@ -10,11 +10,12 @@ import struct
 from pathlib import Path
 
 from implicore.accelerator_config import AcceleratorConfig
+from implicore.cache import cached
 from implicore.hw.ulx3s import SerialAccelerator, convert
+from implicore.process import run
 
 from .dialogue import Dialogue
 from .simulators import find_verilator, verilog
-from .tools import cached, run
 
 DRIVER = Path(__file__).with_name("serial.cpp")
 

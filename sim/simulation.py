@@ -14,6 +14,7 @@ from implicore.errors import BadInput
 from implicore.grid import Grid
 from implicore.job import GridJob
 from implicore.model.volume import Volume
+from implicore.process import ToolFailed
 from implicore.program import Program
 from implicore.registers import COUNTERS
 
@@ -21,7 +22,6 @@ from . import cosim, fast, session
 from .picture import compare, save_comparison, save_planes
 from .script import Script
 from .timeline import follow, save_timeline
-from .tools import ToolFailed
 from .waves import record
 
 SIMULATORS = ("icarus", "verilator", "fast")

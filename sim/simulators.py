@@ -15,9 +15,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from implicore.accelerator_config import AcceleratorConfig
+from implicore.cache import cached
 from implicore.errors import BadInput
-
-from .tools import Tool, cached
+from implicore.process import Tool
 
 OLDEST_VERILATOR = (5, 36)
 """The first release that cocotb 2.1 compiles with."""

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from implicore.cache import cached
 from implicore.errors import BadInput
+from implicore.process import Tool, run
 from implicore.sim import fast, session
-from implicore.sim.tools import Tool, cached, run
 
 from .circuit import Circuit, Netlist
 

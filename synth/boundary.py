@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from implicore.sim.tools import cached
+from implicore.cache import cached
 
 from .circuit import Netlist
 from .liberty import read_liberty, text

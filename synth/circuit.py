@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from implicore.sim.tools import ToolFailed
+from implicore.process import ToolFailed
 
 from .liberty import Cell, text
 from .logic import Function, parse

@@ -15,8 +15,9 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+from implicore.cache import cached
 from implicore.errors import BadInput
-from implicore.sim.tools import cached, run
+from implicore.process import run
 
 from . import dsp, yosys
 

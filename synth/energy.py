@@ -15,9 +15,9 @@ import numpy as np
 from implicore.atomic import write_json
 from implicore.cycles import Accesses, Prediction, predict
 from implicore.job import GridJob
+from implicore.process import ToolFailed
 from implicore.program import Program
 from implicore.sim.script import Script
-from implicore.sim.tools import ToolFailed
 
 from . import activity, baseline
 from .blocks import BLOCKS

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from implicore.accelerator_config import AcceleratorConfig
 from implicore.atomic import atomic_write
+from implicore.cache import cached
 from implicore.errors import BadInput
 from implicore.hw import ulx3s
 from implicore.sim import simulators
-from implicore.sim.tools import cached
 
 from . import ecp5
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from implicore.accelerator_config import AcceleratorConfig
+from implicore.cache import cached
 from implicore.sim import simulators
-from implicore.sim.tools import cached
 
 from . import blocks, mapping, yosys
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from implicore.cache import cached
 from implicore.errors import BadInput
-from implicore.sim.tools import cached
 
 from .liberty import Cell, read_liberty
 from .target import Target

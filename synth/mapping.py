@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from implicore.sim.tools import cached
+from implicore.cache import cached
 
 from . import timing, yosys
 from .target import Target

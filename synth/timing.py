@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from implicore.cache import cached
 from implicore.errors import BadInput
-from implicore.sim.tools import ToolFailed, cached, run
+from implicore.process import ToolFailed, run
 
 OUTPUT_LOAD_PF = 0.01
 """At every output port."""

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from implicore.errors import BadInput
-from implicore.sim.tools import run
+from implicore.process import run
 
 
 def version() -> str:

@@ -12,12 +12,12 @@ from implicore.grid import Grid
 from implicore.model.golden import Renderer
 from implicore.model.volume import Volume
 from implicore.network_shape import NetworkShape
+from implicore.process import ToolFailed
 from implicore.random_program import random_program
 from implicore.sim import session
 from implicore.sim.picture import sample
 from implicore.sim.simulation import simulate
 from implicore.sim.timeline import load_timeline
-from implicore.sim.tools import ToolFailed
 from implicore.sim.waves import SHOWN, save_file, signals
 
 SHAPE = NetworkShape(6, 7, 3, (3,))

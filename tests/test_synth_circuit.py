@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from implicore.sim.tools import ToolFailed
+from implicore.process import ToolFailed
 from implicore.synth.activity import replay
 from implicore.synth.circuit import CLOCK, HIGH, LOW, Circuit, logic_of
 

@@ -9,7 +9,7 @@ from implicore.errors import BadInput
 from implicore.formats import Formats
 from implicore.hw import ulx3s
 from implicore.network_shape import NETWORKS
-from implicore.sim.tools import ToolFailed
+from implicore.process import ToolFailed
 
 pytest.importorskip("pyosys", reason="pyosys is not installed: pip install 'implicore[fpga]'")
 pytest.importorskip(

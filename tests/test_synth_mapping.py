@@ -1,6 +1,6 @@
 import pytest
 
-from implicore.sim.tools import ToolFailed
+from implicore.process import ToolFailed
 from implicore.synth import mapping, target
 
 VERILOG = """

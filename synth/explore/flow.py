@@ -15,6 +15,7 @@ import implicore.sim
 import implicore.synth
 from implicore.accelerator_config import AcceleratorConfig
 from implicore.atomic import write_json
+from implicore.cache import cached
 from implicore.errors import BadInput
 from implicore.formats import Formats
 from implicore.model.checkpoint import image_digest
@@ -26,7 +27,6 @@ from implicore.network_shape import NetworkShape
 from implicore.program import Program
 from implicore.sim import simulators
 from implicore.sim.picture import sample
-from implicore.sim.tools import cached
 from implicore.synth import synthesis, target, yosys
 
 from . import leaves, predict

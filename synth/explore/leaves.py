@@ -22,6 +22,7 @@ import numpy as np
 import implicore
 from implicore import hw, sim, synth
 from implicore.accelerator_config import AcceleratorConfig
+from implicore.cache import cached
 from implicore.cycles import Prediction, predict
 from implicore.errors import BadInput
 from implicore.formats import Formats
@@ -30,7 +31,6 @@ from implicore.hw.verilog import memory_list
 from implicore.network_shape import NETWORKS, NetworkShape
 from implicore.program import Program
 from implicore.sim.simulators import code
-from implicore.sim.tools import cached
 
 from .. import asic, energy, explore, memories, yosys
 from ..blocks import TOP

@@ -1,0 +1,70 @@
+"""Cache of build results, keyed by the content of their inputs.
+
+A result is a folder whose name contains a digest of everything it was made from. A second run finds
+it; a changed input makes another one. The cache may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from .digest import path_digest
+from .errors import BadInput
+from .lock import lock
+
+
+def cache_folder() -> Path:
+    """Return the cache: ``$IMPLICORE_CACHE``, else ``implicore`` in the user's cache folder."""
+    if chosen := os.environ.get("IMPLICORE_CACHE"):
+        return Path(chosen).absolute()  # tools run in folders of their own
+    users = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(users).absolute() / "implicore"
+
+
+def cached(name: str, inputs: object, make: Callable[[Path], None]) -> Path:
+    """Return the folder that ``make`` fills from ``inputs``, from the cache if it is there.
+
+    Parameters
+    ----------
+    name : str
+        Prefix of the folder's name.
+    inputs : JSON-serializable, with any Path
+        Everything that the result depends on. A Path stands for the content of that file; where
+        the file lies does not matter.
+    make : function of a Path
+        Fills an empty folder, which is renamed when complete. Concurrent callers with the same
+        inputs wait for the first one.
+
+    Raises
+    ------
+    BadInput
+        The cache cannot be written.
+    """
+    text = json.dumps(inputs, sort_keys=True, default=path_digest)
+    folder = cache_folder() / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+    if folder.is_dir():
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        file = open(folder.with_suffix(".lock"), "w")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise BadInput(
+            f"The cache {folder.parent} cannot be written ({error.strerror}): "
+            "set IMPLICORE_CACHE to a folder that can."
+        ) from None
+    with file:
+        lock(file)
+        if not folder.is_dir():
+            draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{name}-"))
+            try:
+                make(draft)
+                draft.rename(folder)
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
+    return folder
