@@ -30,7 +30,7 @@ def main(argv=None) -> None:
         macros = [macro for macro in everything if macro.ports == ports]
         sizes = [[1, macro.depth, macro.width, macro.depth * macro.width] for macro in macros]
         speeds = [[1, np.log2(macro.depth), macro.width, macro.depth] for macro in macros]
-        leakage = [float(macro.cell.group["cell_leakage_power"]) for macro in macros]
+        leakage = [1e6 * macro.leakage_mw for macro in macros]
         print(f"{ports} port(s), {len(macros)} macros")
         print(fit("area", sizes, [macro.area_um2 for macro in macros]))
         print(fit("read", sizes, [macro.energy_pj(write=False) for macro in macros]))

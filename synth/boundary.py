@@ -14,7 +14,7 @@ from pathlib import Path
 from implicore.cache import cached
 
 from .circuit import Netlist
-from .liberty import read_liberty, text
+from .liberty import read_liberty
 
 INSTANCE = re.compile(r"^  \w+ \\?(\S+) +\(\n.*?^  \);\n", re.M | re.S)
 
@@ -44,13 +44,13 @@ def boundary(netlist: Path, name: str, liberty: Path) -> Path:
 def visible(module: Netlist, liberty: Path) -> set[str]:
     """Cells on paths between a port and a register, the registers and all loads included."""
     library = read_liberty(liberty).cells
-    flops = {name for name, cell in library.items() if cell.group.get_groups("ff")}
+    flops = {name for name, cell in library.items() if cell.group.all("ff")}
     inputs, outputs = {}, {}
     sinks: dict[object, list[str]] = {}
     drivers: dict[object, str] = {}
     for name, (kind, connections) in module.cells.items():
         pins = library[kind].pins
-        ways = {pin: text(pins[pin]["direction"]) for pin in connections}
+        ways = {pin: pins[pin].text("direction") for pin in connections}
         inputs[name] = [bit for pin, (bit,) in connections.items() if ways[pin] == "input"]
         outputs[name] = [bit for pin, (bit,) in connections.items() if ways[pin] == "output"]
         for bit in inputs[name]:

@@ -18,8 +18,9 @@ import numpy as np
 
 from implicore.process import ToolFailed
 
-from .liberty import Cell, text
-from .logic import Function, parse
+from .liberty import Cell
+from .liberty.conditions import Function, parse
+from .liberty.logic import Logic, logic_of
 from .macros import Macro
 
 LOW, HIGH, CLOCK = 0, 1, 2
@@ -55,77 +56,6 @@ class Netlist:
             {cell: (one["type"], one["connections"]) for cell, one in content["cells"].items()},
             {net: one["bits"] for net, one in content["netnames"].items()},
         )
-
-
-@dataclass(frozen=True)
-class Logic:
-    """What a cell does, as its Liberty says.
-
-    Attributes
-    ----------
-    outputs : dict
-        Output pin to its function; of a flip-flop, to whether it gives the state inverted.
-    clock : str, optional
-        Of a flip-flop or a clock gate.
-    next_state : Function, optional
-        Of a flip-flop.
-    idle : dict
-        Asynchronous pins to the level at which they do nothing.
-    enable : str, optional
-        Of a clock gate: its output follows the clock after an edge before which this was high.
-    """
-
-    outputs: dict[str, Function | bool]
-    clock: str | None = None
-    next_state: Function | None = None
-    idle: dict[str, bool] = field(default_factory=dict)
-    enable: str | None = None
-
-
-def logic_of(cell: Cell) -> Logic:
-    """Read a cell's function; ToolFailed if it is none that this flow simulates."""
-    if text(cell.group["clock_gating_integrated_cell"]).startswith("latch_posedge"):
-        return _clock_gate(cell)
-    functions = {
-        name: text(pin["function"])
-        for name, pin in cell.pins.items()
-        if text(pin["direction"]) == "output" and pin["function"] is not None
-    }
-    flops = cell.group.get_groups("ff")
-    if not flops:
-        if cell.group.get_groups("latch") or not functions:
-            raise ToolFailed(f"The cell {cell.name} is neither gate nor flip-flop.")
-        return Logic({name: parse(function) for name, function in functions.items()})
-    flop = flops[0]
-    state = text(flop.args[0])
-    clock = parse(text(flop["clocked_on"])).tree
-    if clock[0] != "pin":
-        raise ToolFailed(f"The flip-flop {cell.name} does not work at a rising edge.")
-    idle = {}
-    for name in ("clear", "preset"):
-        if flop[name] is not None:
-            match parse(text(flop[name])).tree:
-                case "not", ("pin", pin):
-                    idle[pin] = True
-                case "pin", pin:
-                    idle[pin] = False
-    return Logic(
-        {name: text(function) != state for name, function in functions.items()},
-        clock[1],
-        parse(text(flop["next_state"])),
-        idle,
-    )
-
-
-def _clock_gate(cell: Cell) -> Logic:
-    def marked(mark):
-        return [name for name, pin in cell.pins.items() if text(pin[mark]) == "true"]
-
-    (output,) = marked("clock_gate_out_pin")
-    clock = (marked("clock_gate_clock_pin") or marked("clock"))[0]
-    tests = marked("clock_gate_test_pin")
-    (enable,) = set(cell.inputs()) - {clock, *tests}
-    return Logic({output: False}, clock, idle=dict.fromkeys(tests, False), enable=enable)
 
 
 @dataclass

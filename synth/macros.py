@@ -69,17 +69,29 @@ class Macro:
         """The longest time from the clock to its data, loads and slopes of the library included."""
         return self.cell.access_ns
 
+    @property
+    def leakage_mw(self) -> float:
+        """Its leakage, whatever its state."""
+        return self.cell.leakage[1]
+
     def energy_pj(self, *, write: bool) -> float:
-        """Of one access, from the clock pin's internal power under these enables."""
+        """Energy of one access, from the internal power of the clock pin.
+
+        The first port writes, the last one reads. Inputs are as ``memories`` connects them.
+        Raises BadInput if no table of the library holds in such an access.
+        """
         prefix = self.prefixes[0] if write else self.prefixes[-1]
-        names = (prefix + self.pins[pin] for pin in ("clock", "enable", "write", "read"))
-        return _access_pj(self.cell, *names, writing=write)
+        high = {prefix + self.pins[pin] for pin in ("enable", "write" if write else "read")}
+        high |= {prefix + pin for prefix in self.prefixes for pin in self.pins.get("high", ())}
+        if write and "mask" in self.pins:
+            high.add(prefix + self.pins["mask"])
+        return _access_pj(self.cell, prefix + self.pins["clock"], frozenset(high))
 
 
 @cache
-def _access_pj(cell: Cell, clock: str, enable: str, write: str, read: str, *, writing: bool):
+def _access_pj(cell: Cell, clock: str, high: frozenset[str]) -> float:
     """Looked up once: a sweep asks for thousands of memories of a few macros."""
-    return cell.internal_energy(clock, {enable: True, write: writing, read: not writing})
+    return cell.period_energy(clock, {pin: pin in high for pin in cell.pins})
 
 
 def macros_of(target: Target) -> list[Macro]:
@@ -136,7 +148,8 @@ def modelled(depth: int, width: int, ports: int, target: Target) -> Macro:
         "capacitance": s * _CAPACITANCE,
     }
     name = f"implicore_sram_{ports}p_{depth}x{width}"
-    content = _liberty(name, depth, width, ports, figures)
+    voltage = target.estimate["voltage"]
+    content = _liberty(name, depth, width, ports, voltage, figures)
 
     def make(folder: Path) -> None:
         (folder / f"{name}.lib").write_text(content, encoding="utf-8")
@@ -145,7 +158,9 @@ def modelled(depth: int, width: int, ports: int, target: Target) -> Macro:
     return Macro(name, depth, width, ports, folder / f"{name}.lib", PINS)
 
 
-def _liberty(name: str, depth: int, width: int, ports: int, figures: dict[str, float]) -> str:
+def _liberty(
+    name: str, depth: int, width: int, ports: int, voltage: float, figures: dict[str, float]
+) -> str:
     """A Liberty file in the manner of a kit's."""
     address = max(1, (depth - 1).bit_length())
     setup = "".join(
@@ -161,6 +176,7 @@ def _liberty(name: str, depth: int, width: int, ports: int, figures: dict[str, f
         'time_unit : "1ns"; voltage_unit : "1V"; current_unit : "1uA";',
         'pulling_resistance_unit : "1kohm"; leakage_power_unit : "1nW";',
         "capacitive_load_unit(1, pf);",
+        f"nom_voltage : {voltage};",
         *(
             f"{kind}_threshold_pct_{edge} : {percent};"
             for kind, percent in (

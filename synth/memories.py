@@ -54,9 +54,9 @@ class Memory:
         return self.wide * self.macro.energy_pj(write=write)
 
     @property
-    def leakage_nw(self) -> float:
+    def leakage_mw(self) -> float:
         """Of its macros."""
-        return self.deep * self.wide * float(self.macro.cell.group["cell_leakage_power"] or 0)
+        return self.deep * self.wide * self.macro.leakage_mw
 
     @property
     def verilog(self) -> str:
@@ -156,7 +156,7 @@ def _verilog(memory: Memory) -> str:
 def _instance(macro: Macro, tile: int, part: int, bits: str) -> str:
     """One macro; of two ports, the first one writes and the last one reads."""
     pins = macro.pins
-    connected = {name: "0" for name in macro.cell.inputs()}
+    connected = {name: "0" for name in macro.cell.inputs}
     for number, prefix in enumerate(macro.prefixes):
         writes, reads = number == 0, number == macro.ports - 1
         enables = [f"{way}_{tile}" for way, has in (("write", writes), ("read", reads)) if has]
@@ -188,7 +188,7 @@ def stub(macro: Macro) -> str:
     lines = []
     for name, pin in macro.cell.pins.items():
         bits = 1
-        if pin.group_name == "bus":
+        if pin.kind == "bus":
             bits = address if macro.pins["address"] in name else macro.width
         way = "output" if name.endswith(macro.pins["data_out"]) else "input"
         lines.append(f"  {way} [{bits - 1}:0] {name}")

@@ -15,8 +15,9 @@ import numpy as np
 
 from .activity import Activity
 from .circuit import CLOCK, HIGH, LOW, Circuit, Group, Sram
-from .liberty import Cell, Library, read_liberty, text, values
-from .logic import Function, parse
+from .liberty import Library
+from .liberty.conditions import Function
+from .liberty.tables import Arc
 
 CLOCK_SLEW_NS = 0.1
 """Of the clock and of whatever comes from outside or from an SRAM."""
@@ -26,9 +27,6 @@ SLEW_ROUNDS = 5
 
 CLOCK_DUTY = 0.5
 """Part of a cycle in which the clock is high, and in which inputs of flip-flops change."""
-
-SCALES = {"fw": 1e-12, "pw": 1e-9, "nw": 1e-6, "uw": 1e-3, "mw": 1.0}
-"""Of leakage, to mW."""
 
 
 @dataclass
@@ -60,173 +58,6 @@ class Part:
     def pj(self) -> float:
         """Energy of a cycle, leakage apart."""
         return self.switching + self.internal + self.clock + self.access
-
-
-# ----------------------------------------------------------------------------------- the library
-
-
-@dataclass(frozen=True)
-class Table:
-    """A quantity over slope (ns) and load (pF); a single entry where it does not depend."""
-
-    slews: np.ndarray
-    loads: np.ndarray
-    entries: np.ndarray
-
-    def at(self, slew, load) -> np.ndarray:
-        """Bilinear between the entries; beyond them, the nearest."""
-        row, down = _between(self.slews, slew)
-        column, right = _between(self.loads, load)
-        low = self.entries[row, column] * (1 - right) + self.entries[row, column + 1] * right
-        high = (
-            self.entries[row + 1, column] * (1 - right) + self.entries[row + 1, column + 1] * right
-        )
-        return low * (1 - down) + high * down
-
-
-def _between(axis: np.ndarray, value) -> tuple[np.ndarray, np.ndarray]:
-    value = np.clip(value, axis[0], axis[-1])
-    index = np.clip(np.searchsorted(axis, value) - 1, 0, len(axis) - 2)
-    return index, (value - axis[index]) / (axis[index + 1] - axis[index])
-
-
-@dataclass(frozen=True)
-class Arc:
-    """A figure of a pin: at rise and at fall, related to another pin, under a condition."""
-
-    related: str
-    when: Function | None
-    rise: Table
-    fall: Table
-
-    def at(self, slew, load) -> np.ndarray:
-        """The mean of a rise and a fall."""
-        return (self.rise.at(slew, load) + self.fall.at(slew, load)) / 2
-
-
-class Figures:
-    """What a Liberty file says of the energy of its cells.
-
-    Parameters
-    ----------
-    library : Library
-    """
-
-    def __init__(self, library: Library):
-        group = library.group
-        self.library = library
-        self.voltage = float(group["nom_voltage"] or 0)
-        unit = group["capacitive_load_unit"]
-        self.picofarad = float(unit[0]) * {"ff": 1e-3, "pf": 1.0}[text(unit[1]).lower()]
-        leakage = text(group["leakage_power_unit"] or "1nW").lower()
-        self.milliwatt = float(leakage[:-2]) * SCALES[leakage[-2:]]
-        self.templates = {
-            text(one.args[0]): one
-            for kind in ("lu_table_template", "power_lut_template")
-            for one in group.get_groups(kind)
-        }
-        self._cells: dict[str, CellFigures] = {}
-
-    def cell(self, name: str) -> CellFigures:
-        """Those of one cell."""
-        if name not in self._cells:
-            self._cells[name] = CellFigures(self.library.cells[name], self)
-        return self._cells[name]
-
-    def table(self, group, scale: float = 1.0) -> Table:
-        """A table in whichever order its template has the axes."""
-        entries = values(group) * scale
-        template = self.templates.get(text(group.args[0]))
-        axes = {}
-        for number in (1, 2):
-            index = group[f"index_{number}"] or (template and template[f"index_{number}"])
-            if index is not None and template is not None and len(entries) > 1:
-                points = [float(one) for part in index for one in text(part).split(",")]
-                load = "capacitance" in text(template[f"variable_{number}"])
-                axes["load" if load else "slew", number] = np.array(points)
-        sizes = [len(points) for points in axes.values()]
-        entries = entries.reshape(sizes) if sizes else entries.reshape(1, 1)[:1, :1]
-        kinds = [kind for kind, _ in axes]
-        if kinds == ["load", "slew"]:
-            entries = entries.T
-        elif kinds == ["load"]:
-            entries = entries[None, :]
-        elif kinds == ["slew"]:
-            entries = entries[:, None]
-        found = {kind: points for (kind, _), points in axes.items()}
-        # An axis of one point gets a second one, so that nothing is special below.
-        for number, kind in enumerate(("slew", "load")):
-            if len(found.get(kind, ())) < 2:
-                found[kind] = np.array([0.0, 1.0])
-                entries = np.repeat(entries, 2, axis=number)
-        return Table(found["slew"], found["load"] * self.picofarad, entries)
-
-
-ZERO = Table(np.array([0.0, 1.0]), np.array([0.0, 1.0]), np.zeros((2, 2)))
-
-
-class CellFigures:
-    """Pins, tables and leakage of one cell.
-
-    Parameters
-    ----------
-    cell : Cell
-    figures : Figures
-    """
-
-    def __init__(self, cell: Cell, figures: Figures):
-        self.cell = cell
-        self.figures = figures
-
-    @cached_property
-    def capacitance(self) -> dict[str, float]:
-        """Of its input pins, in pF; of a bus, of each bit."""
-        return {
-            name: float(self.cell.pins[name]["capacitance"] or 0) * self.figures.picofarad
-            for name in self.cell.inputs()
-        }
-
-    @cached_property
-    def energy(self) -> dict[str, list[Arc]]:
-        """Of its pins, in pJ."""
-        # Energies come in units of capacitance times the square of a volt.
-        return self._arcs("internal_power", ("rise_power", "fall_power"), self.figures.picofarad)
-
-    @cached_property
-    def slope(self) -> dict[str, list[Arc]]:
-        """Of its output pins, in ns."""
-        return self._arcs("timing", ("rise_transition", "fall_transition"), 1.0)
-
-    def _arcs(self, kind: str, names: tuple[str, str], scale: float) -> dict[str, list[Arc]]:
-        found = {}
-        for name, pin in self.cell.pins.items():
-            # The pins within a bus are all alike.
-            groups = pin.get_groups(kind) or [
-                one for inner in pin.get_groups("pin")[-1:] for one in inner.get_groups(kind)
-            ]
-            found[name] = []
-            for one in groups:
-                tables = [one.get_groups(edge) for edge in names]
-                if any(tables):
-                    when = text(one["when"])
-                    rise, fall = (
-                        self.figures.table(table[0], scale) if table else ZERO for table in tables
-                    )
-                    related = text(one["related_pin"]).split()
-                    condition = parse(when) if when else None
-                    found[name] += [Arc(pin, condition, rise, fall) for pin in related or [""]]
-        return found
-
-    @cached_property
-    def leakage(self) -> tuple[list[tuple[Function, float]], float]:
-        """Under conditions and without, in mW."""
-        scale = self.figures.milliwatt
-        found = [
-            (parse(text(one["when"])), float(text(one["value"])) * scale)
-            for one in self.cell.group.get_groups("leakage_power")
-            if one["when"] is not None
-        ]
-        return found, float(text(self.cell.group["cell_leakage_power"]) or 0) * scale
 
 
 # ----------------------------------------------------------------------------------- the circuit
@@ -261,7 +92,7 @@ class Power:
 
     def __init__(self, circuit: Circuit, library: Library):
         self.circuit = circuit
-        self.figures = Figures(library)
+        self.library = library
         self.lanes = np.array(circuit.lanes)
         self.kinds: dict[str, _Kind] = {}
         flops = {(id(group), name): number for number, (group, name) in enumerate(circuit.flops)}
@@ -280,7 +111,7 @@ class Power:
         """What each slot drives, in pF: pins alone, the mean over its lanes."""
         own = np.zeros(len(self.lanes))
         for name, kind in self.kinds.items():
-            for pin, capacitance in self.figures.cell(name).capacitance.items():
+            for pin, capacitance in self.library.cells[name].capacitance.items():
                 np.add.at(own, kind.slots(pin), capacitance)
         for sram in self.circuit.srams:
             for slots, capacitance in self._sram_pins(sram):
@@ -291,9 +122,8 @@ class Power:
         return loads
 
     def _sram_pins(self, sram: Sram):
-        figures = Figures(read_liberty(sram.macro.liberty)).cell(sram.macro.name)
         pins = sram.group.netlist.cells[sram.cell][1]
-        for pin, capacitance in figures.capacitance.items():
+        for pin, capacitance in sram.macro.cell.capacitance.items():
             slots = [self.circuit.slot(sram.group, bit) for bit in pins.get(pin, ())]
             yield np.array(slots, int), capacitance
 
@@ -303,7 +133,7 @@ class Power:
         for _ in range(SLEW_ROUNDS):
             for name, kind in self.kinds.items():
                 clock = self.circuit.logic_of(name).clock
-                for pin, arcs in self.figures.cell(name).slope.items():
+                for pin, arcs in self.library.cells[name].slew.items():
                     slots = kind.slots(pin)
                     arcs = [arc for arc in arcs if clock in (None, arc.related)]
                     if arcs:
@@ -336,10 +166,10 @@ class Power:
 
     def _kind(self, name: str, kind: _Kind, activity: Activity) -> dict[str, np.ndarray]:
         """Energies of all cells of a type, in pJ a cycle and all lanes; leakage in mW."""
-        figures, logic = self.figures.cell(name), self.circuit.logic_of(name)
-        volts = self.figures.voltage**2
+        cell, logic = self.library.cells[name], self.circuit.logic_of(name)
+        volts = self.library.voltage**2
         toggles = self._changes(activity)
-        highs = self._highs(kind, logic.clock, activity)
+        highs = self._highs(name, kind, logic.clock, activity)
         energies = {
             key: np.zeros(len(kind.groups))
             for key in ("switching", "internal", "clock", "leakage_mw")
@@ -348,10 +178,10 @@ class Power:
         def likely(when: Function):
             return when.probability(highs)
 
-        for pin, capacitance in figures.capacitance.items():
+        for pin, capacitance in cell.capacitance.items():
             slots = kind.slots(pin)
             changes = np.where(slots == CLOCK, 2.0 * kind.lanes, toggles[slots])
-            charge, arcs = changes * capacitance * volts / 2, figures.energy[pin]
+            charge, arcs = changes * capacitance * volts / 2, cell.energy[pin]
             if pin == logic.clock:
                 energies["clock"] += charge + self._clock_energy(arcs, name, kind, highs, activity)
                 continue
@@ -366,17 +196,17 @@ class Power:
         for pin in logic.outputs:
             slots = kind.slots(pin)
             total, weights = np.zeros(len(kind.groups)), np.zeros(len(kind.groups))
-            for related in dict.fromkeys(arc.related for arc in figures.energy[pin]):
+            for related in dict.fromkeys(arc.related for arc in cell.energy[pin]):
                 sources = kind.slots(related)
                 # Of several inputs, each is to blame as often as it changes.
                 blame = np.where(sources == CLOCK, 2.0 * kind.lanes, toggles[sources]) + 1e-12
-                arcs = [arc for arc in figures.energy[pin] if arc.related == related]
+                arcs = [arc for arc in cell.energy[pin] if arc.related == related]
                 total += blame * _mean(arcs, self.slews[sources], self.loads[slots], likely)
                 weights += blame
             share = np.divide(total, weights, out=np.zeros_like(total), where=weights > 0)
             where = "clock" if logic.enable else "internal"
             energies[where] += np.where(slots > CLOCK, toggles[slots] * share, 0.0)
-        conditions, otherwise = figures.leakage
+        conditions, otherwise = cell.leakage
         leaking, covered = 0.0, 0.0
         for when, value in conditions:
             chance = likely(when)
@@ -395,11 +225,13 @@ class Power:
         """Edges of a clock in a cycle, all lanes together."""
         return np.where(enable == HIGH, lanes, activity.highs[enable] / activity.cycles)
 
-    def _highs(self, kind: _Kind, clock: str | None, activity: Activity) -> dict[str, np.ndarray]:
+    def _highs(
+        self, name: str, kind: _Kind, clock: str | None, activity: Activity
+    ) -> dict[str, np.ndarray]:
         """How often each pin is high; of the clock, while it runs."""
         full = activity.cycles * self.lanes
         highs = {}
-        for pin in {pin for pins in kind.pins for pin in pins}:
+        for pin in self.library.cells[name].pins:  # low where nothing is connected
             slots = kind.slots(pin)
             highs[pin] = np.where(slots == HIGH, 1.0, activity.highs[slots] / full[slots])
         if clock is not None:
@@ -449,10 +281,9 @@ class Power:
 
     def _sram(self, part: Part, number: int, sram: Sram, activity: Activity) -> None:
         """Add a macro: its accesses, its pins, its leakage."""
-        figures = Figures(read_liberty(sram.macro.liberty))
-        cell = figures.cell(sram.macro.name)
+        cell = sram.macro.cell
         pins = sram.group.netlist.cells[sram.cell][1]
-        volts = figures.voltage**2 or self.figures.voltage**2
+        volts = cell.library.voltage**2
         full = activity.cycles * self.lanes
 
         def slots(pin):

@@ -6,7 +6,7 @@ import pytest
 
 from implicore.process import ToolFailed
 from implicore.synth.activity import replay
-from implicore.synth.circuit import CLOCK, HIGH, LOW, Circuit, logic_of
+from implicore.synth.circuit import CLOCK, HIGH, LOW, Circuit
 
 _SPEC = spec_from_file_location("synth_library", Path(__file__).with_name("synth_library.py"))
 small = module_from_spec(_SPEC)
@@ -21,15 +21,6 @@ def cells(tmp_path_factory):
 
 def flop(**pins):
     return "DFF", {"CK": 2, "R": "1", **pins}
-
-
-def test_what_cells_do(cells):
-    assert logic_of(cells["NAND2"]).outputs["Y"].pins == ("A", "B")
-    dff = logic_of(cells["DFF"])
-    assert dff.clock == "CK" and dff.idle == {"R": True}
-    assert dff.outputs == {"Q": False, "QN": True} and dff.next_state.pins == ("D",)
-    with pytest.raises(ToolFailed, match="LATCH is neither gate nor flip-flop"):
-        logic_of(cells["LATCH"])
 
 
 def test_a_hierarchy_of_lanes_computes_like_its_parts(cells):

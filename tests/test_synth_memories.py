@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from implicore.synth import macros, memories, target
+from implicore.synth import memories, target
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def behaviour(macro) -> str:
     ports, always = [], []
     for name, pin in macro.cell.pins.items():
         bits = 1
-        if pin.group_name == "bus":
+        if pin.kind == "bus":
             bits = address if pins["address"] in name else macro.width
         way = "output reg" if name.endswith(pins["data_out"]) else "input"
         ports.append(f"{way} [{bits - 1}:0] {name}")
@@ -125,27 +125,3 @@ def test_the_clock_chooses_the_macros(ihp):
     slow = memories.choose(entry(128, 32, both=True), ihp, period_ns=10.0)
     assert (fast.deep, slow.deep) == (1, 2)  # to choose between two takes time
     assert slow.energy_pj(write=False) < fast.energy_pj(write=False)
-
-
-def test_figures_come_from_the_liberty(ihp):
-    macro = next(m for m in macros.macros_of(ihp) if (m.depth, m.width, m.ports) == (256, 16, 1))
-    assert macro.area_um2 == 28127.104
-    # A_CLK, "A_MEN & !A_WEN & A_REN" and "A_MEN & A_WEN & !A_REN".
-    assert (macro.energy_pj(write=False), macro.energy_pj(write=True)) == (14.192, 18.4562)
-    assert macro.access_ns == 3.1758
-
-
-def test_the_model_is_near_the_macros_that_it_was_fitted_to(ihp, osu):
-    here = target.Target(
-        "here", "", "", osu.liberty, (), (), "", (), (), {}, (), {"scale": 0.13, "voltage": 1.2}
-    )
-    for macro in macros.macros_of(ihp):
-        if macro.depth > 4096:
-            continue
-        model = macros.modelled(macro.depth, macro.width, macro.ports, here)
-        assert model.area_um2 == pytest.approx(macro.area_um2, rel=0.10)
-        for write in (False, True):
-            assert model.energy_pj(write=write) == pytest.approx(
-                macro.energy_pj(write=write), rel=0.13
-            )
-        assert model.access_ns == pytest.approx(macro.access_ns, rel=0.16)

@@ -6,7 +6,7 @@ import pytest
 
 from implicore.synth.activity import replay
 from implicore.synth.circuit import Circuit
-from implicore.synth.power import CLOCK_SLEW_NS, Figures, Power, total
+from implicore.synth.power import CLOCK_SLEW_NS, Power, total
 
 _SPEC = spec_from_file_location("synth_library", Path(__file__).with_name("synth_library.py"))
 small = module_from_spec(_SPEC)
@@ -17,24 +17,6 @@ netlist = small.netlist
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
     return small.library(tmp_path_factory.mktemp("library"))
-
-
-def test_tables_are_read_in_either_order_of_their_axes(library):
-    figures = Figures(library).cell("INV")
-    (arc,) = figures.energy["Y"]  # load first in this template
-    assert arc.related == "A" and arc.when is None
-    assert arc.rise.at(0.0, 0.5) == 2.0 and arc.fall.at(0.25, 0.7) == 0.5
-    assert arc.at(0.5, 0.5) == (2.0 + 1.0) / 2
-    assert arc.rise.at(7.0, 9.0) == 3.0  # beyond the table, its edge
-    (slope,) = figures.slope["Y"]  # slew first
-    assert slope.at(0.3, 0.9) == pytest.approx(0.3)
-
-
-def test_units_of_the_library(library):
-    figures = Figures(library)
-    assert figures.voltage == 2.0
-    assert figures.cell("INV").capacitance == {"A": 0.01}
-    assert figures.cell("INV").leakage == ([], pytest.approx(3e-3))  # mW
 
 
 def single(kind, inputs, outputs, pins, library, levels):

@@ -13,6 +13,7 @@ import implicore.hw
 import implicore.model
 import implicore.sim
 import implicore.synth
+import implicore.synth.liberty
 from implicore.accelerator_config import AcceleratorConfig
 from implicore.atomic import write_json
 from implicore.cache import cached
@@ -156,7 +157,9 @@ def synthesized(config: AcceleratorConfig, name: str, program: Program | None) -
         "configuration": config.to_dict(),
         "program": program.digest if program else "",
         "library": [described, library.liberty, *library.macro_files],
-        "code": simulators.code(implicore, implicore.hw, implicore.sim, implicore.synth),
+        "code": simulators.code(
+            implicore, implicore.hw, implicore.sim, implicore.synth, implicore.synth.liberty
+        ),
         "yosys": yosys.version(),
     }
     folder = cached("synthesized", inputs, make)

@@ -32,7 +32,7 @@ from implicore.network_shape import NETWORKS, NetworkShape
 from implicore.program import Program
 from implicore.sim.simulators import code
 
-from .. import asic, energy, explore, memories, yosys
+from .. import asic, energy, explore, liberty, memories, yosys
 from ..blocks import TOP
 from ..memories import Memory
 from ..target import Target
@@ -282,7 +282,7 @@ def characterize(
         "libraries": [target.liberty, *target.macro_files],
         "program": None if program is None else program.digest,
         "yosys": yosys.version(),
-        "code": code(implicore, hw, sim, synth, explore),
+        "code": code(implicore, hw, sim, synth, liberty, explore),
     }
 
     def make(folder: Path) -> None:
@@ -331,7 +331,7 @@ def powers_of(design: asic.Design, program: Program) -> dict[str, dict[str, floa
         "modules": [module.folder.name for module in design.modules.values()],
         "macros": [str(memory.macro.liberty) for memory in design.memories.values()],
         "program": program.digest,
-        "flow": code(sim, synth),
+        "flow": code(sim, synth, liberty),
     }
 
     def make(folder: Path) -> None:
@@ -379,7 +379,7 @@ def macros_of(memory: Memory, instances: int) -> dict[str, float]:
     """What is exact of a memory's area and leakage."""
     return {
         AREA: instances * memory.area_um2,
-        "leakage_mw": instances * memory.leakage_nw * 1e-6,
+        "leakage_mw": instances * memory.leakage_mw,
     }
 
 

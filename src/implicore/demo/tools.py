@@ -8,7 +8,7 @@ from pathlib import Path
 from ..cli.requirements import require
 
 PACKAGES = (
-    *("torch", "amaranth", "cocotb_tools", "cocotbext.axi", "pyosys", "liberty"),
+    *("torch", "amaranth", "cocotb_tools", "cocotbext.axi", "pyosys", "lark"),
     *("distributed", "pandas", "pyarrow", "moocore", "plotly", "matplotlib", "jinja2"),
 )
 """Import names of what the steps need, all brought by the extra ``demo``."""

@@ -3,7 +3,7 @@ from itertools import product
 import pytest
 
 from implicore.errors import BadInput
-from implicore.synth.logic import parse
+from implicore.synth.liberty.conditions import parse
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,12 @@ from implicore.synth.logic import parse
         ("(!((A B)+C))", lambda a, b, c: not ((a and b) or c)),
         ("(((A B)+(B C))+(C A))", lambda a, b, c: a + b + c >= 2),
         ("(!A * B) + (C ^ 1)", lambda a, b, c: (not a and b) or not c),
+        ("A|B", lambda a, b, c: a or b),
+        ("A B'|!C", lambda a, b, c: (a and not b) or not c),
+        ("!A''", lambda a, b, c: not a),
+        ("!!A B + 0", lambda a, b, c: a and b),
+        ("(A+B)' C", lambda a, b, c: not (a or b) and c),
+        ("A^B^C", lambda a, b, c: (a + b + c) % 2),
     ],
 )
 def test_functions(text, value):
@@ -44,7 +50,13 @@ def test_probability():
     assert parse("1").probability({}) == 1.0
 
 
-@pytest.mark.parametrize("text", ["", "A +", "(A", "A)", "* B", "A ~ B", "()"])
-def test_what_is_no_function_is_refused(text):
-    with pytest.raises(BadInput, match="no Boolean function"):
+@pytest.mark.parametrize(
+    "text", ["", "A +", "(A", "A)", "* B", "A ~ B", "()", "'A", "A ! * B", "10"]
+)
+def test_reject_other_texts(text):
+    with pytest.raises(BadInput, match=r"^(['\"]).*\1 is not a Boolean function of a Lib"):
         parse(text)
+
+
+def test_a_bit_of_a_bus_is_a_pin():
+    assert parse("A[3] & !B").pins == ("A[3]", "B")

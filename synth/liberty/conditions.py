@@ -1,14 +1,26 @@
-"""The Boolean functions of a Liberty file: what cells compute, and when a figure holds."""
+"""Boolean functions of a Liberty file: what cells compute, and when a table holds."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import product
 
 from implicore.errors import BadInput
+
+GRAMMAR = r"""
+?or: and | or ("+" | "|") and
+?and: xor | and ("*" | "&")? xor
+?xor: inverse | xor "^" inverse
+?inverse: operand | "!" inverse -> not | inverse "'" -> not
+?operand: NAME -> pin | CONSTANT -> constant | "(" or ")"
+
+NAME: /[A-Za-z_]\w*(\[\d+\])?/
+CONSTANT: /[01](?!\w)/
+%ignore /\s+/
+"""
+"""From the weakest operator to the strongest; a space between two operands is an AND."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +42,17 @@ class Function:
         return tuple(dict.fromkeys(_pins(self.tree)))
 
     def at(self, levels: Mapping[str, bool]) -> bool:
-        """Its value while the pins are at these levels."""
+        """Value at these levels of the pins."""
         return bool(_value(self.tree, levels))
 
     def probability(self, highs: Mapping[str, float]) -> float:
-        """How often it is true if pins are high so often, and independent of each other."""
+        """Probability of a true value.
+
+        Parameters
+        ----------
+        highs : mapping of str to float or ndarray
+            Probability of a high level of each pin. Pins are taken as independent.
+        """
         total = 0.0
         for levels in product((False, True), repeat=len(self.pins)):
             if self.at(dict(zip(self.pins, levels, strict=True))):
@@ -45,75 +63,45 @@ class Function:
         return total
 
     def cpp(self) -> str:
-        """A C++ expression over ``x(0)``, ``x(1)``...: bits of words, pins in order."""
+        """A C++ expression over ``x(0)``, ``x(1)``...: words of bit lanes, in the pins' order."""
         return _cpp(self.tree, {pin: f"x({number})" for number, pin in enumerate(self.pins)})
 
 
 @cache
 def parse(text: str) -> Function:
-    """Read an expression: ``!`` or a trailing ``'``, ``^``, then ``*``, ``&`` or a space, ``+``.
+    """Parse an expression of ``!`` ``'`` ``^`` ``&`` ``*`` ``+`` ``|`` parentheses, ``0``, ``1``.
 
     Raises BadInput for anything else.
     """
-    tokens = re.findall(r"\w+|[!'^*&+|()]", text)
-    if "".join(tokens) != re.sub(r"\s", "", text) or not tokens:
-        raise BadInput(f"This is no Boolean function of a Liberty file: {text!r}.")
-    tree, rest = _any_of(tokens, text)
-    if rest:
-        raise BadInput(f"This is no Boolean function of a Liberty file: {text!r}.")
-    return Function(tree)
+    from lark import LarkError
+
+    try:
+        return Function(_parser().parse(text))
+    except LarkError:
+        raise BadInput(f"{text!r} is not a Boolean function of a Liberty file.") from None
 
 
-def _any_of(tokens, text):
-    tree, tokens = _all_of(tokens, text)
-    while tokens and tokens[0] in "+|":
-        right, tokens = _all_of(tokens[1:], text)
-        tree = ("or", tree, right)
-    return tree, tokens
+@cache
+def _parser():
+    """The parser, made once. Imported here: most of the package works without lark."""
+    from lark import Lark, Transformer
+
+    class Build(Transformer):
+        NAME, CONSTANT = str, int
+
+        def __default__(self, rule, operands, _):
+            return str(rule), *operands
+
+    return Lark(GRAMMAR, start="or", parser="lalr", transformer=Build())
 
 
-def _all_of(tokens, text):
-    tree, tokens = _either(tokens, text)
-    while tokens and tokens[0] not in "+|)":
-        right, tokens = _either(tokens[1:] if tokens[0] in "*&" else tokens, text)
-        tree = ("and", tree, right)
-    return tree, tokens
-
-
-def _either(tokens, text):
-    tree, tokens = _factor(tokens, text)
-    while tokens and tokens[0] == "^":
-        right, tokens = _factor(tokens[1:], text)
-        tree = ("xor", tree, right)
-    return tree, tokens
-
-
-def _factor(tokens, text):
-    if not tokens or tokens[0] in "'^*&+|)":
-        raise BadInput(f"This is no Boolean function of a Liberty file: {text!r}.")
-    first, tokens = tokens[0], tokens[1:]
-    if first == "!":
-        inner, tokens = _factor(tokens, text)
-        return ("not", inner), tokens
-    if first == "(":
-        tree, tokens = _any_of(tokens, text)
-        if not tokens:
-            raise BadInput(f"This is no Boolean function of a Liberty file: {text!r}.")
-        tokens = tokens[1:]
-    else:
-        tree = ("constant", int(first)) if first in "01" else ("pin", first)
-    while tokens and tokens[0] == "'":
-        tree, tokens = ("not", tree), tokens[1:]
-    return tree, tokens
-
-
-def _pins(tree):
+def _pins(tree) -> list[str]:
     if tree[0] == "pin":
         return [tree[1]]
     return [] if tree[0] == "constant" else [pin for part in tree[1:] for pin in _pins(part)]
 
 
-def _value(tree, levels):
+def _value(tree, levels) -> bool:
     match tree:
         case "pin", name:
             return bool(levels[name])
@@ -129,7 +117,7 @@ def _value(tree, levels):
             return _value(left, levels) != _value(right, levels)
 
 
-def _cpp(tree, names):
+def _cpp(tree, names) -> str:
     match tree:
         case "pin", name:
             return names[name]
