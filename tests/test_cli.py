@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from implicore.accelerator_config import ACCELERATORS
-from implicore.cli import main
+from implicore.cli import main, make_parser
+from implicore.cli.renamed import RENAMED, with_current_names
 from implicore.program import Program
 from implicore.stream import program_stream
 
@@ -67,7 +68,7 @@ def test_metrics_have_the_agreed_names(folder):
 def test_scale_one_returns_the_sources_geometry_and_type(folder):
     run(
         *("render", folder / "scan.inr", "-o", folder / "r.nii.gz"),
-        *("--reference", folder / "scan.nii.gz", "--json", folder / "r.json"),
+        *("--image", folder / "scan.nii.gz", "--json", folder / "r.json"),
     )
     source, made = nib.load(folder / "scan.nii.gz"), nib.load(folder / "r.nii.gz")
     assert np.array_equal(source.affine, made.affine) and made.get_data_dtype() == np.int16
@@ -179,7 +180,7 @@ def test_reports_are_for_people_and_quiet_is_quiet(folder, capsys):
                 "{}/x.nii",
                 "--scale",
                 "2",
-                "--reference",
+                "--image",
                 "{}/scan.nii.gz",
             ),
             r"The image has 14 x 12 x 10 voxels and the grid 28 x 24 x 20: compare at",
@@ -221,6 +222,49 @@ def test_the_module_runs_as_a_command(folder):
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(r"implicore inspect: \S+none cannot be read: .*\.\n", done.stderr)
+
+
+OLD_NAMES = [
+    (subcommand, old, new) for subcommand, names in RENAMED.items() for old, new in names.items()
+]
+REQUIRED = {"render": ["p.inr", "-o", "x.nii"], "simulate": ["p.inr"], "sweep": ["spec.toml"]}
+"""What a command needs besides the renamed option."""
+
+
+@pytest.mark.parametrize("form", ["{} place", "{}=place"])
+@pytest.mark.parametrize(("subcommand", "old", "new"), OLD_NAMES)
+def test_an_old_option_name_warns_once_and_works(subcommand, old, new, form, capsys):
+    command = [subcommand, *REQUIRED.get(subcommand, [])]
+    arguments = with_current_names([*command, *form.format(old).split()])
+    assert capsys.readouterr().err == (
+        f"implicore {subcommand}: {old} is now {new}; "
+        "the old name will be removed in version 0.3.\n"
+    )
+    due = make_parser().parse_args([*command, new, "place"])
+    assert vars(make_parser().parse_args(arguments)) == vars(due)
+    assert "place" in vars(due).values()
+
+
+def test_current_names_are_left_alone(capsys):
+    for words in ([], ["--help"], ["fit", "--folder", "x"], ["render", "--", "--reference"]):
+        assert with_current_names(words) == words
+    assert capsys.readouterr().err == ""
+
+
+def test_old_names_are_not_in_help(capsys):
+    for subcommand, old, new in OLD_NAMES:
+        with pytest.raises(SystemExit):
+            main([subcommand, "--help"])
+        text = capsys.readouterr().out
+        assert new in text and old not in text
+
+
+def test_an_old_name_in_a_whole_run(folder, capsys):
+    old = ("--reference", folder / "scan.nii.gz", "--json", folder / "old.json")
+    run("render", folder / "scan.inr", "-o", folder / "old.nii", *old)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("implicore render: --reference is now --image; ")
+    assert "psnr_db" in json.loads((folder / "old.json").read_text())
 
 
 def test_help_loads_no_numpy():

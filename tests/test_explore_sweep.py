@@ -327,7 +327,7 @@ def test_a_programs_quality_is_that_of_rendering_it(tmp_path):
     source = Source("program", "a.inr", program.shape, program, "digest")
     work = real.prepare(source, None, [load_volume(tmp_path / "a.nii")])
     words = ["render", str(tmp_path / "a.inr"), "-o", str(tmp_path / "r.nii"), "--quiet"]
-    words += ["--reference", str(tmp_path / "a.nii"), "--json", str(tmp_path / "r.json")]
+    words += ["--image", str(tmp_path / "a.nii"), "--json", str(tmp_path / "r.json")]
     assert main(words) == 0
     rendered = json.loads((tmp_path / "r.json").read_text())
     assert work.psnr_db == pytest.approx(rendered["psnr_db"], abs=0.05)

@@ -105,7 +105,7 @@ def _compiled(source: Source, formats: Formats, volumes: list[Volume]) -> tuple[
 
 
 def _quality(source: Source, volumes: list[Volume]) -> float:
-    """As ``render --reference`` finds it."""
+    """Return the PSNR in dB that ``render --image`` reports."""
     if not volumes:
         return NAN
     (volume,), program = volumes, source.content

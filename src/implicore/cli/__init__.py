@@ -21,6 +21,7 @@ import sys
 from importlib import import_module
 
 from ..errors import BadInput
+from .renamed import with_current_names
 
 SUBCOMMANDS = (
     *("fit", "compile", "inspect", "render", "generate", "simulate"),
@@ -48,7 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
         0 for success, 1 for a negative result, 2 for invalid input or a missing tool, 130 after
         an interrupt. For 2 and 130, one line on stderr says why.
     """
-    options = make_parser().parse_args(sys.argv[1:] if arguments is None else arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = make_parser().parse_args(with_current_names(arguments))
     from ..atomic import require_writable, write_json
 
     try:

@@ -20,7 +20,7 @@ def add_output_file(
 
 def add_output_folder(parser: argparse.ArgumentParser, text: str) -> None:
     """Add ``-o DIR``, stored as ``folder``."""
-    parser.add_argument("-o", "--folder", required=True, metavar="DIR", help=text)
+    parser.add_argument("-o", "--output", dest="folder", required=True, metavar="DIR", help=text)
 
 
 def add_seed(parser: argparse.ArgumentParser, text: str) -> None:
@@ -48,13 +48,17 @@ def add_accelerator(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_grid(parser: argparse.ArgumentParser) -> None:
-    """Add ``--plane``, ``--grid`` and ``--scale``, which ``chosen_grid`` evaluates."""
+def add_grid(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add ``--plane``, ``--grid`` and ``--scale``, which ``chosen_grid`` evaluates.
+
+    ``default`` says what is decoded without any of them.
+    """
     group = parser.add_mutually_exclusive_group()
     group.add_argument(
         "--plane",
         metavar="NAME:MM",
-        help="decode one plane (sagittal, coronal, axial) at a position in mm, as in axial:12.5",
+        help="decode one plane (sagittal, coronal, axial) at a position in mm, as in axial:12.5 "
+        f"(default: {default})",
     )
     group.add_argument(
         "--grid",

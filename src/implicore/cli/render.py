@@ -14,9 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("program", metavar="PROGRAM", help="program file (.inr)")
     add_output_file(parser, "OUT", "NIfTI volume (.nii, .nii.gz) to write, or PNG of one plane")
-    add_grid(parser)
+    add_grid(parser, "every voxel of the source image")
     parser.add_argument(
-        "--reference", metavar="IMAGE", help="image to compare the result with, voxel by voxel"
+        "--image", metavar="IMAGE", help="source image, to compare the result with voxel by voxel"
     )
 
 
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> tuple[int, dict]:
     program = Program.load(options.program)
     grid = chosen_grid(program.grid, options)
     check_output(options.output, grid)
-    image = load_volume(options.reference) if options.reference else None
+    image = load_volume(options.image) if options.image else None
     with progress_bar(options, grid.voxels, "rendering") as bar:
         rendering = render(program, grid, image=image, advance=bar.update)
     rendering.save(options.output)

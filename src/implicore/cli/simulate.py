@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="icarus and verilator run the cocotb bench; fast is a compiled simulator of the same "
         "Verilog (default: %(default)s)",
     )
-    add_grid(parser)
+    add_grid(parser, "the middle axial plane; icarus and verilator: a few points")
     parser.add_argument(
         "--points",
         type=int,
@@ -43,9 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "picture of one plane: image, golden model, hardware, differences",
         required=False,
     )
-    parser.add_argument("--source", metavar="IMAGE", help="source image, shown in the pictures")
     parser.add_argument(
-        "--planes", metavar="DIR", help="folder for the same pictures in files of their own"
+        "--image", metavar="IMAGE", help="source image, shown in the pictures for comparison"
+    )
+    parser.add_argument(
+        "--pictures", metavar="DIR", help="folder for the same pictures, each in its own PNG file"
     )
     parser.add_argument(
         "--timeline",
@@ -71,10 +73,10 @@ def run(options: argparse.Namespace) -> tuple[int, dict]:
     from ..sim.simulation import simulate
 
     image = None
-    if options.source:
+    if options.image:
         from ..model.volume import load_volume
 
-        image = load_volume(options.source)
+        image = load_volume(options.image)
     metrics = simulate(
         program,
         config,
@@ -85,7 +87,7 @@ def run(options: argparse.Namespace) -> tuple[int, dict]:
         seed=options.seed,
         source=image,
         picture=options.output,
-        planes=options.planes,
+        planes=options.pictures,
         timeline=options.timeline,
         waves=options.waves,
     )

@@ -96,7 +96,7 @@ def steps(target: str, library: Path) -> list[Step]:
         step(
             "render",
             "decode the whole volume with the golden model",
-            "render {}/mri.inr -o {}/decoded.nii.gz --reference {}/scan.nii.gz",
+            "render {}/mri.inr -o {}/decoded.nii.gz --image {}/scan.nii.gz",
             "mri.inr scan.nii.gz",
             "decoded.nii.gz",
         ),
@@ -132,7 +132,7 @@ def steps(target: str, library: Path) -> list[Step]:
             "simulate",
             "decode a whole slice on the Verilog of the 16 x 16 array with the compiled simulator",
             f"simulate {{}}/mri.inr {ACCELERATOR} --simulator fast --plane {PLANE} "
-            "--source {}/scan.nii.gz --planes {}/slice --timeline {}/timeline.csv",
+            "--image {}/scan.nii.gz --pictures {}/slice --timeline {}/timeline.csv",
             "mri.inr scan.nii.gz",
             "slice timeline.csv",
         ),

@@ -1,0 +1,44 @@
+"""Option names of version 0.1, accepted with a warning in version 0.2."""
+
+from __future__ import annotations
+
+import sys
+
+RENAMED = {
+    "render": {"--reference": "--image"},
+    "simulate": {"--source": "--image", "--planes": "--pictures"},
+    "generate": {"--folder": "--output"},
+    "synth": {"--folder": "--output"},
+    "sweep": {"--folder": "--output"},
+    "demo": {"--folder": "--output"},
+}
+"""Old and new name, by subcommand."""
+
+REMOVAL = "0.3"
+"""Version from which the old names are errors."""
+
+
+def with_current_names(arguments: list[str]) -> list[str]:
+    """Replace old option names, in the forms ``--old VALUE`` and ``--old=VALUE``.
+
+    Each replacement prints one line on stderr. Since this happens before parsing, old names appear
+    in no ``--help``, and required or exclusive options apply to them as to the new ones.
+
+    Parameters
+    ----------
+    arguments : list of str
+        The words after ``implicore``, the subcommand first.
+    """
+    subcommand, *words = arguments or [""]
+    names = RENAMED.get(subcommand, {})
+    options = words.index("--") if "--" in words else len(words)
+    for number, word in enumerate(words[:options]):
+        old, equals, value = word.partition("=")
+        if old in names:
+            words[number] = names[old] + equals + value
+            print(
+                f"implicore {subcommand}: {old} is now {names[old]}; the old name will be removed "
+                f"in version {REMOVAL}.",
+                file=sys.stderr,
+            )
+    return arguments[:1] + words
