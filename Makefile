@@ -64,7 +64,7 @@ test-all: system-test lint types docs ## the same with the slow tests
 demo: system-flow setup ## the whole path on the bundled MRI, to a page of pictures and figures
 	$(IMPLICORE) demo -o $(DEMO)
 
-bench: system-test setup ## time and memory of each verb, rates, utilization, sine units (half an hour)
+bench: system-test setup ## time and memory of each subcommand, rates, utilization, sine units (half an hour)
 	$(PYTHON) bench/performance.py -o $(BENCH) --write docs/performance.md
 	$(PYTHON) bench/golden.py
 	$(PYTHON) bench/utilization.py

@@ -1,11 +1,10 @@
-"""Time and memory of every verb on the demo: the table of docs/performance.md.
+"""Measure time and memory of every subcommand on the demo: the table of docs/performance.md.
 
     python bench/performance.py [-o build/performance] [--write docs/performance.md] [--json FILE]
 
-The steps of `implicore demo`, each as a process of its own: once with nothing built before (the
-folder and the cache of builds are new), and once more with what the first time has left in the
-cache. A step that trains for a fixed time is done once. Peak memory is that of the greatest single
-process, the verb's own or one that it starts (resident, as the kernel counts it).
+Each step of `implicore demo` runs in a process of its own: first with an empty build cache, then
+again with the cache that the first run left. A step that trains for a fixed time runs once. Peak
+memory is the resident set of the largest single process, the subcommand or one that it starts.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from implicore.model.bundled import bundled_mri
 
 BEGIN, END = "<!-- bench/performance.py -->", "<!-- end of bench/performance.py -->"
 FIXED = ("fit",)
-"""Steps that train for a fixed time: done once."""
+"""Steps that train for a fixed time and run once."""
 
 FIGURES = ("seconds", "cpu_seconds", "peak_mib")
 COLUMNS = {
@@ -44,7 +43,7 @@ COLUMNS = {
 
 
 def measured(command: list[str], environment: dict[str, str]) -> dict[str, float]:
-    """Seconds on the clock and of processors, and MiB, of one run of a verb; it must succeed."""
+    """Return wall seconds, processor seconds and peak MiB of one successful run."""
     began = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "implicore", *command, "--quiet"],
@@ -65,14 +64,14 @@ def measured(command: list[str], environment: dict[str, str]) -> dict[str, float
 
 
 def prepare(folder: Path, target: str) -> None:
-    """What the demo's steps begin with."""
+    """Write the files that the demo's steps start from."""
     make_folder(folder)
     shutil.copyfile(bundled_mri(), folder / "scan.nii.gz")
     (folder / "sweep.toml").write_text(SWEEP.format(target=target), encoding="utf-8")
 
 
 def markdown(rows: list[dict], target: str) -> str:
-    """The table for the document."""
+    """Return the table of the document."""
     lines = [
         f"{date.today().isoformat()}, target `{target}`, {os.cpu_count()} processors, on which "
         f"{os.getloadavg()[2]:.1f} processes were running or waiting at the end, on average.",
@@ -94,7 +93,7 @@ def markdown(rows: list[dict], target: str) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Put the table into the document, between its marks."""
+    """Replace the table in the document, between its markers."""
     before, rest = path.read_text(encoding="utf-8").split(BEGIN)
     with atomic_write(path) as temporary:
         content = f"{before}{BEGIN}\n\n{text}\n{END}{rest.split(END)[1]}"
@@ -102,7 +101,7 @@ def write(path: Path, text: str) -> None:
 
 
 def main() -> int:
-    """Measure, and print a table."""
+    """Measure and print a table."""
     arguments = parser(__doc__)
     arguments.add_argument("-o", "--output", default="build/performance", help="folder to work in")
     arguments.add_argument("--write", metavar="FILE.md", help="document to put the table into")
@@ -115,13 +114,13 @@ def main() -> int:
     environment = {**os.environ, "IMPLICORE_CACHE": str(cache.absolute())}
     table = Table(COLUMNS)
     for step in steps(target, library):
-        # What an earlier step has left is to be done again, not to be gone on from.
+        # Without --resume, a repeated step starts over.
         command = [word for word in step.command(folder) if word != "--resume"]
         row = {"step": step.name, "command": shlex.join(command).replace(f"{folder}/", "")}
         row |= measured(command, environment)
         again = dict.fromkeys(FIGURES)
         if step.name not in FIXED:
-            for name in step.outputs:  # a sweep goes into a folder of its own
+            for name in step.outputs:  # a sweep needs an empty folder
                 if (folder / name).is_dir():
                     shutil.rmtree(folder / name)
             again = measured(command, environment)

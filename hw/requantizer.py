@@ -18,9 +18,9 @@ class Requantizer(wiring.Component):
     greatest activation or voxel, where 3 is ``OFFSET_FRACTION`` and ``shift = 8 * coarse + fine``.
     Saturation at 0 is the ReLU.
 
-    The constants of a sum are taken when their turn comes rather than all with the sum: its
-    ``multiplier`` in the same cycle, the other ones ``LATER`` cycles after it. So they need
-    no registers here, which would be as many as the sum's own.
+    Each constant is read in the cycle in which its stage uses it, ``later(formats)[name]`` cycles
+    after the sum; ``multiplier`` comes with the sum. The constants therefore need no registers
+    here, which would be as many as those of the sum.
 
     A stage works only while it is enabled: few cycles bring a sum, and the clock of what waits
     can be gated.

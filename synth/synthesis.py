@@ -56,7 +56,7 @@ def synthesize(
     Returns
     -------
     dict
-        The verb's metrics.
+        The metrics of ``implicore synth``.
     """
     library = None if target == "generic" or target in fpga.TARGETS else find(target)
     if program is not None and library is None:

@@ -35,22 +35,28 @@ DOCS = ROOT / "docs"
 CONFIG = AcceleratorConfig.sized(3, 4, Formats.parse("w8a10"), [NetworkShape(6, 7, 3, (3,))])
 
 
-def tool(name):
-    """A script of tools/ as a module."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
+def script(folder, name):
+    """Load a script of the repository as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / folder / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # its dataclasses look there
     spec.loader.exec_module(module)
     return module
 
 
-architecture = tool("architecture")
+architecture = script("tools", "architecture")
 
 
 def test_architecture_is_up_to_date():
     for path, text in architecture.documents().items():
         due = path.read_text(encoding="utf-8")
         assert due == text, f"{path.name} is not up to date: run python tools/architecture.py"
+
+
+def test_the_number_of_mutants():
+    mutants = script("bench", "mutants").MUTANTS
+    stated = re.findall(r"(\d+) ways", (DOCS / "simulation.md").read_text(encoding="utf-8"))
+    assert stated == [str(len(mutants))]
 
 
 def test_a_module_without_a_place_is_noticed():
