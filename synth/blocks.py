@@ -42,7 +42,7 @@ def instances(
         block = f"memory {roles[name]}" if name in roles else BLOCKS.get(name, block)
         counts[name, block] = counts.get((name, block), 0) + times
         inside = list(children.get(name, {}).values())
-        for child in set(inside):
+        for child in dict.fromkeys(inside):
             visit(child, block, times * inside.count(child))
 
     visit(TOP, BLOCKS[TOP], 1)

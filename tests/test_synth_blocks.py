@@ -30,3 +30,10 @@ def test_a_module_belongs_to_the_block_it_stands_in():
         ("ram", "memory hidden"): 2,
         ("macro", "memory hidden"): 2,
     }
+
+
+def test_modules_come_in_the_order_of_their_instances():
+    """Sums over blocks are then equal to the last bit in every run."""
+    names = [f"module_{number}" for number in range(20)]
+    children = {"implicore": {f"instance_{name}": name for name in names}}
+    assert [name for name, _, _ in instances(children, {})] == ["implicore", *names]
