@@ -8,7 +8,7 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
-from importlib.metadata import packages_distributions
+from importlib.metadata import PackageNotFoundError, metadata, packages_distributions, requires
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SETUPTOOLS = PROJECT["tool"]["setuptools"]
 FOLDERS = ("hw", "model", "sim", "synth")
 
-IMPORTED_AS = {"cocotb": "cocotb_tools", "cocotbext-axi": "cocotbext", "liberty-parser": "liberty"}
+IMPORTED_AS = {"cocotb": "cocotb_tools", "cocotbext-axi": "cocotbext"}
 """Distributions whose import name is another one."""
 
 # Run by the Python of each installation, from a folder that is not the repository.
@@ -284,6 +284,37 @@ def requirements(extra: str | None) -> set[str]:
         else:
             found.add(re.split(r"[<>=;\[ ]", line)[0])
     return found
+
+
+COPYLEFT = re.compile(r"(?<!L)GPL|(?<!Lesser )General Public License", re.I)
+INSTALLED_ONLY = {"scapy"}
+"""Copyleft packages that another one installs and that nothing here imports: the README says so."""
+
+
+def licence(name: str) -> str:
+    """What a package states as its licence; a whole text, of bundled files too, is left out."""
+    fields = [metadata(name).get(field) or "" for field in ("License-Expression", "License")]
+    stated = [text for text in fields if len(text.splitlines()) == 1]
+    return "; ".join([*stated, *(metadata(name).get_all("Classifier") or ())])
+
+
+def test_no_copyleft_package_is_imported():
+    """Of what the extras of a user install, and what that requires."""
+    extras = (None, "train", "hw", "sim", "synth", "demo", "fpga", "sweep", "check")
+    waiting, installed = set().union(*map(requirements, extras)), {}
+    while waiting:
+        name = waiting.pop()
+        try:
+            installed[name] = licence(name)
+        except PackageNotFoundError:
+            continue  # for another version of Python
+        lines = [line for line in requires(name) or () if "extra ==" not in line]
+        waiting |= {re.split(r"[^\w.-]", line)[0] for line in lines} - installed.keys()
+    assert {"numpy", "torch", "lark", "cocotb-bus"} <= installed.keys()
+    assert {name for name, stated in installed.items() if COPYLEFT.search(stated)} == INSTALLED_ONLY
+    for folder in ("src", *FOLDERS, "bench"):
+        for path in (ROOT / folder).rglob("*.py"):
+            assert not re.search(r"^\s*(import|from) scapy", path.read_text("utf-8"), re.M), path
 
 
 def test_without_extras_a_program_is_inspected_and_rendered(installed, folder):
