@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from implicore.sim.tools import ToolFailed
+from implicore.process import ToolFailed
 from implicore.synth.liberty.logic import logic_of
 
 _SPEC = spec_from_file_location("synth_library", Path(__file__).with_name("synth_library.py"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from implicore.sim.tools import ToolFailed
+from implicore.process import ToolFailed
 
 from .cells import Cell
 from .conditions import Function, parse
