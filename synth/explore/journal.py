@@ -5,7 +5,6 @@ A killed sweep leaves at most its last line incomplete; whoever goes on cuts tha
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 import os
@@ -13,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from implicore.errors import BadInput
+from implicore.lock import lock
 
 NAME = "journal.jsonl"
 VERSION = 1
@@ -54,10 +54,8 @@ class Journal:
             raise
 
     def _begin(self, folder: Path, digest: str, resume: bool) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise BadInput(f"Another sweep is at work in {folder}.") from None
+        if not lock(self._file, wait=False):
+            raise BadInput(f"Another sweep is at work in {folder}.")
         self._file.seek(0)
         content = self._file.read()
         whole = content[: content.rfind(b"\n") + 1]
