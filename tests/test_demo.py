@@ -126,9 +126,17 @@ def test_a_changed_input_asks_for_what_reads_it(demonstrate, monkeypatch):
 
 def test_another_implicore_does_all_anew(demonstrate, monkeypatch):
     demonstrate()
-    monkeypatch.setattr(record, "_source_digest", lambda: "another")
+    monkeypatch.setattr(record, "source_digest", lambda *names: "another")
     demonstrate()
     assert demonstrate.subcommands.called == demonstrate.names
+
+
+def test_a_demo_that_was_moved_is_complete(demonstrate):
+    demonstrate()
+    moved = demonstrate.folder.rename(demonstrate.folder.with_name(f"{demonstrate.folder.name}m"))
+    demonstrate.subcommands.called.clear()
+    demo(moved, demonstrate.subcommands)
+    assert demonstrate.subcommands.called == []
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), BadInput("no disk left.")])
@@ -150,7 +158,7 @@ def test_only_the_same_is_gone_on_with(demonstrate, monkeypatch, name, half, cha
     with pytest.raises(KeyboardInterrupt):
         demonstrate()
     if changed:
-        monkeypatch.setattr(record, "_source_digest", lambda: "another")
+        monkeypatch.setattr(record, "source_digest", lambda *names: "another")
     demonstrate.subcommands.found.clear()
     assert demonstrate()[0] == 0
     assert (half in dict(demonstrate.subcommands.found)[name]) == (not changed)

@@ -6,15 +6,13 @@ it; a changed input makes another one. The cache may be deleted at any time.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from .digest import path_digest
+from .digest import json_digest
 from .errors import BadInput
 from .lock import lock
 
@@ -46,8 +44,7 @@ def cached(name: str, inputs: object, make: Callable[[Path], None]) -> Path:
     BadInput
         The cache cannot be written.
     """
-    text = json.dumps(inputs, sort_keys=True, default=path_digest)
-    folder = cache_folder() / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+    folder = cache_folder() / f"{name}-{json_digest(inputs)[:20]}"
     if folder.is_dir():
         return folder
     try:

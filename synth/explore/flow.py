@@ -9,14 +9,10 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-import implicore.hw
-import implicore.model
-import implicore.sim
-import implicore.synth
-import implicore.synth.liberty
 from implicore.accelerator_config import AcceleratorConfig
 from implicore.atomic import write_json
 from implicore.cache import cached
+from implicore.digest import source_digest
 from implicore.errors import BadInput
 from implicore.formats import Formats
 from implicore.model.checkpoint import image_digest
@@ -26,7 +22,6 @@ from implicore.model.metrics import psnr
 from implicore.model.volume import Volume
 from implicore.network_shape import NetworkShape
 from implicore.program import Program
-from implicore.sim import simulators
 from implicore.sim.picture import sample
 from implicore.synth import synthesis, target, yosys
 
@@ -97,7 +92,7 @@ def _compiled(source: Source, formats: Formats, volumes: list[Volume]) -> tuple[
         "formats": str(formats),
         "images": [image_digest(volume) for volume in volumes],
         "numpy": np.__version__,
-        "code": simulators.code(implicore, implicore.model),
+        "code": source_digest("implicore", "implicore.model"),
     }
     folder = cached("compiled", inputs, make)
     quality = json.loads((folder / "quality.json").read_text(encoding="utf-8"))["psnr_db"]
@@ -157,9 +152,7 @@ def synthesized(config: AcceleratorConfig, name: str, program: Program | None) -
         "configuration": config.to_dict(),
         "program": program.digest if program else "",
         "library": [described, library.liberty, *library.macro_files],
-        "code": simulators.code(
-            implicore, implicore.hw, implicore.sim, implicore.synth, implicore.synth.liberty
-        ),
+        "code": source_digest(*leaves.FLOW),
         "yosys": yosys.version(),
     }
     folder = cached("synthesized", inputs, make)

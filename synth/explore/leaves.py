@@ -19,20 +19,18 @@ from pathlib import Path
 
 import numpy as np
 
-import implicore
-from implicore import hw, sim, synth
 from implicore.accelerator_config import AcceleratorConfig
 from implicore.cache import cached
 from implicore.cycles import Prediction, predict
+from implicore.digest import source_digest
 from implicore.errors import BadInput
 from implicore.formats import Formats
 from implicore.hw.memory import address_bits
 from implicore.hw.verilog import memory_list
 from implicore.network_shape import NETWORKS, NetworkShape
 from implicore.program import Program
-from implicore.sim.simulators import code
 
-from .. import asic, energy, explore, liberty, memories, yosys
+from .. import asic, energy, memories, yosys
 from ..blocks import TOP
 from ..memories import Memory
 from ..target import Target
@@ -51,6 +49,9 @@ With one lane 16 x 32 has to wait: only there can idle cycles be told from busy 
 
 NETWORK = NETWORKS["demo"]
 """Held by the samples where there is no program."""
+
+FLOW = ("implicore", "implicore.hw", "implicore.sim", "implicore.synth")
+"""Packages that a synthesized design depends on."""
 
 CLOCK_MHZ = 1000.0
 """At which a milliwatt is a picojoule a cycle."""
@@ -282,7 +283,7 @@ def characterize(
         "libraries": [target.liberty, *target.macro_files],
         "program": None if program is None else program.digest,
         "yosys": yosys.version(),
-        "code": code(implicore, hw, sim, synth, liberty, explore),
+        "code": source_digest(*FLOW, "implicore.synth.explore"),
     }
 
     def make(folder: Path) -> None:
@@ -329,9 +330,9 @@ def powers_of(design: asic.Design, program: Program) -> dict[str, dict[str, floa
     """
     inputs = {
         "modules": [module.folder.name for module in design.modules.values()],
-        "macros": [str(memory.macro.liberty) for memory in design.memories.values()],
+        "macros": [memory.macro.liberty for memory in design.memories.values()],
         "program": program.digest,
-        "flow": code(sim, synth, liberty),
+        "code": source_digest(*FLOW),
     }
 
     def make(folder: Path) -> None:

@@ -6,17 +6,20 @@ content of its inputs, and only while its outputs have the content that it wrote
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
 
 from .. import __version__
 from ..atomic import write_json
+from ..digest import LAYERS, json_digest, path_digest, source_digest
 from .steps import Step
 
 FIELDS = {"title", "command", "seconds", "key", "outputs", "metrics"}
 """What the record holds of a complete step."""
+
+SOURCES = sorted({"implicore", *LAYERS} - {"implicore.synth.report"})
+"""What the steps depend on; not the report package, because every run writes the page again."""
 
 
 class Record:
@@ -32,7 +35,7 @@ class Record:
 
     def __init__(self, path: Path, target: str):
         self.path, self.folder = path, path.parent
-        self._sources = _source_digest()
+        self._sources = source_digest(*SOURCES)
         self._content = {"version": __version__, "target": target, **_read(path)}
         self._save()
 
@@ -42,7 +45,7 @@ class Record:
     def key(self, step: Step) -> str:
         """Return the key for which a step would now be complete."""
         inputs = [content_digest(self.folder / name) for name in step.inputs]
-        return _digest(self._sources, step.command(self.folder), inputs)
+        return json_digest([self._sources, step.arguments, inputs])
 
     def metrics(self, step: Step) -> dict | None:
         """Return the metrics of a step if it is complete, else None."""
@@ -99,33 +102,4 @@ def _remove(path: Path) -> None:
 
 def content_digest(path: Path) -> str:
     """Return a digest of a file, or of all files in a folder; empty if there is neither."""
-    if path.is_file():
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    if not path.is_dir():
-        return ""
-    files = sorted(one for one in path.rglob("*") if one.is_file())
-    return _digest([[str(one.relative_to(path)), content_digest(one)] for one in files])
-
-
-def _digest(*content) -> str:
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
-
-
-def _source_digest() -> str:
-    """Return a digest of implicore's sources, since another version may give other results.
-
-    The report package is left out: the page is written again in every run.
-    """
-    import implicore.hw
-    import implicore.model
-    import implicore.sim
-    import implicore.synth
-
-    digests = []
-    for package in (implicore, implicore.hw, implicore.model, implicore.sim, implicore.synth):
-        folder = Path(package.__file__).parent
-        for path in sorted(folder.rglob("*")):
-            ours = path.suffix in (".py", ".cpp", ".h", ".toml")
-            if ours and "report" not in path.relative_to(folder).parts:
-                digests.append(content_digest(path))
-    return _digest(digests)
+    return path_digest(path) if path.exists() else ""
