@@ -3,7 +3,7 @@ from time import sleep
 
 import pytest
 
-from implicore.cache import cache_folder, cached
+from implicore.cache import cache_folder, cached, cached_json
 from implicore.errors import BadInput
 
 
@@ -83,3 +83,11 @@ def test_key_is_of_contents_not_of_paths(tmp_path):
 def test_missing_input_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         cached("thing", tmp_path / "missing", lambda folder: None)
+
+
+def test_json_values_come_back_exactly():
+    values = {"floats": [0.1, 1 / 3, 5e-324, -0.0, 1e300, 2**0.5], "none": None, "text": "\u03c3"}
+    made = []
+    for _ in range(2):
+        assert repr(cached_json("thing", 1, lambda: made.append(1) or values)) == repr(values)
+    assert len(made) == 1

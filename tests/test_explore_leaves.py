@@ -47,6 +47,29 @@ def test_a_family_is_target_formats_and_gating(osu):
     assert len({name, *(leaves.family(other, osu) for other in others)}) == 3
 
 
+def test_unit_costs_come_back_from_the_cache_exactly(osu, monkeypatch, tmp_path):
+    monkeypatch.setenv("IMPLICORE_CACHE", str(tmp_path))
+    fitted = {
+        "period_ns": 4.0,
+        "element_area_um2": 1 / 3,
+        "element_period_ns": 0.1 + 0.2,
+        "figures": {"array": {"area_um2": (2**0.5, 5e-324)}, "control": {}},
+        "beyond_access_ns": (0.7, 0.0),
+        "logic_period_ns": 1e-300,
+    }
+    calls = []
+    monkeypatch.setattr(leaves, "_characterize", lambda *inputs: calls.append(inputs) or fitted)
+    program = random_program(DEMO, FORMATS, seed=1)
+    found = [leaves.characterize(CONFIG, osu, program) for _ in range(2)]
+    assert len(calls) == 1 and found[0] == found[1]
+    for one in found:
+        assert (one.target, one.network) == (osu, DEMO)
+        assert repr({name: getattr(one, name) for name in fitted}) == repr(fitted)
+    monkeypatch.setattr(leaves, "source_digest", lambda *names: "changed")
+    assert leaves.characterize(CONFIG, osu, program) != found[0] and len(calls) == 2
+    assert leaves.characterize(CONFIG, osu) not in found and len(calls) == 3
+
+
 def test_memories_are_those_of_the_flow(osu):
     config = AcceleratorConfig.sized(2, 3, Formats.parse("w4a6t6"), [NETWORKS["fast"]])
     _, expected = asic.sources(config, osu, 4.0)

@@ -34,7 +34,7 @@ def made_up():
         for block, shares in causes.items()
     }
     name = leaves.family(config, osu)
-    return leaves.Leaves(name, "made up", osu, 4.0, 100.0, 3.0, figures, (0.5, 0.25), 2.0, DEMO)
+    return leaves.Leaves(name, "made up", osu, DEMO, 4.0, 100.0, 3.0, figures, (0.5, 0.25), 2.0)
 
 
 def test_figures_are_sums_of_leaves_and_macros(made_up):

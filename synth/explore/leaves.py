@@ -10,19 +10,16 @@ macros of a memory of any size (``implicore.synth.memories``), and how often the
 
 from __future__ import annotations
 
-import json
-import pickle
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from math import log2
-from pathlib import Path
 
 import numpy as np
 
 from implicore.accelerator_config import AcceleratorConfig
-from implicore.cache import cached
+from implicore.cache import cached_json
 from implicore.cycles import Prediction, predict
-from implicore.digest import source_digest
+from implicore.digest import json_digest, source_digest
 from implicore.errors import BadInput
 from implicore.formats import Formats
 from implicore.hw.memory import address_bits
@@ -74,6 +71,8 @@ class Leaves:
     key : str
         Of everything that the figures depend on: equal keys, equal figures.
     target : Target
+    network : NetworkShape or None
+        Of the program whose activity the powers have; None if there was none.
     period_ns : float
         Of the clock that modules are mapped for and memories chosen for.
     element_area_um2, element_period_ns : float
@@ -85,20 +84,18 @@ class Leaves:
         of the tiles that are chosen between. Together no less than 0.
     logic_period_ns : float
         The longest path that begins neither in a memory nor within a processing element.
-    network : NetworkShape or None
-        Of the program whose activity the powers have; None if there was none.
     """
 
     family: str
     key: str
     target: Target
+    network: NetworkShape | None
     period_ns: float
     element_area_um2: float
     element_period_ns: float
     figures: dict[str, dict[str, tuple[float, ...]]]
     beyond_access_ns: tuple[float, float]
     logic_period_ns: float
-    network: NetworkShape | None
 
     def __eq__(self, other):
         return isinstance(other, Leaves) and self.key == other.key
@@ -285,16 +282,21 @@ def characterize(
         "yosys": yosys.version(),
         "code": source_digest(*FLOW, "implicore.synth.explore"),
     }
-
-    def make(folder: Path) -> None:
-        leaves = _characterize(config, target, program, name, report)
-        (folder / "leaves.pickle").write_bytes(pickle.dumps(leaves))
-
-    folder = cached("leaves", inputs, make)
-    return replace(pickle.loads((folder / "leaves.pickle").read_bytes()), key=folder.name)
+    key = json_digest(inputs)
+    fitted = cached_json("leaves", key, lambda: _characterize(config, target, program, report))
+    return Leaves(name, key, target, None if program is None else program.shape, **_tuples(fitted))
 
 
-def _characterize(config, target, program, name, report) -> Leaves:
+def _tuples(value):
+    """Make tuples of the lists that JSON has made of them."""
+    if isinstance(value, dict):
+        return {name: _tuples(entry) for name, entry in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _characterize(config, target, program, report) -> dict:
+    """The fields of ``Leaves`` that are taken from synthesis."""
+    name = family(config, target)
     network = NETWORK if program is None else program.shape
     samples, paths = [], []
     for sampled in sample_configs(config.formats, config.gate_zeros, network):
@@ -309,24 +311,22 @@ def _characterize(config, target, program, name, report) -> Leaves:
         paths += [(design, path) for path in design.paths]
     element = design.modules[asic.ELEMENT]
     beyond, logic = _timing(paths)
-    return Leaves(
-        family=name,
-        key="",
-        target=target,
-        period_ns=design.period_ns,
-        element_area_um2=element.area_um2,
-        element_period_ns=max(path.delay_ns for _, path in paths if path.start.startswith(INSIDE)),
-        figures=fit_samples(samples, None if program is None else network),
-        beyond_access_ns=beyond,
-        logic_period_ns=logic,
-        network=None if program is None else network,
-    )
+    return {
+        "period_ns": design.period_ns,
+        "element_area_um2": element.area_um2,
+        "element_period_ns": max(
+            path.delay_ns for _, path in paths if path.start.startswith(INSIDE)
+        ),
+        "figures": fit_samples(samples, None if program is None else network),
+        "beyond_access_ns": beyond,
+        "logic_period_ns": logic,
+    }
 
 
 def powers_of(design: asic.Design, program: Program) -> dict[str, dict[str, float]]:
     """Shares of the power of each block at ``CLOCK_MHZ``, from a decode on its gates.
 
-    Kept: whoever is interrupted goes on with the next sample.
+    They are cached, so that an interrupted characterization resumes at the next sample.
     """
     inputs = {
         "modules": [module.folder.name for module in design.modules.values()],
@@ -335,12 +335,11 @@ def powers_of(design: asic.Design, program: Program) -> dict[str, dict[str, floa
         "code": source_digest(*FLOW),
     }
 
-    def make(folder: Path) -> None:
+    def compute() -> dict:
         found = energy.simulate(design, program)
-        blocks = energy.summary(design, program, found, CLOCK_MHZ)["power_blocks"]
-        (folder / "powers.json").write_text(json.dumps(blocks), encoding="utf-8")
+        return energy.summary(design, program, found, CLOCK_MHZ)["power_blocks"]
 
-    blocks = json.loads((cached("powers", inputs, make) / "powers.json").read_text("utf-8"))
+    blocks = cached_json("powers", inputs, compute)
     return {block: {share: powers[share] for share in POWERS} for block, powers in blocks.items()}
 
 
