@@ -14,7 +14,7 @@ from implicore.accelerator_config import AcceleratorConfig
 
 from .accelerator import Accelerator
 from .axi import connect, opposite
-from .link import EXECUTOR_PORTS, SENDER_PORTS, HostLink
+from .link import LINK_PORTS, HostLink
 from .verilog import PREFIX, ports_of
 
 DEVICE = "LFE5U-85F-6BG381C"
@@ -114,7 +114,7 @@ class SerialAccelerator(wiring.Component):
         m.submodules.accelerator = Instance(
             PREFIX, i_clk=ClockSignal(), i_rst=ResetSignal() | link.reset, **connections
         )
-        m.d.comb += connect(link, accelerator, {**EXECUTOR_PORTS, **SENDER_PORTS}, opposite)
+        m.d.comb += connect(link, accelerator, LINK_PORTS, opposite)
         m.d.comb += self.irq.eq(accelerator.irq)
         return m
 

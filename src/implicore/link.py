@@ -91,6 +91,10 @@ ITEM_BYTES = {
 """Bytes of what a payload is made of. There is at least one, of CREDIT exactly one."""
 
 
+QUEUED = (Kind.READ, Kind.WRITE, Kind.PROGRAM, Kind.PROGRAM_END, Kind.POINTS, Kind.POINTS_END)
+"""Requests that the board stores and executes in order; the others take effect at once."""
+
+
 class NakReason(IntEnum):
     """Why the board rejected a request."""
 
