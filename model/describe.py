@@ -6,7 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from implicore.errors import BadInput
-from implicore.program import MAGIC, Program
+from implicore.program import Program
+from implicore.program_file import MAGIC
 
 from .checkpoint import Model
 

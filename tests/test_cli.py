@@ -151,7 +151,7 @@ def test_reports_are_for_people_and_quiet_is_quiet(folder, capsys):
         (("inspect", "{}"), r"cannot be read"),
         (
             ("render", "{}/scan.model", "-o", "{}/x.nii"),
-            r"is not a usable program: It does not beg",
+            r"is not a usable program: the file does not beg",
         ),
         (("render", "{}/scan.inr", "-o", "{}/x.jpg"), r"must end in \.nii, \.nii\.gz or \.png"),
         (("render", "{}/scan.inr", "-o", "{}/x.png"), r"A PNG shows one plane: add --plane"),

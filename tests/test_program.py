@@ -12,7 +12,8 @@ import pytest
 from implicore.errors import BadInput
 from implicore.formats import Formats
 from implicore.network_shape import NetworkShape
-from implicore.program import CHECK_BYTES, MAGIC, PREFIX, Intensity, Program
+from implicore.program import Intensity, Program
+from implicore.program_file import CHECK_BYTES, MAGIC, PREFIX
 from implicore.random_program import random_program
 
 SHAPE = NetworkShape(frequencies=5, width=7, depth=4, skips=(2, 4))
@@ -113,31 +114,34 @@ def test_damage_under_a_right_checksum_never_escapes():
     [
         (
             lambda h: h["network"].update(width=10**9),
-            r"Its header cannot be .* \(Network w",
+            r"The header cannot be .* \(Network w",
         ),
-        (lambda h: h["network"].update(width=8), r"Its integers (are not as many|cannot be)"),
-        (lambda h: h["network"].update(skips="ab"), r"Its header cannot be .* \(Network s"),
-        (lambda h: h["network"].pop("depth"), r"Its header cannot be understood"),
+        (
+            lambda h: h["network"].update(width=8),
+            r"The (file does not hold as many integers|integers cannot be)",
+        ),
+        (lambda h: h["network"].update(skips="ab"), r"The header cannot be .* \(Network s"),
+        (lambda h: h["network"].pop("depth"), r"The header cannot be understood"),
         (
             lambda h: h["formats"].update(weight_bits=4),
             r"The program's weights of layer 1 must",
         ),
         (
             lambda h: h["formats"].update(accumulator_bits=12),
-            r"The program's sums can need \d+",
+            r"The program's accumulators can need \d+",
         ),
-        (lambda h: h["formats"].update(hidden=1), r"Its header cannot be understood"),
+        (lambda h: h["formats"].update(hidden=1), r"The header cannot be understood"),
         (lambda h: h["frame"].update(extent=float("nan")), r"A frame's extent must be a positive"),
         (lambda h: h["frame"].update(centre=[1, 2]), r"A frame's centre must be three finite"),
-        (lambda h: h["frame"].update(extent="1"), r"Its header is not in the canonical form"),
-        (lambda h: h["frame"].update(extent=1), r"Its header is not in the canonical form"),
+        (lambda h: h["frame"].update(extent="1"), r"The header is not in the canonical form"),
+        (lambda h: h["frame"].update(extent=1), r"The header is not in the canonical form"),
         (lambda h: h["grid"].update(shape=[1, 2, 0]), r"A grid's shape must be three whole"),
         (lambda h: h["grid"].update(shape=[10**9] * 3), r"A grid's shape must be three whole"),
         (lambda h: h["grid"].update(affine=[[0] * 4] * 4), r"A grid's affine must end in the row"),
         (lambda h: h["intensity"].update(dtype="object"), r"The voxel type must be one of"),
         (lambda h: h["intensity"].update(low=1e400), r"The intensity scale must run from"),
-        (lambda h: h.update(more=1), r"Its header is not in the canonical form"),
-        (lambda h: h.pop("grid"), r"Its header cannot be understood"),
+        (lambda h: h.update(more=1), r"The header is not in the canonical form"),
+        (lambda h: h.pop("grid"), r"The header cannot be understood"),
     ],
 )
 def test_forged_headers_are_refused(change, text):
@@ -162,7 +166,9 @@ def test_a_plane_that_unpacks_to_gigabytes_is_refused():
     bomb = b"".join(compressor.compress(bytes(1 << 24)) for _ in range(64)) + compressor.flush()
     forged = data[:streams] + len(bomb).to_bytes(4, "little") + bomb
     tracemalloc.start()
-    with pytest.raises(BadInput, match=r"^Its integers are not as many as its header says\.$"):
+    with pytest.raises(
+        BadInput, match=r"^The file does not hold as many integers as its header states\.$"
+    ):
         Program.from_bytes(reseal(forged))
     assert tracemalloc.get_traced_memory()[1] < 1 << 23
     tracemalloc.stop()
@@ -173,14 +179,18 @@ def test_files_that_are_no_programs_are_named(tmp_path):
         Program.load(tmp_path / "none.inr")
     other = tmp_path / "other.inr"
     other.write_bytes(b"GIF89a")
-    with pytest.raises(BadInput, match=r"other\.inr is not a usable program: It does not begin"):
+    with pytest.raises(
+        BadInput, match=r"other\.inr is not a usable program: the file does not begin"
+    ):
         Program.load(other)
     other.write_bytes(MAGIC)
-    with pytest.raises(BadInput, match=r"is not a usable program: It is cut short\.$"):
+    with pytest.raises(BadInput, match=r"is not a usable program: the file is cut short\.$"):
         Program.load(other)
     body = PREFIX.pack(MAGIC, 2, 0)
     other.write_bytes(reseal(body))
-    with pytest.raises(BadInput, match=r"Its version is 2, and this release reads 1\.$"):
+    with pytest.raises(
+        BadInput, match=r": the file has format version 2, and this release reads version 1\.$"
+    ):
         Program.load(other)
 
 
@@ -190,7 +200,8 @@ def test_an_accumulator_that_could_overflow_is_refused():
     assert 127 * 4095 * 17 < 1 << (needed - 1) <= 2 * 127 * 4095 * 17
     replace(program, formats=Formats(8, 12, accumulator_bits=needed))
     text = (
-        rf"^The program's sums can need {needed} bits, but its accumulator_bits are {needed - 1}\.$"
+        rf"^The program's accumulators can need {needed} bits, more than the {needed - 1} of its "
+        rf"formats: compile it with accumulator_bits of at least {needed}\.$"
     )
     with pytest.raises(BadInput, match=text):
         replace(program, formats=Formats(8, 12, accumulator_bits=needed - 1))

@@ -120,7 +120,9 @@ def test_the_account_ends_at_what_the_golden_model_decodes(shape, formats):
 
 def test_formats_that_cannot_hold_the_network_are_refused():
     model = random_model(SHAPES[3])
-    with pytest.raises(BadInput, match=r"^The program's sums can need \d+ bits, but .* are 12\.$"):
+    with pytest.raises(
+        BadInput, match=r"^The program's accumulators can need \d+ bits, more than the 12 of .*\.$"
+    ):
         compiled(model, Formats.parse("w8a12c12"))
     biases = (*model.biases[:-1], model.biases[-1] + 1e6)
     far = Model(**{**vars(model), "biases": biases})
