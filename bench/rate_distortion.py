@@ -4,16 +4,14 @@ Bits are those of everything a decoder needs: the whole program file (geometry a
 included), every slice's codestream, the whole elementary video stream. JPEG 2000 and JPEG XL code
 each axial slice by itself, HEVC the slices as the frames of a video.
 
-Fits, programs and figures are kept in a folder: run again, an interrupted run goes on where it
-was, and only what was asked for anew is computed. Seconds are cpu-seconds of one thread.
+Trained networks stay in a folder and measurements in implicore's cache, so that an interrupted run
+resumes, and another run computes only what is new. Seconds are cpu-seconds of one thread.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import io
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -26,10 +24,13 @@ from datasets import ch2
 from tqdm import tqdm
 
 from implicore.atomic import write_json
+from implicore.cache import cached_json
+from implicore.digest import source_digest
 from implicore.errors import BadInput
 from implicore.formats import Formats
+from implicore.model import metrics
 from implicore.model.bundled import bundled_mri
-from implicore.model.checkpoint import Model
+from implicore.model.checkpoint import Model, image_digest
 from implicore.model.compiler import CALIBRATION, Voxels
 from implicore.model.finetune import finetune
 from implicore.model.golden import Renderer
@@ -250,31 +251,22 @@ def compiled(model: Model, volume: Volume, formats: Formats, budget: Budget, qui
     return assemble(rounded, formats, scales)
 
 
-def measure_program(path: Path, volume: Volume, quiet: bool) -> Point:
-    """Decode a program file as ``render`` does, to the volume's own voxel type."""
-    program = Program.load(path)
+def measure_program(program: Program, volume: Volume, quiet: bool) -> Point:
+    """Decode a program as ``render`` does, to the volume's own voxel type."""
     intensity, top = program.intensity, program.formats.output_max
     table = to_intensities(intensity.values(np.arange(top + 1), top), intensity.dtype)
     total = volume.grid.voxels
     with tqdm(total=total, desc="rendering", unit_scale=True, disable=quiet, leave=False) as bar:
         decoded = Renderer(program).render(volume.grid, table.__getitem__, bar.update)
-    return point(volume.data, decoded, path.stat().st_size)
+    return point(volume.data, decoded, len(program.to_bytes()))
 
 
 # ------------------------------------------------------------------------------------ the run
 
 
-def cached(path: Path, settings: dict, compute: Callable[[], Point]) -> Point:
-    """The figures in ``path`` if they are of these settings, else computed and kept there."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["settings"] == settings:
-            return Point(**content["figures"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    figures = compute()
-    write_json(path, {"settings": settings, "figures": figures._asdict()})
-    return figures
+def measured(inputs: dict, compute: Callable[[], Point]) -> Point:
+    """Return the point that ``compute`` measures, from the cache if it has been measured before."""
+    return Point(*cached_json("rate-distortion", inputs, compute))
 
 
 def run(options) -> dict:
@@ -290,14 +282,16 @@ def run(options) -> dict:
     with tqdm(total=steps * len(options.volume), unit="step", disable=options.quiet) as bar:
         for name in options.volume:
             volume = VOLUMES[name]()
-            digest = hashlib.sha256(np.ascontiguousarray(volume.data)).hexdigest()
+            inputs = {
+                "image": image_digest(volume),
+                "code": [Path(__file__), Path(metrics.__file__)],
+            }
             codecs = {codec.name: {} for codec in CODECS}
             for codec in CODECS:
                 for setting in codec.settings:
                     bar.set_description(f"{name}, {codec.name} {codec.setting} {setting:g}")
-                    codecs[codec.name][setting] = cached(
-                        options.folder / f"{name}-{codec.name.replace(' ', '')}-{setting:g}.json",
-                        {"voxels": digest, codec.package: packages[codec.package]},
+                    codecs[codec.name][setting] = measured(
+                        {**inputs, "codec": [codec.name, packages[codec.package], setting]},
                         lambda c=codec, s=setting, v=volume: c.measure(v.data, s),
                     )
                     bar.update()
@@ -311,25 +305,27 @@ def run(options) -> dict:
 def _programs(name: str, volume: Volume, preset: str, options, bar) -> list[dict]:
     """A row for each format of one network: its point, or why the formats cannot hold it."""
     budget = Budget(options.seconds, options.finetune, options.seed)
-    stem = f"{name}-{preset}-{budget.fit:g}s-seed{budget.seed}"
-    path = options.folder / f"{stem}.model"
+    path = options.folder / f"{name}-{preset}-{budget.fit:g}s-seed{budget.seed}.model"
     bar.set_description(f"{name}, {preset}")
     model = trained(volume, preset, budget, path, options.quiet)
-    settings = {"model": hashlib.sha256(path.read_bytes()).hexdigest(), "tuned": budget.finetune}
+    inputs = {
+        "model": path,
+        "image": image_digest(volume),
+        "finetune": [budget.finetune, budget.seed],
+        "code": [Path(__file__), source_digest("implicore", "implicore.model")],
+    }
     bar.update()
     rows = []
     for formats in options.formats:
         bar.set_description(f"{name}, {preset} {formats}")
-        file = options.folder / f"{stem}-{formats}-{budget.finetune:g}s.inr"
 
-        def compute(formats=formats, file=file):
+        def compute(formats=formats):
             program = compiled(model, volume, formats, budget, options.quiet)
-            program.save(file)
-            return measure_program(file, volume, options.quiet)
+            return measure_program(program, volume, options.quiet)
 
         row = {"network": preset, "formats": str(formats), "point": None, "refusal": None}
         try:
-            row["point"] = cached(file.with_suffix(".json"), settings, compute)
+            row["point"] = measured({**inputs, "formats": str(formats)}, compute)
         except BadInput as error:
             row["refusal"] = str(error)
         rows.append(row)
@@ -442,7 +438,7 @@ def main(arguments: list[str] | None = None) -> int:
         type=Path,
         default=FOLDER,
         metavar="DIR",
-        help="where fits, programs and figures are kept (default: %(default)s)",
+        help="folder of the trained networks (default: %(default)s)",
     )
     parser.add_argument("--json", metavar="FILE", help="write the figures to a JSON file")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")

@@ -84,20 +84,17 @@ def test_figures_between_measured_rates(bench):
     assert bench.at_rate([], 1.0) is None and bench.rate_for([], 40.0) is None
 
 
-def test_figures_are_kept_and_made_anew_for_other_settings(bench, tmp_path):
+def test_measurements_are_cached(bench, tmp_path, monkeypatch):
+    monkeypatch.setenv("IMPLICORE_CACHE", str(tmp_path))
     calls = []
 
     def compute():
         calls.append(1)
         return bench.Point(1.0, 40.0, 0.9)
 
-    path = tmp_path / "figures.json"
-    for settings, count in (({"a": 1}, 1), ({"a": 1}, 1), ({"a": 2}, 2)):
-        assert bench.cached(path, settings, compute) == bench.Point(1.0, 40.0, 0.9)
+    for inputs, count in (({"a": 1}, 1), ({"a": 1}, 1), ({"a": 2}, 2)):
+        assert bench.measured(inputs, compute) == bench.Point(1.0, 40.0, 0.9)
         assert len(calls) == count
-    path.write_text("{")
-    bench.cached(path, {"a": 2}, compute)
-    assert len(calls) == 3
 
 
 @need("imagecodecs")
@@ -106,6 +103,7 @@ def test_a_whole_run(bench, smooth, tmp_path, monkeypatch, capsys):
     from implicore.grid import Grid
     from implicore.model.volume import Volume
 
+    monkeypatch.setenv("IMPLICORE_CACHE", str(tmp_path / "cache"))
     volume = Volume(smooth.copy(), Grid.from_array(smooth.shape, np.eye(4)), "ball")
     tiny = NetworkShape(frequencies=8, width=8, depth=3)
     monkeypatch.setattr(bench, "VOLUMES", {"ball": lambda: volume})
@@ -115,15 +113,18 @@ def test_a_whole_run(bench, smooth, tmp_path, monkeypatch, capsys):
     report, folder = tmp_path / "report.json", tmp_path / "kept"
     arguments = "--volume ball --preset tiny --formats w8a8 --seconds 400 --finetune 50 --quiet"
     arguments = [*arguments.split(), "--folder", str(folder), "--json", str(report)]
+    programs, compiled = [], bench.compiled
+    monkeypatch.setattr(
+        bench, "compiled", lambda *inputs: programs.append(compiled(*inputs)) or programs[-1]
+    )
     assert bench.main(arguments) == 0
     table = capsys.readouterr().out
     assert "### ball: 45 x 53 x 19 voxels" in table and "| tiny | w8a8 |" in table
     figures = json.loads(report.read_text())["volumes"]["ball"]
     [row] = figures["programs"]
-    [program] = folder.glob("*.inr")
-    assert row["point"]["bits_per_voxel"] == 8 * program.stat().st_size / smooth.size
+    assert row["point"]["bits_per_voxel"] * smooth.size == 8 * len(programs[0].to_bytes())
     assert row["point"]["psnr_db"] > 15
-    # All is kept: the second run computes nothing.
+    # The second run computes nothing.
     monkeypatch.setattr(bench, "fit", None)
     monkeypatch.setattr(bench, "quantize", None)
     assert bench.main(arguments) == 0
