@@ -58,16 +58,16 @@ MUTANTS = [
         "marching[column + delay - 1]",
     ),
     Mutant(
-        "the first column never leaves",
+        "the first column is never drained",
         "systolic_array",
-        "leaving.append(Mux(leaves, element.sum, 0))",
-        "leaving.append(Mux(leaves, element.sum, 0) if column else 0)",
+        "drained.append(Mux(drains, element.sum, 0))",
+        "drained.append(Mux(drains, element.sum, 0) if column else 0)",
     ),
     Mutant(
         "the tail's sum is lost",
         "systolic_array",
-        "leaving = [self.beside]",
-        "leaving = [self.beside & 0]",
+        "drained = [self.beside]",
+        "drained = [self.beside & 0]",
     ),
     Mutant(
         "rounding away a bit too many",
@@ -158,7 +158,10 @@ MUTANTS = [
         "first_tile & (position > present)",
     ),
     Mutant(
-        "no wait for the leaver", "sequencer", "| (last_input & ~leaver_free)", "| (last_input & 0)"
+        "no wait for the drain of the tile before",
+        "sequencer",
+        "| (last_input & ~drain_free)",
+        "| (last_input & 0)",
     ),
     Mutant(
         "no wait for the voxel buffer",

@@ -150,9 +150,9 @@ class Core(wiring.Component):
             sequencer.output_free.eq(buffer.free),
         ]
 
-        # The constants of a sum that leaves, read so that they meet it at row 0.
+        # The constants of a sum that is drained, read so that they meet it at row 0.
         to_read = PE_LATENCY
-        read_constant = delayed(m, sequencer.leave, to_read, name="read", reset=True)
+        read_constant = delayed(m, sequencer.drain, to_read, name="read", reset=True)
         tape_ends = delayed(m, sequencer.voxel, to_read, name="tape_ends", reset=True)
         tape = Signal(address_bits(config.constant_depth))
         with m.If(read_constant):
@@ -171,32 +171,32 @@ class Core(wiring.Component):
             RowUnit(formats, 2 * config.frequencies, config.width, gate_zeros=config.gate_zeros)
             for _ in range(config.rows)
         ]
-        leave = rows[0].leave_in
-        # Whether a sum left so many cycles before: its constants travel only then.
+        drain = rows[0].drain_in
+        # Whether a sum was drained so many cycles before: its constants travel only then.
         there = [delayed(m, read_constant, 1, name="there_0", reset=True)]
         for cycle in range(1, result_later):
             there.append(delayed(m, there[-1], 1, name=f"there_{cycle}", reset=True))
-        m.d.comb += leave.sum.eq(there[0])
+        m.d.comb += drain.sum.eq(there[0])
         for name, wait in with_sum(formats).items():
             if name != "address":
                 value = constant[name]
                 for cycle, enable in enumerate(there[:wait]):
                     value = held(m, value, enable, name=f"{name}_{cycle}")
-                m.d.comb += leave[name].eq(value)
+                m.d.comb += drain[name].eq(value)
         control = {
             "voxel": (sequencer.voxel, later["voxel"]),
-            "write": (sequencer.leave & ~sequencer.voxel & ~sequencer.tail, result_later),
+            "write": (sequencer.drain & ~sequencer.voxel & ~sequencer.tail, result_later),
             "tail": (sequencer.tail, result_later),
             # High while idle: it clears the tails before the first job.
             "tail_last": (sequencer.tail_last | ~self.running, result_later),
         }
         m.d.comb += [
-            leave[name].eq(delayed(m, value, to_read + 1 + wait, name=name, reset=True))
+            drain[name].eq(delayed(m, value, to_read + 1 + wait, name=name, reset=True))
             for name, (value, wait) in control.items()
         ]
         m.d.comb += [
-            leave.address.eq(sequencer.write_address),
-            sequencer.written.eq(leave.write),
+            drain.address.eq(sequencer.write_address),
+            sequencer.written.eq(drain.write),
         ]
 
         # Rows and columns around the array. What is to be written reaches so many of them at once,
@@ -222,7 +222,7 @@ class Core(wiring.Component):
                 array.taken[number].eq(row.taken),
             ]
             if number:
-                m.d.comb += row.leave_in.eq(rows[number - 1].leave_out)
+                m.d.comb += row.drain_in.eq(rows[number - 1].drain_out)
             step = row.step_out
         together = config.columns_per_bank
         enables, address = store.weight_enables, store.weight_address

@@ -222,7 +222,7 @@ def sequencer(module) -> Harness:
     """While streams move, never more than ``BOUND`` cycles pass without a step.
 
     The surroundings do what the core does: results are written the requantizer's time after they
-    leave, features are there within a few cycles, voxels are gone within a few.
+    are drained, features are there within a few cycles, voxels are gone within a few.
     """
     dut = module.Sequencer(TINY)
     harness = Harness(dut)
@@ -248,7 +248,7 @@ def sequencer(module) -> Harness:
         m.d.sync += waited.eq(Mux(there | needed, 0, waited + 1))
         kept = _past(m, there & ~needed, f"{name}_kept")
         m.d.comb += [Assume(waited < patience), Assume(~kept | there)]
-    written = dut.leave & ~dut.voxel & ~dut.tail
+    written = dut.drain & ~dut.voxel & ~dut.tail
     for cycle in range(4 + requantizer_latency(FORMATS)):
         written = _past(m, written, f"written_{cycle}")
     m.d.comb += Assume(dut.written == written)

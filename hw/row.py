@@ -23,8 +23,8 @@ def step_layout(feature_words: int, hidden_words: int):
     return data.StructLayout({"features": 1, "hidden": 1, "last": 1, "address": bits})
 
 
-def leave_layout(formats: Formats, hidden_words: int):
-    """What travels down the rows beside a sum that leaves.
+def drain_layout(formats: Formats, hidden_words: int):
+    """What travels down the rows beside a sum that is drained.
 
     Every field travels in the cycle in which it is needed: ``sum``, that there is one, and the
     constants as ``Requantizer.later`` says, ``voxel`` too, all others when the result stands:
@@ -64,7 +64,7 @@ def column_bank(formats: Formats, depth: int, columns: int) -> Bank:
 
 
 def with_sum(formats: Formats) -> dict[str, int]:
-    """Fields of ``leave_layout`` that mean nothing where no sum leaves, and when each one comes."""
+    """Fields of ``drain_layout`` that accompany a sum, and the cycle in which each one comes."""
     result = dict.fromkeys(("address", "tail_weight"), requantizer_latency(formats))
     constants = {name: at for name, at in Requantizer.later(formats).items() if name != "voxel"}
     return constants | result
@@ -74,7 +74,7 @@ class RowUnit(wiring.Component):
     """One row's edge: its activations go out to the array, its sums come back as activations.
 
     A step read from ``step_in`` in cycle t gives its activation in t + 2. A sum in cycle x, with
-    the first of its constants at ``leave_in`` in x - 1, is a result in x + Q, Q being the
+    the first of its constants at ``drain_in`` in x - 1, is a result in x + Q, Q being the
     requantizer's latency: written to the activation bank, multiplied in the tail, or a voxel.
     The tail's sum comes back as ``beside`` Q + 3 cycles after the last neuron's.
 
@@ -91,7 +91,7 @@ class RowUnit(wiring.Component):
 
     Attributes
     ----------
-    step_in, step_out, leave_in, leave_out : In, Out
+    step_in, step_out, drain_in, drain_out : In, Out
         Tokens from the row above, and for the row below a cycle later.
     write_enable, write_address, write_data : In
         Port of the feature bank.
@@ -111,13 +111,13 @@ class RowUnit(wiring.Component):
         self.hidden_words = hidden_words
         self.gate_zeros = gate_zeros
         step = step_layout(feature_words, hidden_words)
-        leave = leave_layout(formats, hidden_words)
+        drain = drain_layout(formats, hidden_words)
         super().__init__(
             {
                 "step_in": In(step),
                 "step_out": Out(step),
-                "leave_in": In(leave),
-                "leave_out": Out(leave),
+                "drain_in": In(drain),
+                "drain_out": Out(drain),
                 "write_enable": In(1),
                 "write_address": In(address_bits(feature_words) + 1),
                 "write_data": In(formats.activation_bits),
@@ -137,13 +137,13 @@ class RowUnit(wiring.Component):
         formats = self.formats
         step = register(m, self.step_in, "step")
         # Whether there was a sum so many cycles before: what has to do with it moves only then.
-        there = [self.leave_in.sum]
+        there = [self.drain_in.sum]
         for cycle in range(requantizer_latency(formats)):
             there.append(delayed(m, there[-1], 1, name=f"there_{cycle + 1}"))
         later = with_sum(formats)
         enables = {name: there[cycles] for name, cycles in later.items()}
-        leave = register(m, self.leave_in, "leave", enables)
-        m.d.comb += [self.step_out.eq(step), self.leave_out.eq(leave)]
+        drain = register(m, self.drain_in, "drain", enables)
+        m.d.comb += [self.step_out.eq(step), self.drain_out.eq(drain)]
 
         for bank in row_banks(formats, self.feature_words, self.hidden_words):
             m.submodules[bank.role] = Ram(*bank)
@@ -155,8 +155,8 @@ class RowUnit(wiring.Component):
             features.write_data.eq(self.write_data),
             features.read_enable.eq(step.features),
             features.read_address.eq(step.address),
-            hidden.write_enable.eq(leave.write),
-            hidden.write_address.eq(leave.address),
+            hidden.write_enable.eq(drain.write),
+            hidden.write_address.eq(drain.address),
             hidden.write_data.eq(requantizer.result),
             hidden.read_enable.eq(step.hidden),
             hidden.read_address.eq(step.address),
@@ -174,22 +174,22 @@ class RowUnit(wiring.Component):
             requantizer.enables.eq(Cat(*there[1:])),
         ]
         m.d.comb += [
-            getattr(requantizer, name).eq(leave[name]) for name in Requantizer.later(formats)
+            getattr(requantizer, name).eq(drain[name]) for name in Requantizer.later(formats)
         ]
-        voxel_valid = delayed(m, leave.voxel, 1, name="voxel")
+        voxel_valid = delayed(m, drain.voxel, 1, name="voxel")
         m.d.comb += [
             self.voxel_valid.eq(voxel_valid),
             self.voxel.eq(Mux(voxel_valid, requantizer.result, 0)),
         ]
 
         m.submodules.tail = tail = ProcessingElement(formats, gate_zeros=self.gate_zeros)
-        ending = delayed(m, leave.tail_last, tail.LATENCY, name="ending")
-        leaves = ending & ~tail.empty if self.gate_zeros else ending
+        ending = delayed(m, drain.tail_last, tail.LATENCY, name="ending")
+        drains = ending & ~tail.empty if self.gate_zeros else ending
         m.d.comb += [
-            tail.weight_in.eq(leave.tail_weight),
-            tail.activation_in.eq(Mux(leave.tail, requantizer.result, 0)),
+            tail.weight_in.eq(drain.tail_weight),
+            tail.activation_in.eq(Mux(drain.tail, requantizer.result, 0)),
             tail.done.eq(ending),
-            self.beside.eq(Mux(leaves, tail.sum, 0)),
+            self.beside.eq(Mux(drains, tail.sum, 0)),
         ]
         return m
 

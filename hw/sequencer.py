@@ -1,4 +1,4 @@
-"""Who does what in which cycle: the feeder issues steps, the leaver follows the sums."""
+"""Who does what in which cycle: issue control issues steps, drain control follows the sums."""
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
@@ -28,8 +28,8 @@ class Sequencer(wiring.Component):
 
     A step that reads a feature waits for a filled half of the feature banks. A step that reads
     neuron n of the layer before waits until it has been written. The last step of a column tile
-    waits until the sums of the tile before have left, and that of a voxel tile until the voxels
-    of the one before have been delivered. ``docs/hardware.md`` gives the reasons,
+    waits until the sums of the tile before have been drained, and that of a voxel tile until the
+    voxels of the one before have been delivered. ``docs/hardware.md`` gives the reasons,
     ``implicore.cycles`` the cycles.
 
     Latency: none from a missing thing's arrival to the step. Throughput: a step a cycle.
@@ -50,8 +50,8 @@ class Sequencer(wiring.Component):
     step : Out(step_layout)
     weight_enable, weight_address : Out
         The column's part of the step.
-    leave : Out(1)
-        A sum leaves: its constants are the next of the tape,
+    drain : Out(1)
+        A sum is drained: its constants are the next of the tape,
     voxel, tail, tail_last : Out(1)
         it is a voxel, and ends the tape; it goes into the tail; it is the last one to do so.
     written : In(1)
@@ -79,7 +79,7 @@ class Sequencer(wiring.Component):
                 "step": Out(step_layout(2 * config.frequencies, config.width)),
                 "weight_enable": Out(1),
                 "weight_address": Out(address_bits(config.weight_depth)),
-                "leave": Out(1),
+                "drain": Out(1),
                 "voxel": Out(1),
                 "tail": Out(1),
                 "tail_last": Out(1),
@@ -100,7 +100,7 @@ class Sequencer(wiring.Component):
         hidden_bits = address_bits(config.width)
         layer_bits = address_bits(config.depth)
 
-        # Where the feeder is. `neurons_left` counts this tile's neurons in, and is less one.
+        # The place of issue control. `neurons_left` counts this tile's neurons in, and is less one.
         layer = Signal(layer_bits)
         first_tile = Signal(init=1)
         neurons_left = Signal(hidden_bits)
@@ -118,7 +118,7 @@ class Sequencer(wiring.Component):
 
         # The step at hand.
         present = Signal(config.width.bit_length())
-        leaver_free = Signal()
+        drain_free = Signal()
         at_segment_end, last_input, more_tiles, final_tile = (
             Signal(name=name)
             for name in ("at_segment_end", "last_input", "more_tiles", "final_tile")
@@ -133,7 +133,7 @@ class Sequencer(wiring.Component):
             final_tile.eq(~more_tiles & (layer == last_array_layer)),
             missing.eq(
                 Mux(in_features, ~self.filled, first_tile & (position >= present))
-                | (last_input & ~leaver_free)
+                | (last_input & ~drain_free)
                 | (last_input & final_tile & ~self.output_free)
             ),
             issue.eq(self.running & ~missing),
@@ -185,26 +185,26 @@ class Sequencer(wiring.Component):
                 tape.eq(0),
             ]
 
-        # The leaver: a token a cycle for each neuron of the tile, then perhaps the tail's.
+        # Drain control: a token a cycle for each neuron of the tile, then perhaps the tail's.
         tile_done = Signal()
         last_column = Signal(address_bits(config.columns))
-        leaving, to_voxel, to_tail, tail_follows = (
-            Signal(name=name) for name in ("leaving", "to_voxel", "to_tail", "tail_follows")
+        draining, to_voxel, to_tail, tail_follows = (
+            Signal(name=name) for name in ("draining", "to_voxel", "to_tail", "tail_follows")
         )
         columns_left = Signal(address_bits(config.columns))
         waiting = Signal(output_mac_latency(config.formats))
-        window_ends = leaving & (columns_left == 0)
+        window_ends = draining & (columns_left == 0)
         m.d.comb += [
             tile_done.eq(issue & last_input),
             last_column.eq(Mux(more_tiles, config.columns - 1, neurons_left)),
             self.columns_used.eq(last_column + 1),
             self.tail_columns.eq(tile_done & ~on_array & (layer == last_array_layer)),
-            leaver_free.eq(
-                ~(leaving | waiting.any()) | (window_ends & ~tail_follows) | waiting[-1]
+            drain_free.eq(
+                ~(draining | waiting.any()) | (window_ends & ~tail_follows) | waiting[-1]
             ),
-            self.leave.eq(leaving | waiting[-1]),
-            self.voxel.eq((leaving & to_voxel) | waiting[-1]),
-            self.tail.eq(leaving & to_tail),
+            self.drain.eq(draining | waiting[-1]),
+            self.voxel.eq((draining & to_voxel) | waiting[-1]),
+            self.tail.eq(draining & to_tail),
             self.tail_last.eq(window_ends & tail_follows),
         ]
         m.d.sync += [
@@ -212,17 +212,17 @@ class Sequencer(wiring.Component):
             waiting.eq(Cat(self.tail_last, waiting)),
         ]
         with m.If(window_ends):
-            m.d.sync += leaving.eq(0)
+            m.d.sync += draining.eq(0)
         with m.If(tile_done):
             m.d.sync += [
-                leaving.eq(1),
+                draining.eq(1),
                 columns_left.eq(last_column),
                 to_voxel.eq(layer == shape.last_layer),
                 to_tail.eq(self.tail_columns),
                 tail_follows.eq(self.tail_columns & ~more_tiles),
             ]
 
-        # What has been written of the layer that is leaving. When its first tile is complete, all
+        # What has been written of the layer being drained. When its first tile is complete, all
         # of the layer before it has been read, so its number is no longer needed.
         write_half = Signal()
         m.d.comb += self.write_address.eq(present[:hidden_bits] | (write_half << hidden_bits))
@@ -231,5 +231,5 @@ class Sequencer(wiring.Component):
         with m.If(tile_done & first_tile):
             m.d.sync += [present.eq(0), write_half.eq(layer[0])]
         with m.If(self.start):
-            m.d.sync += [leaving.eq(0), waiting.eq(0)]
+            m.d.sync += [draining.eq(0), waiting.eq(0)]
         return m

@@ -1,4 +1,4 @@
-"""The array: rows of processing elements and the way their sums leave."""
+"""The array: rows of processing elements and the way their sums drain."""
 
 from functools import reduce
 from operator import or_
@@ -16,7 +16,7 @@ from .processing_element import ProcessingElement
 
 
 class ArrayRow(wiring.Component):
-    """One row: activations march right, one sum at a time leaves through an AND-OR.
+    """One row: activations march right, one sum at a time is drained through an AND-OR.
 
     A dot product whose last activation enters in cycle t is final in column c in cycle
     ``t + 3 + c`` and stands in ``sum`` a cycle later. Two dot products may follow each other at
@@ -74,7 +74,7 @@ class ArrayRow(wiring.Component):
         with m.If(self.last | marching.any()):
             m.d.sync += marching.eq(marching << 1 | self.last)
         activation = self.activation
-        leaving = [self.beside]
+        drained = [self.beside]
         for column in range(self.columns):
             element = ProcessingElement(self.formats, gate_zeros=self.gate_zeros)
             m.submodules[f"pe_{column}"] = element
@@ -86,11 +86,11 @@ class ArrayRow(wiring.Component):
                 self.weights_out[column].eq(element.weight_out),
             ]
             activation = element.activation_out
-            leaves = done & ~element.empty if self.gate_zeros else done
-            leaving.append(Mux(leaves, element.sum, 0))
+            drains = done & ~element.empty if self.gate_zeros else done
+            drained.append(Mux(drains, element.sum, 0))
         total = Signal.like(self.sum)
         m.d.comb += [
-            total.eq(reduce(or_, leaving)),
+            total.eq(reduce(or_, drained)),
             self.sum.eq(held(m, total, self.taken, name="total")),
         ]
         return m

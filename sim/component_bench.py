@@ -10,7 +10,7 @@ from implicore.dataflow import PE_LATENCY, requantizer_latency
 from implicore.fixed import requantize
 from implicore.hw.memory import address_bits
 from implicore.hw.requantizer import Requantizer
-from implicore.hw.row import leave_layout, step_layout, with_sum
+from implicore.hw.row import drain_layout, step_layout, with_sum
 from implicore.sincos import BIPARTITE_FROM, SineTable
 
 from .component_ports import CONFIG, FORMATS, signed, start
@@ -226,17 +226,17 @@ async def column_unit(dut):
         await FallingEdge(dut.clk)
 
 
-class Departures:
-    """Sums of any kind that leave a row one a cycle, and what must come of them.
+class Drained:
+    """Sums of any kind, drained one a cycle, and what must come of them.
 
-    ``sums`` and ``tokens`` (fields of ``leave_layout``) stand at the ports, by cycle. Due are
+    ``sums`` and ``tokens`` (fields of ``drain_layout``) stand at the ports, by cycle. Due are
     ``written`` (address and word), ``voxels`` and ``tails``, by cycle.
     """
 
     COMMANDS = ("voxel", "write", "tail", "tail_last")
 
     def __init__(self, cycles):
-        layout, latency = leave_layout(FORMATS, CONFIG.width), requantizer_latency(FORMATS)
+        layout, latency = drain_layout(FORMATS, CONFIG.width), requantizer_latency(FORMATS)
         self.tokens = [
             {name: random.getrandbits(field.width) for name, field in layout}
             | dict.fromkeys((*self.COMMANDS, "sum"), 0)
@@ -281,14 +281,14 @@ async def row_unit(dut):
     """Steps and sums in any order: activations, what is written back, voxels and the tail."""
     port = await start(dut, "row_unit")
     step_shape = step_layout(2 * CONFIG.frequencies, CONFIG.width)
-    leave_shape = leave_layout(FORMATS, CONFIG.width)
+    drain_shape = drain_layout(FORMATS, CONFIG.width)
     bits, cycles = FORMATS.accumulator_bits, 1500
-    leaving = Departures(cycles)
+    drained = Drained(cycles)
     banks = {"features": {}, "hidden": {}}
     steps, shown = [], [0, 0]  # activations by cycle: 0 after a step that reads no bank
     passed = {}  # what the row below is told
     for cycle in range(cycles):
-        writing, reading = leaving.written.get(cycle), None
+        writing, reading = drained.written.get(cycle), None
         if steps:  # the step of the cycle before is read, beside what is written in this one
             before = steps[-1]
             reading = next(((b, before["address"]) for b in banks if before[b]), None)
@@ -305,26 +305,26 @@ async def row_unit(dut):
 
         bank = random.choice((*banks, None))
         known = set(banks.get(bank, ()))
-        if bank == "hidden" and cycle + 1 in leaving.written:  # never read while it is written
-            known.discard(leaving.written[cycle + 1][0])
+        if bank == "hidden" and cycle + 1 in drained.written:  # never read while it is written
+            known.discard(drained.written[cycle + 1][0])
         chosen = {bank: 1, "address": random.choice(sorted(known))} if known else {}
         steps.append(step_shape.const({"last": random.randrange(2), **chosen}))
         port("step_in").value = steps[-1].as_bits()
-        port("leave_in").value = leave_shape.const(leaving.tokens[cycle]).as_bits()
+        port("drain_in").value = drain_shape.const(drained.tokens[cycle]).as_bits()
         junk = random.getrandbits(bits)
-        port("sum").value = leaving.sums.get(cycle, junk) & ((1 << bits) - 1)
+        port("sum").value = drained.sums.get(cycle, junk) & ((1 << bits) - 1)
         await ReadOnly()
 
-        assert int(port("taken").value) == leaving.tokens[cycle]["sum"]
+        assert int(port("taken").value) == drained.tokens[cycle]["sum"]
         if cycle >= 1:
             assert step_shape.from_bits(int(port("step_out").value)) == steps[-2]
-            token = dict(leaving.tokens[cycle - 1])
+            token = dict(drained.tokens[cycle - 1])
             for name, later in with_sum(FORMATS).items():
-                if not (cycle > later and leaving.tokens[cycle - 1 - later]["sum"]):
+                if not (cycle > later and drained.tokens[cycle - 1 - later]["sum"]):
                     token[name] = passed.get(name)
             passed = token
-            got = port("leave_out").value
-            for name, field in leave_shape:
+            got = port("drain_out").value
+            for name, field in drain_shape:
                 if token[name] is not None:
                     bits_of = got[field.offset + field.width - 1 : field.offset]
                     assert int(bits_of) == token[name] & (1 << field.width) - 1, name
@@ -332,9 +332,9 @@ async def row_unit(dut):
             assert int(port("last").value) == steps[-3]["last"]
             assert int(port("activation").value) == shown[cycle], f"cycle {cycle}"
         voxel = int(port("voxel_valid").value), int(port("voxel").value)
-        due = cycle in leaving.voxels, leaving.voxels.get(cycle, 0)
+        due = cycle in drained.voxels, drained.voxels.get(cycle, 0)
         assert voxel == due, f"voxel in cycle {cycle}"
         if cycle > PE_LATENCY:  # until then the tail is cleared
-            total = signed(leaving.tails.get(cycle, 0), bits)
+            total = signed(drained.tails.get(cycle, 0), bits)
             assert signed(int(port("beside").value), bits) == total, f"tail in cycle {cycle}"
         await FallingEdge(dut.clk)

@@ -74,7 +74,7 @@ def steps_of(shape):
 
 
 class Token(NamedTuple):
-    """A sum that leaves."""
+    """A drain token."""
 
     layer: int
     voxel: bool = False
@@ -83,7 +83,7 @@ class Token(NamedTuple):
 
 
 def tokens_of(shape, step):
-    """What leaves after the last step of a column tile, by the cycles after it."""
+    """The drain tokens after the last step of a column tile, by the cycles after it."""
     tail = output_layer_bypasses_array(shape) and step.layer == shape.depth - 2
     token = Token(step.layer, voxel=step.layer == shape.depth - 1, tail=tail)
     tokens = {n + 1: token for n in range(step.used)}
@@ -116,7 +116,7 @@ async def sequencer(dut):
         port("start").value = 0
         port("running").value = 1
 
-        at = leaver_free = 0
+        at = drain_free = 0
         filled = output_free = True
         tokens, written = {}, Counter()  # by cycle; by layer
         on_the_way = deque([None] * (PE_LATENCY + 1 + requantizer_latency(FORMATS)))
@@ -136,7 +136,7 @@ async def sequencer(dut):
             missing = {
                 "features": from_features and not filled,
                 "neuron": not from_features and step.number >= written[step.layer - 1],
-                "leaver": step.last and cycle < leaver_free,
+                "drain": step.last and cycle < drain_free,
                 "buffer": step.final and not output_free,
             }
             issues = not any(missing.values())
@@ -155,7 +155,7 @@ async def sequencer(dut):
                 assert int(port("columns_used").value) == step.used, where
 
             token = tokens.pop(cycle, None)
-            assert int(port("leave").value) == bool(token), where
+            assert int(port("drain").value) == bool(token), where
             for name in ("voxel", "tail", "tail_last"):
                 assert int(port(name).value) == bool(token and getattr(token, name)), where
             following = tokens_of(shape, step) if ends else {}
@@ -169,7 +169,7 @@ async def sequencer(dut):
             on_the_way.append(token if token and not (token.voxel or token.tail) else None)
             tokens |= {cycle + later: token for later, token in following.items()}
             if ends:
-                leaver_free = max(tokens)
+                drain_free = max(tokens)
             at += issues
             if finishes:
                 at, tiles, half = 0, tiles - 1, 1 - half

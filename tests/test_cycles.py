@@ -31,7 +31,7 @@ def test_skipping_the_repetition_changes_nothing(rows, skips, monkeypatch):
     shape = NetworkShape(frequencies=5, width=6, depth=4, skips=skips)
     config = AcceleratorConfig.sized(rows, 4, Formats(8, 8), [shape])
     quick = [predict(shape, config, voxels) for voxels in (1, rows, 200, 201, 1000)]
-    monkeypatch.setattr(implicore.cycles._Feeder, "state", lambda self: (self.now,))
+    monkeypatch.setattr(implicore.cycles._Schedule, "state", lambda self: (self.now,))
     assert quick == [predict(shape, config, voxels) for voxels in (1, rows, 200, 201, 1000)]
 
 

@@ -72,9 +72,9 @@ def test_order_of_steps_and_tokens(shape, columns):
             assert ctx.get(sequencer.weight_enable) == features + hidden
             kinds = ("voxel", "tail", "tail_last")
             token = {kind: ctx.get(getattr(sequencer, kind)) for kind in kinds}
-            if ctx.get(sequencer.leave):
+            if ctx.get(sequencer.drain):
                 tokens.append(token)
-            on_the_way.append(ctx.get(sequencer.leave) and not token["voxel"] and not token["tail"])
+            on_the_way.append(ctx.get(sequencer.drain) and not token["voxel"] and not token["tail"])
             finished += ctx.get(sequencer.finish)
             ctx.set(sequencer.running, finished < tiles)
             await ctx.tick()

@@ -75,7 +75,7 @@ BLOCKS = (
     ),
     Block(
         *(450, 30, 240, 74, "control", ("sequencer",), "sequencer"),
-        ("feeder: one step a cycle", "leaver: one token a cycle"),
+        ("issue control: one step a cycle", "drain control: one token a cycle"),
     ),
     Block(*(450, 134, 240, 50, "memory", ("ram_elements",), "B"), ("{ram_elements}",)),
     Block(
@@ -232,7 +232,7 @@ def path_of_a_voxel(shape: NetworkShape, config: AcceleratorConfig) -> list[tupl
     requantizer = requantizer_latency(config.formats)
     first = mapper_cycles(shape.frequencies, 1, config.lanes) - 1 + mapper_latency(config.formats)
     ends = last_steps(shape, config)
-    left = ends[0][0] + 1 + TOKEN_TO_SUM
+    drained = ends[0][0] + 1 + TOKEN_TO_SUM
     used = shape.width - (len(ends[-1]) - 1) * config.columns
     last_sum = ends[-1][-1] + used + TOKEN_TO_SUM
     shown = last_sum + output_mac_latency(config.formats) + requantizer + 2
@@ -249,15 +249,15 @@ def path_of_a_voxel(shape: NetworkShape, config: AcceleratorConfig) -> list[tupl
         (first + PE_LATENCY + 1, "their product is registered"),
         (first + PE_LATENCY + 2, "and added to the sum"),
         (ends[0][0], f"last step of the first {config.columns} neurons of layer 1"),
-        (left, "the sum of neuron 0 has left the array: it stands in the row's register"),
-        (left + requantizer, "it is requantized, and written to the activation bank"),
+        (drained, "the sum of neuron 0 is drained: it stands in the row's register"),
+        (drained + requantizer, "it is requantized, and written to the activation bank"),
     ]
     stations += [
         (steps[-1], f"last step of layer {number}") for number, steps in enumerate(ends[:2], 1)
     ]
     stations += [
         (ends[-1][-1], f"last step of layer {layers}, the last one on the array"),
-        (last_sum, "the sum of its last neuron has left the array"),
+        (last_sum, "the sum of its last neuron is drained"),
         (last_sum + requantizer, "requantized, it goes into the tail, as did all before it"),
         (
             last_sum + output_mac_latency(config.formats),

@@ -24,7 +24,7 @@ from .dataflow import (
 from .network_shape import NetworkShape
 
 TOKEN_TO_SUM = PE_LATENCY + 2
-"""Cycles from the leaver's token to the sum standing beside it at row 0."""
+"""Cycles from the drain token to the sum standing beside it at row 0."""
 
 
 @dataclass(frozen=True)
@@ -71,24 +71,24 @@ def predict(shape: NetworkShape, config: AcceleratorConfig, voxels: int) -> Pred
     """Cycles and accesses of a job of ``voxels`` voxels, at least 1, of a network that fits."""
     rows = config.rows
     tiles, rest = divmod(voxels, rows)
-    feeder = _Feeder(shape, config)
+    schedule = _Schedule(shape, config)
     # Full tiles soon repeat each other at a constant distance: then the middle is skipped.
     seen, skipped = {}, 0
     tile = 0
     while tile < tiles:
-        feeder.tile(rows)
+        schedule.tile(rows)
         tile += 1
-        state = feeder.state()
+        state = schedule.state()
         if not skipped and state in seen:
             earlier_tile, earlier_now = seen[state]
             period = tile - earlier_tile
             repeats = (tiles - tile) // period
-            skipped = repeats * (feeder.now - earlier_now)
+            skipped = repeats * (schedule.now - earlier_now)
             tile += repeats * period
-        seen[state] = (tile, feeder.now)
+        seen[state] = (tile, schedule.now)
     if rest:
-        feeder.tile(rest)
-    cycles = feeder.delivered + 1 + skipped
+        schedule.tile(rest)
+    cycles = schedule.delivered + 1 + skipped
     tiles += bool(rest)
     steps = tiles * weight_words(shape, config.columns)
     return Prediction(
@@ -103,12 +103,12 @@ def predict(shape: NetworkShape, config: AcceleratorConfig, voxels: int) -> Pred
 
 def last_steps(shape: NetworkShape, config: AcceleratorConfig) -> list[list[int]]:
     """Cycles of the last step of each column tile of each layer on the array, in a job's first."""
-    feeder = _Feeder(shape, config)
-    feeder.tile(1)
-    return feeder.ends
+    schedule = _Schedule(shape, config)
+    schedule.tile(1)
+    return schedule.ends
 
 
-class _Feeder:
+class _Schedule:
     """The machine from tile to tile. All times are cycles."""
 
     def __init__(self, shape: NetworkShape, config: AcceleratorConfig):
@@ -117,14 +117,14 @@ class _Feeder:
         self.now = 0  # the next step can be issued
         self.mapper_free = 0
         self.halves = [0, 0]  # when the halves of the feature banks are free, the next one first
-        self.leaver_free = 0
+        self.drain_free = 0
         self.output_free = 0
         self.delivered = 0  # the last voxel
         self.ends: list[list[int]] = []  # last steps of the latest tile, layer by layer
 
     def state(self) -> tuple[int, ...]:
         """Everything that matters to the next tile, relative to ``now``."""
-        times = (self.mapper_free, *self.halves, self.leaver_free, self.output_free)
+        times = (self.mapper_free, *self.halves, self.drain_free, self.output_free)
         return tuple(time - self.now for time in times)
 
     def tile(self, points: int) -> None:
@@ -149,20 +149,20 @@ class _Feeder:
                     for tile, previous_end in enumerate(previous):
                         behind = layer.hidden - 1 - tile * config.columns
                         end = max(end, previous_end + readable + behind)
-                end = max(end, self.leaver_free)
+                end = max(end, self.drain_free)
                 last_tile = number == len(layers) - 1 and first + used == layer.outputs
                 if last_tile:
                     end = max(end, self.output_free)
-                self.leaver_free = end + used
+                self.drain_free = end + used
                 self.now = end + 1
                 ends.append(end)
             previous = ends
             self.ends.append(ends)
         self.halves = [self.halves[1], self.now]
         if output_layer_bypasses_array(shape):
-            self.leaver_free += output_mac_latency(config.formats)
+            self.drain_free += output_mac_latency(config.formats)
         # The last token: through the requantizer, the row multiplexer and into the buffer.
-        shown = self.leaver_free + TOKEN_TO_SUM + requantizer_latency(config.formats) + 2
+        shown = self.drain_free + TOKEN_TO_SUM + requantizer_latency(config.formats) + 2
         self.delivered = shown + points - 1
         self.output_free = shown + config.rows
 

@@ -174,21 +174,21 @@ def causes(
         return getattr(job.memories[role], way) / job.cycles
 
     step = rate("weights") / words
-    leave = rate("constants")
+    drain = rate("constants")
     element = rate("elements")
     written = rate("features", "writes")
     voxel = job.voxels / job.cycles
     events = {
         "array": (slots * step, job.useful / job.cycles),
-        "row units": (rows * step, rows * leave, written),
-        "requantizers": (rows * leave,),
+        "row units": (rows * step, rows * drain, written),
+        "requantizers": (rows * drain,),
         "column units": (words * step, columns * step),
         "Fourier mapper": (element, lanes * element, written),
         "sine tables": (lanes * element,),
         "coordinates": (voxel,),
         "voxel buffer": (voxel,),
         "program loader": (1,),
-        "control": (1, step, leave, written, words * step),
+        "control": (1, step, drain, written, words * step),
     }
     for block, counts in events.items():
         found[block] |= {"data_mw": counts, "clock_mw": parts[block] + counts}
