@@ -169,7 +169,12 @@ MUTANTS = [
         "| (last_input & final_tile & ~self.output_free)",
         "| 0",
     ),
-    Mutant("the tape is not rewound", "sequencer", "                tape.eq(0),\n", ""),
+    Mutant(
+        "the weight address is not reset",
+        "sequencer",
+        "                weight_counter.eq(0),\n",
+        "",
+    ),
     Mutant(
         "skips one layer late",
         "sequencer",

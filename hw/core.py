@@ -37,7 +37,7 @@ def constant_layout(formats: Formats):
 
 
 def store_layout(config: AcceleratorConfig):
-    """Write ports of the program's memories: B, the constants' tape, the weights' tapes.
+    """Write ports of the program's memories: B, constants and weights.
 
     ``weight`` holds the latest weights, the last one highest: a bank takes those of its columns.
     """
@@ -153,19 +153,19 @@ class Core(wiring.Component):
         # The constants of a sum that is drained, read so that they meet it at row 0.
         to_read = PE_LATENCY
         read_constant = delayed(m, sequencer.drain, to_read, name="read", reset=True)
-        tape_ends = delayed(m, sequencer.voxel, to_read, name="tape_ends", reset=True)
-        tape = Signal(address_bits(config.constant_depth))
+        constant_restart = delayed(m, sequencer.voxel, to_read, name="constant_restart", reset=True)
+        constant_counter = Signal(address_bits(config.constant_depth))
         with m.If(read_constant):
-            m.d.sync += tape.eq(tape + 1)
-        with m.If(tape_ends | self.start):
-            m.d.sync += tape.eq(0)
+            m.d.sync += constant_counter.eq(constant_counter + 1)
+        with m.If(constant_restart | self.start):
+            m.d.sync += constant_counter.eq(0)
         constant = data.View(constant_layout(formats), constants.read_data)
         m.d.comb += [
             constants.write_enable.eq(store.constant_enable),
             constants.write_address.eq(store.constant_address),
             constants.write_data.eq(store.constant),
             constants.read_enable.eq(read_constant),
-            constants.read_address.eq(tape),
+            constants.read_address.eq(constant_counter),
         ]
         rows = [
             RowUnit(formats, 2 * config.frequencies, config.width, gate_zeros=config.gate_zeros)

@@ -51,9 +51,9 @@ class Sequencer(wiring.Component):
     weight_enable, weight_address : Out
         The column's part of the step.
     drain : Out(1)
-        A sum is drained: its constants are the next of the tape,
+        A sum is drained: its constants are the next in the constant memory,
     voxel, tail, tail_last : Out(1)
-        it is a voxel, and ends the tape; it goes into the tail; it is the last one to do so.
+        it is a voxel, and the last of its tile; it goes into the tail; it is the last one to do so.
     written : In(1)
         A result is written to the activation bank of row 0 in the next cycle,
     write_address : Out
@@ -106,7 +106,7 @@ class Sequencer(wiring.Component):
         neurons_left = Signal(hidden_bits)
         in_features = Signal(init=1)
         position = Signal(max(feature_bits, hidden_bits))
-        tape = Signal.like(self.weight_address)
+        weight_counter = Signal.like(self.weight_address)
 
         # The last layer runs on the array only if it takes features.
         on_array = Signal()
@@ -150,14 +150,14 @@ class Sequencer(wiring.Component):
                 )
             ),
             self.weight_enable.eq(issue),
-            self.weight_address.eq(tape),
+            self.weight_address.eq(weight_counter),
         ]
 
         # The next step.
         next_layer = Signal(layer_bits)
         m.d.comb += next_layer.eq(Mux(more_tiles, layer, layer + 1))
         with m.If(issue):
-            m.d.sync += [position.eq(position + 1), tape.eq(tape + 1)]
+            m.d.sync += [position.eq(position + 1), weight_counter.eq(weight_counter + 1)]
             with m.If(at_segment_end):
                 m.d.sync += [position.eq(0), in_features.eq(0)]
             with m.If(last_input):
@@ -182,7 +182,7 @@ class Sequencer(wiring.Component):
                 first_tile.eq(1),
                 in_features.eq(1),
                 neurons_left.eq(Mux(shape.last_layer == 0, 0, shape.last_neuron)),
-                tape.eq(0),
+                weight_counter.eq(0),
             ]
 
         # Drain control: a token a cycle for each neuron of the tile, then perhaps the tail's.

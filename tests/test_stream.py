@@ -8,7 +8,13 @@ from implicore.errors import BadInput
 from implicore.formats import Formats
 from implicore.network_shape import NetworkShape
 from implicore.random_program import random_program
-from implicore.stream import HEADER, constant_items, constants, program_stream, weight_tape
+from implicore.stream import (
+    HEADER,
+    constant_items,
+    constants,
+    program_stream,
+    weight_sequence,
+)
 
 FORMATS = Formats.parse("w8a8m3")
 SHAPE = NetworkShape(frequencies=3, width=5, depth=3)
@@ -32,18 +38,18 @@ def test_order_of_items():
         offset -= (offset >> 23) << 24
         assert (offset, packed >> 24, multiplier, tail) == neuron
         position += 4
-    tape = weight_tape(PROGRAM, 2)
-    assert signed[position : position + tape.size].tolist() == tape.ravel().tolist()
-    assert len(items) - position - tape.size in (0, 1)
+    weights = weight_sequence(PROGRAM, 2)
+    assert signed[position : position + weights.size].tolist() == weights.ravel().tolist()
+    assert len(items) - position - weights.size in (0, 1)
 
 
-def test_tape_by_hand():
+def test_weight_sequence_by_hand():
     first, second, last = (layer.weights for layer in PROGRAM.layers)
-    tape = weight_tape(PROGRAM, 2)
-    assert tape.shape == (3 * (6 + 5), 2)
-    assert (tape[:6] == first[:2].T).all()
-    assert (tape[12:18, 0] == first[4]).all() and (tape[12:18, 1] == 0).all()
-    assert (tape[18:23] == second[:2].T).all()
+    weights = weight_sequence(PROGRAM, 2)
+    assert weights.shape == (3 * (6 + 5), 2)
+    assert (weights[:6] == first[:2].T).all()
+    assert (weights[12:18, 0] == first[4]).all() and (weights[12:18, 1] == 0).all()
+    assert (weights[18:23] == second[:2].T).all()
     tails = [tail for _, _, _, tail in constants(PROGRAM)]
     assert tails == [0] * 5 + last[0].tolist() + [0]
 

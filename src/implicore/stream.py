@@ -5,7 +5,7 @@ Items of 16 bits, two a word, the lower half first; signed ones in two's complem
     header      HEADER, in this order
     elements    B: x, y, z of each frequency
     constants   four items a neuron, in the order of the layers, see ``constant_items``
-    weights     one a column and step of a voxel tile, the column fastest, see ``weight_tape``
+    weights     one a column and step of a voxel tile, the column fastest, see ``weight_sequence``
     padding     one item if there would be half a word
 
 and last the CRC-32 (as in zlib and Ethernet) of all bytes before it, a word. Weights are laid out
@@ -81,14 +81,14 @@ def constants(program: Program) -> list[tuple[int, int, int, int]]:
 
     That weight is 0 but for the neurons whose results the tail takes.
     """
-    tape = []
+    found = []
     for number, layer in enumerate(program.layers, 1):
         tail = np.zeros(len(layer.offsets), int)
         if number == program.shape.depth - 1 and output_layer_bypasses_array(program.shape):
             tail = program.layers[-1].weights[0]
         columns = (layer.offsets, layer.shifts, layer.multipliers, tail)
-        tape += zip(*(column.tolist() for column in columns), strict=True)
-    return tape
+        found += zip(*(column.tolist() for column in columns), strict=True)
+    return found
 
 
 def constant_items(offset: int, shift: int, multiplier: int, tail_weight: int) -> list[int]:
@@ -109,7 +109,7 @@ def constant_fields(
     return fields | ({"multiplier": multiplier} if formats.multiplier_bits else {})
 
 
-def weight_tape(program: Program, columns: int) -> np.ndarray:
+def weight_sequence(program: Program, columns: int) -> np.ndarray:
     """Weights in the order of use, int16 of shape (steps of a voxel tile, columns).
 
     Layer after layer, column tile after column tile, input after input. Columns without a neuron
@@ -132,7 +132,7 @@ def weight_writes(program: Program, config: AcceleratorConfig) -> Iterator[tuple
     bank has fewer, those of its columns are the last of them.
     """
     together = config.columns_per_bank
-    for address, row in enumerate(weight_tape(program, config.columns).tolist()):
+    for address, row in enumerate(weight_sequence(program, config.columns).tolist()):
         for bank in range(config.weight_banks):
             end = min((bank + 1) * together, config.columns)
             yield 1 << bank, address, row[end - together : end]
@@ -146,7 +146,7 @@ def program_stream(program: Program, config: AcceleratorConfig) -> np.ndarray:
             list(header(program, config).values()),
             program.frequencies.ravel(),
             [item for neuron in constants(program) for item in constant_items(*neuron)],
-            weight_tape(program, config.columns).ravel(),
+            weight_sequence(program, config.columns).ravel(),
         ]
     ).astype(np.int64)
     items = np.append(items, np.zeros(len(items) % 2, np.int64))
