@@ -64,7 +64,7 @@ MUTANTS = [
         "drained.append(Mux(drains, element.sum, 0) if column else 0)",
     ),
     Mutant(
-        "the tail's sum is lost",
+        "the bypass sum is lost",
         "systolic_array",
         "drained = [self.beside]",
         "drained = [self.beside & 0]",

@@ -103,12 +103,12 @@ def measure(pair: str, tiles: int) -> dict:
     figures = simulate(random_program(shape, formats, seed=1), config, points=voxels)
     layers = array_layers(shape)
     folds = tiles * sum(column_tiles(layer.outputs, columns) for layer in layers)
-    tail = shape.layers[len(layers) :]
+    last_layer = shape.layers[len(layers) :]
     theirs = peer(shape.layers, rows, columns, voxels)
     return {
         "pair": pair,
         "scalesim": theirs,
-        "tail": tiles * sum(layer.inputs + rows + columns - 2 for layer in tail),
+        "last_layer": tiles * sum(layer.inputs + rows + columns - 2 for layer in last_layer),
         "skew": folds * (rows + columns - 2),
         "steps": ours.steps,
         "edges": ours.cycles - ours.steps,
@@ -123,7 +123,7 @@ def measure(pair: str, tiles: int) -> dict:
 COLUMNS = {
     "pair": ("array:network", "<13"),
     "scalesim": ("SCALE-Sim", "9"),
-    "tail": ("last layer", ""),
+    "last_layer": ("last layer", ""),
     "skew": ("fill, drain", ""),
     "steps": ("array busy", "9"),
     "edges": ("begin, end", ""),
@@ -142,7 +142,9 @@ def main() -> int:
     table = Table(COLUMNS)
     for pair in options.pairs:
         row = measure(pair, options.tiles)
-        explained = row["scalesim"] == row["steps"] + row["skew"] + row["tail"] - row["layers"]
+        explained = (
+            row["scalesim"] == row["steps"] + row["skew"] + row["last_layer"] - row["layers"]
+        )
         table.add(row, missed=not (row["agrees"] and explained))
     return table.end(options.json)
 

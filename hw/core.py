@@ -31,7 +31,7 @@ def constant_layout(formats: Formats):
             "fine": 3,
             "coarse": 3,
             **multiplier,
-            "tail_weight": signed(formats.weight_bits),
+            "output_weight": signed(formats.weight_bits),
         }
     )
 
@@ -185,10 +185,10 @@ class Core(wiring.Component):
                 m.d.comb += drain[name].eq(value)
         control = {
             "voxel": (sequencer.voxel, later["voxel"]),
-            "write": (sequencer.drain & ~sequencer.voxel & ~sequencer.tail, result_later),
-            "tail": (sequencer.tail, result_later),
-            # High while idle: it clears the tails before the first job.
-            "tail_last": (sequencer.tail_last | ~self.running, result_later),
+            "write": (sequencer.drain & ~sequencer.voxel & ~sequencer.output_mac, result_later),
+            "output_mac": (sequencer.output_mac, result_later),
+            # High while idle: it clears the output-layer MACs before the first job.
+            "output_mac_last": (sequencer.output_mac_last | ~self.running, result_later),
         }
         m.d.comb += [
             drain[name].eq(delayed(m, value, to_read + 1 + wait, name=name, reset=True))
@@ -273,7 +273,7 @@ class Core(wiring.Component):
         counted_now = Signal.like(self.useful)
         m.d.sync += [
             self.step.eq(sequencer.weight_enable),
-            used.eq(sequencer.columns_used << sequencer.tail_columns),
+            used.eq(sequencer.columns_used << sequencer.feeds_output_mac),
         ]
         m.d.comb += counted_now.eq(counted + used)
         with m.If(self.step):

@@ -248,7 +248,7 @@ def sequencer(module) -> Harness:
         m.d.sync += waited.eq(Mux(there | needed, 0, waited + 1))
         kept = _past(m, there & ~needed, f"{name}_kept")
         m.d.comb += [Assume(waited < patience), Assume(~kept | there)]
-    written = dut.drain & ~dut.voxel & ~dut.tail
+    written = dut.drain & ~dut.voxel & ~dut.output_mac
     for cycle in range(4 + requantizer_latency(FORMATS)):
         written = _past(m, written, f"written_{cycle}")
     m.d.comb += Assume(dut.written == written)
@@ -260,7 +260,7 @@ def sequencer(module) -> Harness:
 
 
 BOUND = 2 + 9 + requantizer_latency(FORMATS) + 4
-"""Cycles: a tile's columns, the tail's sum, the way to the activation bank, some to spare."""
+"""Cycles: a tile's columns, the bypass sum, the way to the activation bank, some to spare."""
 
 PROOFS = {
     "axi_lite": Proof(

@@ -117,7 +117,7 @@ class ProgramLoader(wiring.Component):
             store.constant.offset.eq(earlier_items[:24]),
             store.constant.fine.eq(earlier_items[24:27]),
             store.constant.coarse.eq(earlier_items[27:30]),
-            store.constant.tail_weight.eq(item),
+            store.constant.output_weight.eq(item),
             store.weight_address.eq(weight_address),
             store.weight.eq(Cat(recent_weights[weight_bits:], item[:weight_bits])),
         ]

@@ -1,4 +1,4 @@
-"""What stands beside the array at each row and each column: banks, requantizer, tail."""
+"""The units at the edges of the array: banks, requantizer and output-layer MAC."""
 
 from amaranth import Cat, Module, Mux, signed, unsigned
 from amaranth.lib import data, wiring
@@ -28,9 +28,9 @@ def drain_layout(formats: Formats, hidden_words: int):
 
     Every field travels in the cycle in which it is needed: ``sum``, that there is one, and the
     constants as ``Requantizer.later`` says, ``voxel`` too, all others when the result stands:
-    ``write`` it to the activation bank at ``address``; multiply it in the ``tail`` with
-    ``tail_weight``, and let that sum end (``tail_last``, also high before the first one, to clear
-    what the tail holds). Where no sum is, constants, ``address`` and ``tail_weight`` do not travel.
+    ``write`` it to the activation bank at ``address``; multiply it in the ``output_mac`` with
+    ``output_weight``, and let that sum end (``output_mac_last``, also high before the first one, to
+    clear the MAC). Where no sum is, constants, ``address`` and ``output_weight`` do not travel.
     """
     multiplier = {"multiplier": formats.multiplier_bits} if formats.multiplier_bits else {}
     return data.StructLayout(
@@ -43,9 +43,9 @@ def drain_layout(formats: Formats, hidden_words: int):
             "voxel": 1,
             "write": 1,
             "address": address_bits(hidden_words) + 1,
-            "tail": 1,
-            "tail_last": 1,
-            "tail_weight": signed(formats.weight_bits),
+            "output_mac": 1,
+            "output_mac_last": 1,
+            "output_weight": signed(formats.weight_bits),
         }
     )
 
@@ -65,7 +65,7 @@ def column_bank(formats: Formats, depth: int, columns: int) -> Bank:
 
 def with_sum(formats: Formats) -> dict[str, int]:
     """Fields of ``drain_layout`` that accompany a sum, and the cycle in which each one comes."""
-    result = dict.fromkeys(("address", "tail_weight"), requantizer_latency(formats))
+    result = dict.fromkeys(("address", "output_weight"), requantizer_latency(formats))
     constants = {name: at for name, at in Requantizer.later(formats).items() if name != "voxel"}
     return constants | result
 
@@ -75,8 +75,8 @@ class RowUnit(wiring.Component):
 
     A step read from ``step_in`` in cycle t gives its activation in t + 2. A sum in cycle x, with
     the first of its constants at ``drain_in`` in x - 1, is a result in x + Q, Q being the
-    requantizer's latency: written to the activation bank, multiplied in the tail, or a voxel.
-    The tail's sum comes back as ``beside`` Q + 3 cycles after the last neuron's.
+    requantizer's latency: written to the activation bank, fed to the output-layer MAC, or a voxel.
+    Its sum comes back as ``beside`` Q + 3 cycles after the last neuron's.
 
     Nothing is reset: all that is here leaves, a cycle a row, and nothing that comes later meets it.
 
@@ -182,14 +182,14 @@ class RowUnit(wiring.Component):
             self.voxel.eq(Mux(voxel_valid, requantizer.result, 0)),
         ]
 
-        m.submodules.tail = tail = ProcessingElement(formats, gate_zeros=self.gate_zeros)
-        ending = delayed(m, drain.tail_last, tail.LATENCY, name="ending")
-        drains = ending & ~tail.empty if self.gate_zeros else ending
+        m.submodules.output_mac = mac = ProcessingElement(formats, gate_zeros=self.gate_zeros)
+        ending = delayed(m, drain.output_mac_last, mac.LATENCY, name="ending")
+        drains = ending & ~mac.empty if self.gate_zeros else ending
         m.d.comb += [
-            tail.weight_in.eq(drain.tail_weight),
-            tail.activation_in.eq(Mux(drain.tail, requantizer.result, 0)),
-            tail.done.eq(ending),
-            self.beside.eq(Mux(drains, tail.sum, 0)),
+            mac.weight_in.eq(drain.output_weight),
+            mac.activation_in.eq(Mux(drain.output_mac, requantizer.result, 0)),
+            mac.done.eq(ending),
+            self.beside.eq(Mux(drains, mac.sum, 0)),
         ]
         return m
 

@@ -52,8 +52,9 @@ class Sequencer(wiring.Component):
         The column's part of the step.
     drain : Out(1)
         A sum is drained: its constants are the next in the constant memory,
-    voxel, tail, tail_last : Out(1)
-        it is a voxel, and the last of its tile; it goes into the tail; it is the last one to do so.
+    voxel, output_mac, output_mac_last : Out(1)
+        it is a voxel, and the last of its tile; it feeds the output-layer MAC; it is the last one
+        to do so.
     written : In(1)
         A result is written to the activation bank of row 0 in the next cycle,
     write_address : Out
@@ -61,8 +62,8 @@ class Sequencer(wiring.Component):
     output_free : In(1)
         The voxels of the last tile are delivered; ``finish`` : Out(1) the next ones are under way.
     columns_used : Out
-        Columns that work for a neuron in this step; ``tail_columns`` : Out(1) whether they will
-        also work for the tail.
+        Columns that work for a neuron in this step; ``feeds_output_mac`` : Out(1) whether they will
+        also work for the output-layer MAC.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -81,14 +82,14 @@ class Sequencer(wiring.Component):
                 "weight_address": Out(address_bits(config.weight_depth)),
                 "drain": Out(1),
                 "voxel": Out(1),
-                "tail": Out(1),
-                "tail_last": Out(1),
+                "output_mac": Out(1),
+                "output_mac_last": Out(1),
                 "written": In(1),
                 "write_address": Out(address_bits(config.width) + 1),
                 "output_free": In(1),
                 "finish": Out(1),
                 "columns_used": Out(self.column_bits),
-                "tail_columns": Out(1),
+                "feeds_output_mac": Out(1),
             }
         )
 
@@ -185,11 +186,12 @@ class Sequencer(wiring.Component):
                 weight_counter.eq(0),
             ]
 
-        # Drain control: a token a cycle for each neuron of the tile, then perhaps the tail's.
+        # Drain control: a token a cycle for each neuron of the tile, then perhaps the bypass sum's.
         tile_done = Signal()
         last_column = Signal(address_bits(config.columns))
-        draining, to_voxel, to_tail, tail_follows = (
-            Signal(name=name) for name in ("draining", "to_voxel", "to_tail", "tail_follows")
+        draining, to_voxel, to_output_mac, bypass_follows = (
+            Signal(name=name)
+            for name in ("draining", "to_voxel", "to_output_mac", "bypass_follows")
         )
         columns_left = Signal(address_bits(config.columns))
         waiting = Signal(output_mac_latency(config.formats))
@@ -198,18 +200,18 @@ class Sequencer(wiring.Component):
             tile_done.eq(issue & last_input),
             last_column.eq(Mux(more_tiles, config.columns - 1, neurons_left)),
             self.columns_used.eq(last_column + 1),
-            self.tail_columns.eq(tile_done & ~on_array & (layer == last_array_layer)),
+            self.feeds_output_mac.eq(tile_done & ~on_array & (layer == last_array_layer)),
             drain_free.eq(
-                ~(draining | waiting.any()) | (window_ends & ~tail_follows) | waiting[-1]
+                ~(draining | waiting.any()) | (window_ends & ~bypass_follows) | waiting[-1]
             ),
             self.drain.eq(draining | waiting[-1]),
             self.voxel.eq((draining & to_voxel) | waiting[-1]),
-            self.tail.eq(draining & to_tail),
-            self.tail_last.eq(window_ends & tail_follows),
+            self.output_mac.eq(draining & to_output_mac),
+            self.output_mac_last.eq(window_ends & bypass_follows),
         ]
         m.d.sync += [
             columns_left.eq(columns_left - 1),
-            waiting.eq(Cat(self.tail_last, waiting)),
+            waiting.eq(Cat(self.output_mac_last, waiting)),
         ]
         with m.If(window_ends):
             m.d.sync += draining.eq(0)
@@ -218,8 +220,8 @@ class Sequencer(wiring.Component):
                 draining.eq(1),
                 columns_left.eq(last_column),
                 to_voxel.eq(layer == shape.last_layer),
-                to_tail.eq(self.tail_columns),
-                tail_follows.eq(self.tail_columns & ~more_tiles),
+                to_output_mac.eq(self.feeds_output_mac),
+                bypass_follows.eq(self.feeds_output_mac & ~more_tiles),
             ]
 
         # What has been written of the layer being drained. When its first tile is complete, all

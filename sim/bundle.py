@@ -76,7 +76,7 @@ def write_tests(
 
 
 def smallest_shape(config: AcceleratorConfig) -> NetworkShape:
-    """A network with all that the hardware does, as far as it fits: a skip connection, a tail."""
+    """A network that uses a skip connection and the output-layer MAC, as far as it fits."""
     for depth, width, skips in ((4, 5, (3,)), (3, 3, (2,)), (2, 2, ()), (1, 1, ())):
         frequencies = min(3, config.frequencies)
         shape = NetworkShape(frequencies, min(width, config.width), depth, skips)

@@ -230,10 +230,10 @@ class Drained:
     """Sums of any kind, drained one a cycle, and what must come of them.
 
     ``sums`` and ``tokens`` (fields of ``drain_layout``) stand at the ports, by cycle. Due are
-    ``written`` (address and word), ``voxels`` and ``tails``, by cycle.
+    ``written`` (address and word), ``voxels`` and ``bypass_sums``, by cycle.
     """
 
-    COMMANDS = ("voxel", "write", "tail", "tail_last")
+    COMMANDS = ("voxel", "write", "output_mac", "output_mac_last")
 
     def __init__(self, cycles):
         layout, latency = drain_layout(FORMATS, CONFIG.width), requantizer_latency(FORMATS)
@@ -242,12 +242,12 @@ class Drained:
             | dict.fromkeys((*self.COMMANDS, "sum"), 0)
             for _ in range(cycles)
         ]
-        self.sums, self.written, self.voxels, self.tails = {}, {}, {}, {}
-        with_result = dict.fromkeys(("write", "tail", "tail_last"), latency)
+        self.sums, self.written, self.voxels, self.bypass_sums = {}, {}, {}, {}
+        with_result = dict.fromkeys(("write", "output_mac", "output_mac_last"), latency)
         later = {"sum": 0} | Requantizer.later(FORMATS) | with_sum(FORMATS) | with_result
         total = 0
         for cycle in range(1, cycles - latency - PE_LATENCY):
-            command = random.choice(("voxel", "write", "write", "tail", None))
+            command = random.choice(("voxel", "write", "write", "output_mac", None))
             high = FORMATS.output_max if command == "voxel" else FORMATS.activation_max
             if not command:
                 continue
@@ -260,13 +260,13 @@ class Drained:
             elif command == "write":
                 token["address"] = random_address(CONFIG.width)
                 self.written[ends] = token["address"], result
-            elif command == "tail":
+            elif command == "output_mac":
                 half = 1 << (FORMATS.weight_bits - 1)
-                token["tail_weight"] = random.randrange(-half, half)
-                total += result * token["tail_weight"]
-                token["tail_last"] = int(random.random() < 0.2)
-                if token["tail_last"]:
-                    self.tails[ends + PE_LATENCY], total = total, 0
+                token["output_weight"] = random.randrange(-half, half)
+                total += result * token["output_weight"]
+                token["output_mac_last"] = int(random.random() < 0.2)
+                if token["output_mac_last"]:
+                    self.bypass_sums[ends + PE_LATENCY], total = total, 0
             for name in token.keys() & later.keys():
                 self.tokens[cycle + later[name] - 1][name] = token[name]
 
@@ -278,7 +278,7 @@ def random_address(words):
 
 @cocotb.test()
 async def row_unit(dut):
-    """Steps and sums in any order: activations, what is written back, voxels and the tail."""
+    """Steps and sums in any order: activations, write-back, voxels and the output-layer MAC."""
     port = await start(dut, "row_unit")
     step_shape = step_layout(2 * CONFIG.frequencies, CONFIG.width)
     drain_shape = drain_layout(FORMATS, CONFIG.width)
@@ -334,7 +334,7 @@ async def row_unit(dut):
         voxel = int(port("voxel_valid").value), int(port("voxel").value)
         due = cycle in drained.voxels, drained.voxels.get(cycle, 0)
         assert voxel == due, f"voxel in cycle {cycle}"
-        if cycle > PE_LATENCY:  # until then the tail is cleared
-            total = signed(drained.tails.get(cycle, 0), bits)
-            assert signed(int(port("beside").value), bits) == total, f"tail in cycle {cycle}"
+        if cycle > PE_LATENCY:  # until then the output-layer MAC is cleared
+            total = signed(drained.bypass_sums.get(cycle, 0), bits)
+            assert signed(int(port("beside").value), bits) == total, f"bypass sum in cycle {cycle}"
         await FallingEdge(dut.clk)

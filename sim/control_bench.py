@@ -78,17 +78,17 @@ class Token(NamedTuple):
 
     layer: int
     voxel: bool = False
-    tail: bool = False
-    tail_last: bool = False
+    output_mac: bool = False
+    output_mac_last: bool = False
 
 
 def tokens_of(shape, step):
     """The drain tokens after the last step of a column tile, by the cycles after it."""
-    tail = output_layer_bypasses_array(shape) and step.layer == shape.depth - 2
-    token = Token(step.layer, voxel=step.layer == shape.depth - 1, tail=tail)
+    output_mac = output_layer_bypasses_array(shape) and step.layer == shape.depth - 2
+    token = Token(step.layer, voxel=step.layer == shape.depth - 1, output_mac=output_mac)
     tokens = {n + 1: token for n in range(step.used)}
-    if tail and step.final:
-        tokens[step.used] = token._replace(tail_last=True)
+    if output_mac and step.final:
+        tokens[step.used] = token._replace(output_mac_last=True)
         tokens[step.used + output_mac_latency(FORMATS)] = Token(step.layer + 1, voxel=True)
     return tokens
 
@@ -156,17 +156,17 @@ async def sequencer(dut):
 
             token = tokens.pop(cycle, None)
             assert int(port("drain").value) == bool(token), where
-            for name in ("voxel", "tail", "tail_last"):
+            for name in ("voxel", "output_mac", "output_mac_last"):
                 assert int(port(name).value) == bool(token and getattr(token, name)), where
             following = tokens_of(shape, step) if ends else {}
-            tail_columns = any(token.tail for token in following.values())
-            assert int(port("tail_columns").value) == tail_columns, where
+            feeds_output_mac = any(token.output_mac for token in following.values())
+            assert int(port("feeds_output_mac").value) == feeds_output_mac, where
             if arriving:
                 address = written[arriving.layer] | (arriving.layer & 1) << hidden_half
                 assert int(port("write_address").value) == address, where
                 written[arriving.layer] += 1
 
-            on_the_way.append(token if token and not (token.voxel or token.tail) else None)
+            on_the_way.append(token if token and not (token.voxel or token.output_mac) else None)
             tokens |= {cycle + later: token for later, token in following.items()}
             if ends:
                 drain_free = max(tokens)

@@ -20,7 +20,7 @@ BLOCKS = {
 }
 """Modules that are a block; any other one belongs to the block that it stands in.
 
-So the processing elements in the array are the array's, and the tails the row units'.
+So the processing elements in the array are the array's, and the output-layer MACs the row units'.
 """
 
 

@@ -48,8 +48,15 @@ class Bench:
         for address, element in enumerate(self.program.frequencies.ravel().tolist()):
             ctx.set(store, {"element_enable": 1, "element_address": address, "element": element})
             await ctx.tick()
-        for address, (offset, shift, multiplier, tail) in enumerate(constants(self.program)):
-            word = {"offset": offset, "fine": shift & 7, "coarse": shift >> 3, "tail_weight": tail}
+        for address, (offset, shift, multiplier, output_weight) in enumerate(
+            constants(self.program)
+        ):
+            word = {
+                "offset": offset,
+                "fine": shift & 7,
+                "coarse": shift >> 3,
+                "output_weight": output_weight,
+            }
             if self.config.formats.multiplier_bits:
                 word["multiplier"] = multiplier
             ctx.set(store, {"constant_enable": 1, "constant_address": address, "constant": word})

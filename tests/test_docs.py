@@ -147,7 +147,9 @@ def test_the_path_of_a_voxel_is_the_verilogs():
     last_sum = first(f"{row}.sum", unsigned(sums[1][-1], sum_bits), after=ends[-1])
     written = first(f"{row}.hidden.write_enable")
     assert wave[f"{row}.hidden.write_data"][start + written] == activations[1][0]
-    into_tail = first(f"{row}.tail_activation_in", int(activations[2][-1]), after=last_sum)
+    into_output_mac = first(
+        f"{row}.output_mac_activation_in", int(activations[2][-1]), after=last_sum
+    )
     tiles = -(-shape.width // CONFIG.columns)
     measured = [
         0,
@@ -163,8 +165,8 @@ def test_the_path_of_a_voxel_is_the_verilogs():
         ends[2 * tiles - 1],
         ends[-1],
         last_sum,
-        into_tail,
-        first(f"{row}.sum", unsigned(sums[2][0], sum_bits), after=into_tail),
+        into_output_mac,
+        first(f"{row}.sum", unsigned(sums[2][0], sum_bits), after=into_output_mac),
         first("m_axis_voxels_tvalid"),
     ]
     stations = architecture.path_of_a_voxel(shape, CONFIG)

@@ -41,6 +41,6 @@ def test_large_memories_are_block_ram():
 
 @pytest.mark.slow
 def test_the_whole_machine():
-    # A DSP each for PEs and tails, two for a lane, whose products are taken in halves.
+    # A DSP each for PEs and output-layer MACs, two for a lane, whose products are taken in halves.
     expected = CONFIG.rows * (CONFIG.columns + 1) + 2 * CONFIG.lanes
     assert cells(PREFIX)["MULT18X18D"] == expected

@@ -70,11 +70,13 @@ def test_order_of_steps_and_tokens(shape, columns):
                 steps.append(("features" if features else "hidden", address, last))
                 assert ctx.get(sequencer.weight_address) == (len(steps) - 1) % words
             assert ctx.get(sequencer.weight_enable) == features + hidden
-            kinds = ("voxel", "tail", "tail_last")
+            kinds = ("voxel", "output_mac", "output_mac_last")
             token = {kind: ctx.get(getattr(sequencer, kind)) for kind in kinds}
             if ctx.get(sequencer.drain):
                 tokens.append(token)
-            on_the_way.append(ctx.get(sequencer.drain) and not token["voxel"] and not token["tail"])
+            on_the_way.append(
+                ctx.get(sequencer.drain) and not token["voxel"] and not token["output_mac"]
+            )
             finished += ctx.get(sequencer.finish)
             ctx.set(sequencer.running, finished < tiles)
             await ctx.tick()
@@ -102,6 +104,8 @@ def test_order_of_steps_and_tokens(shape, columns):
     for first in range(0, (tiles - 1) * neurons, neurons):
         tile = tokens[first : first + neurons]
         assert [token["voxel"] for token in tile] == [0] * (neurons - 1) + [1]
-        tails = shape.width if output_layer_bypasses_array(shape) else 0
-        assert sum(token["tail"] for token in tile) == tails
-        assert [t["tail_last"] for t in tile[-2:]] == ([1, 0] if tails else [0] * len(tile[-2:]))
+        feeding = shape.width if output_layer_bypasses_array(shape) else 0
+        assert sum(token["output_mac"] for token in tile) == feeding
+        assert [t["output_mac_last"] for t in tile[-2:]] == (
+            [1, 0] if feeding else [0] * len(tile[-2:])
+        )

@@ -32,11 +32,11 @@ def test_order_of_items():
     assert signed[position : position + 9].tolist() == PROGRAM.frequencies.ravel().tolist()
     position += 9
     for neuron in constants(PROGRAM):
-        low, high, multiplier, tail = signed[position : position + 4].tolist()
+        low, high, multiplier, output_weight = signed[position : position + 4].tolist()
         packed = (low & 0xFFFF) | (high & 0xFFFF) << 16
         offset = packed & 0xFFFFFF
         offset -= (offset >> 23) << 24
-        assert (offset, packed >> 24, multiplier, tail) == neuron
+        assert (offset, packed >> 24, multiplier, output_weight) == neuron
         position += 4
     weights = weight_sequence(PROGRAM, 2)
     assert signed[position : position + weights.size].tolist() == weights.ravel().tolist()
@@ -50,8 +50,8 @@ def test_weight_sequence_by_hand():
     assert (weights[:6] == first[:2].T).all()
     assert (weights[12:18, 0] == first[4]).all() and (weights[12:18, 1] == 0).all()
     assert (weights[18:23] == second[:2].T).all()
-    tails = [tail for _, _, _, tail in constants(PROGRAM)]
-    assert tails == [0] * 5 + last[0].tolist() + [0]
+    output_weights = [weight for *_, weight in constants(PROGRAM)]
+    assert output_weights == [0] * 5 + last[0].tolist() + [0]
 
 
 @pytest.mark.parametrize("neuron", [(-(1 << 23), 63, 32767, -1), ((1 << 23) - 1, 0, 0, 32767)])

@@ -27,7 +27,7 @@ def test_every_block_is_counted_once(design):
     for name, block, times in design.instances:
         counts[name] = counts.get(name, 0) + times
         assert times > 0 and block
-    assert counts[asic.ELEMENT] == 2 * 3 + 2  # a tail beside each row
+    assert counts[asic.ELEMENT] == 2 * 3 + 2  # an output-layer MAC a row
     assert counts["implicore_ram_weights"] == CONFIG.weight_banks
     assert counts["implicore_ram_hidden"] == 2
     assert design.area_um2 == pytest.approx(sum(design.block_areas.values()))

@@ -15,7 +15,7 @@ def test_a_module_belongs_to_the_block_it_stands_in():
             "row_1": "implicore_array_row",
         },
         "implicore_array_row": {"pe_0": pe, "pe_1": pe, "pe_2": pe},
-        "implicore_row_unit": {"tail": pe, "hidden": "ram"},
+        "implicore_row_unit": {"output_mac": pe, "hidden": "ram"},
         "ram": {"sram_0_0": "macro"},
     }
     found = {(name, block): times for name, block, times in instances(children, {"ram": "hidden"})}

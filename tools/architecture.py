@@ -103,7 +103,7 @@ BLOCKS = (
         *(450, 362, 550, 130, "compute", ("row_unit", "requantizer"), "row units, {row_unit}"),
         (
             "requantizer: scale, offset, saturation; {requantizer_latency} cycles",
-            "tail: one more processing element, for the last layer's dot product",
+            "output-layer MAC: one more processing element",
         ),
     ),
     Block(
@@ -226,8 +226,8 @@ def diagram(config: AcceleratorConfig, sidecar: dict) -> str:
 def path_of_a_voxel(shape: NetworkShape, config: AcceleratorConfig) -> list[tuple[int, str]]:
     """Cycle and event of each station of the only voxel of a job, in row 0.
 
-    Cycle 0 is the one in which its point is accepted. For networks whose last layer runs in the
-    tail, with hidden layers of more than one column tile.
+    Cycle 0 is the one in which its point is accepted. For networks whose last layer runs on the
+    output-layer MACs, with hidden layers of more than one column tile.
     """
     requantizer = requantizer_latency(config.formats)
     first = mapper_cycles(shape.frequencies, 1, config.lanes) - 1 + mapper_latency(config.formats)
@@ -258,10 +258,13 @@ def path_of_a_voxel(shape: NetworkShape, config: AcceleratorConfig) -> list[tupl
     stations += [
         (ends[-1][-1], f"last step of layer {layers}, the last one on the array"),
         (last_sum, "the sum of its last neuron is drained"),
-        (last_sum + requantizer, "requantized, it goes into the tail, as did all before it"),
+        (
+            last_sum + requantizer,
+            "requantized, it enters the output-layer MAC, as did all before it",
+        ),
         (
             last_sum + output_mac_latency(config.formats),
-            f"the tail's sum is layer {shape.depth}'s: it enters the requantizer in its turn",
+            f"the bypass sum is layer {shape.depth}'s: it enters the requantizer in its turn",
         ),
         (shown, "the voxel is offered on `m_axis_voxels`"),
     ]

@@ -63,7 +63,7 @@ class Prediction:
 
     @property
     def utilization(self) -> float:
-        """Useful part of the multiply slots, 0 to a little beyond 1: the tail is not an array."""
+        """Useful share of the MAC slots; may exceed 1, since output-layer MACs have no slots."""
         return self.useful / self.slots
 
 
@@ -179,7 +179,7 @@ def _memories(
     feature_steps = tiles * sum(
         layer.features * count for layer, count in zip(layers, column_tiles, strict=True)
     )
-    # The array's last layer is either consumed by the tail or made of voxels.
+    # The array's last layer is either consumed by the output-layer MAC or made of voxels.
     written = tiles * sum(layer.outputs for layer in layers[:-1])
     return {
         "elements": Accesses(reads=3 * shape.frequencies * slots, writes=0),

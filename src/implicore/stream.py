@@ -79,33 +79,38 @@ def header(program: Program, config: AcceleratorConfig) -> dict[str, int]:
 def constants(program: Program) -> list[tuple[int, int, int, int]]:
     """Offset, shift, multiplier and weight in the last layer of each neuron, layer after layer.
 
-    That weight is 0 but for the neurons whose results the tail takes.
+    That weight is 0 but for the neurons that feed the output-layer MAC.
     """
     found = []
     for number, layer in enumerate(program.layers, 1):
-        tail = np.zeros(len(layer.offsets), int)
+        output_weights = np.zeros(len(layer.offsets), int)
         if number == program.shape.depth - 1 and output_layer_bypasses_array(program.shape):
-            tail = program.layers[-1].weights[0]
-        columns = (layer.offsets, layer.shifts, layer.multipliers, tail)
+            output_weights = program.layers[-1].weights[0]
+        columns = (layer.offsets, layer.shifts, layer.multipliers, output_weights)
         found += zip(*(column.tolist() for column in columns), strict=True)
     return found
 
 
-def constant_items(offset: int, shift: int, multiplier: int, tail_weight: int) -> list[int]:
+def constant_items(offset: int, shift: int, multiplier: int, output_weight: int) -> list[int]:
     """The four items of one neuron: 24 bits of offset and 6 of shift share the first two."""
     packed = (offset & 0xFFFFFF) | shift << 24
-    return [packed & 0xFFFF, packed >> 16, multiplier, tail_weight & 0xFFFF]
+    return [packed & 0xFFFF, packed >> 16, multiplier, output_weight & 0xFFFF]
 
 
 def constant_fields(
-    offset: int, shift: int, multiplier: int, tail_weight: int, formats: Formats
+    offset: int, shift: int, multiplier: int, output_weight: int, formats: Formats
 ) -> dict[str, int]:
     """The fields of one neuron's word in the hardware's memory of constants.
 
     The requantizer shifts in two stages, by ``8 * coarse`` and by ``fine``. Formats without a
     multiplier have no such field.
     """
-    fields = {"offset": offset, "fine": shift & 7, "coarse": shift >> 3, "tail_weight": tail_weight}
+    fields = {
+        "offset": offset,
+        "fine": shift & 7,
+        "coarse": shift >> 3,
+        "output_weight": output_weight,
+    }
     return fields | ({"multiplier": multiplier} if formats.multiplier_bits else {})
 
 

@@ -160,10 +160,10 @@ DSP_BITS = 18
 def resources(config: AcceleratorConfig, device: str = DEVICES[0]) -> dict:
     """Multipliers and block RAMs of an accelerator on its board, and whether they are there.
 
-    One multiplier for each processing element and each row's tail, two for each Fourier lane, and
-    where scales are no powers of two those of the requantizers. Block RAMs of the shape that costs
-    least for each bank; one for each lane's sine table and one for the link. Logic is not
-    counted: multipliers or memories are used up long before.
+    One multiplier for each processing element and each output-layer MAC, two for each Fourier
+    lane, and where scales are no powers of two those of the requantizers. Block RAMs of the shape
+    that costs least for each bank; one for each lane's sine table and one for the link. Logic is
+    not counted: multipliers or memories are used up long before.
 
     Parameters
     ----------
