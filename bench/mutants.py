@@ -66,8 +66,8 @@ MUTANTS = [
     Mutant(
         "the bypass sum is lost",
         "systolic_array",
-        "drained = [self.beside]",
-        "drained = [self.beside & 0]",
+        "drained = [self.bypass_sum]",
+        "drained = [self.bypass_sum & 0]",
     ),
     Mutant(
         "rounding away a bit too many",

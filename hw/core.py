@@ -217,9 +217,9 @@ class Core(wiring.Component):
                 row.write_data.eq(features[number % config.lanes]),
                 array.activations[number].eq(row.activation),
                 array.last[number].eq(row.last),
-                array.beside[number].eq(row.beside),
+                array.bypass_sum[number].eq(row.bypass_sum),
                 row.sum.eq(array.sums[number]),
-                array.taken[number].eq(row.taken),
+                array.capture_enable[number].eq(row.capture_enable),
             ]
             if number:
                 m.d.comb += row.drain_in.eq(rows[number - 1].drain_out)

@@ -76,7 +76,7 @@ class RowUnit(wiring.Component):
     A step read from ``step_in`` in cycle t gives its activation in t + 2. A sum in cycle x, with
     the first of its constants at ``drain_in`` in x - 1, is a result in x + Q, Q being the
     requantizer's latency: written to the activation bank, fed to the output-layer MAC, or a voxel.
-    Its sum comes back as ``beside`` Q + 3 cycles after the last neuron's.
+    Its sum comes back as ``bypass_sum`` Q + 3 cycles after the last neuron's.
 
     Nothing is reset: all that is here leaves, a cycle a row, and nothing that comes later meets it.
 
@@ -95,9 +95,9 @@ class RowUnit(wiring.Component):
         Tokens from the row above, and for the row below a cycle later.
     write_enable, write_address, write_data : In
         Port of the feature bank.
-    activation, last, beside : Out
+    activation, last, bypass_sum : Out
     sum : In
-    taken : Out(1)
+    capture_enable : Out(1)
         To and from the array; a sum is taken from it in the next cycle.
     voxel_valid, voxel : Out
         ``voxel`` is 0 unless valid.
@@ -123,9 +123,9 @@ class RowUnit(wiring.Component):
                 "write_data": In(formats.activation_bits),
                 "activation": Out(unsigned(formats.activation_bits)),
                 "last": Out(1),
-                "beside": Out(signed(formats.accumulator_bits)),
+                "bypass_sum": Out(signed(formats.accumulator_bits)),
                 "sum": In(signed(formats.accumulator_bits)),
-                "taken": Out(1),
+                "capture_enable": Out(1),
                 "voxel_valid": Out(1),
                 "voxel": Out(formats.output_bits),
             }
@@ -169,7 +169,7 @@ class RowUnit(wiring.Component):
         )
 
         m.d.comb += [
-            self.taken.eq(there[0]),
+            self.capture_enable.eq(there[0]),
             requantizer.sum.eq(self.sum),
             requantizer.enables.eq(Cat(*there[1:])),
         ]
@@ -189,7 +189,7 @@ class RowUnit(wiring.Component):
             mac.weight_in.eq(drain.output_weight),
             mac.activation_in.eq(Mux(drain.output_mac, requantizer.result, 0)),
             mac.done.eq(ending),
-            self.beside.eq(Mux(drains, mac.sum, 0)),
+            self.bypass_sum.eq(Mux(drains, mac.sum, 0)),
         ]
         return m
 

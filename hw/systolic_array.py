@@ -39,9 +39,9 @@ class ArrayRow(wiring.Component):
         whatever the accumulators hold.
     weights_in, weights_out : In, Out
         The weights of all columns: column c's is used c cycles after column 0's.
-    beside : In
+    bypass_sum : In
         A sum from outside the array, zero unless it takes the place of the columns' in this cycle.
-    taken : In(1)
+    capture_enable : In(1)
         A sum is to stand in ``sum`` in the next cycle; else what stood there stays.
     sum : Out
     """
@@ -57,8 +57,8 @@ class ArrayRow(wiring.Component):
                 "last": In(1),
                 "weights_in": In(weights),
                 "weights_out": Out(weights),
-                "beside": In(signed(formats.accumulator_bits)),
-                "taken": In(1),
+                "bypass_sum": In(signed(formats.accumulator_bits)),
+                "capture_enable": In(1),
                 "sum": Out(signed(formats.accumulator_bits)),
             }
         )
@@ -74,7 +74,7 @@ class ArrayRow(wiring.Component):
         with m.If(self.last | marching.any()):
             m.d.sync += marching.eq(marching << 1 | self.last)
         activation = self.activation
-        drained = [self.beside]
+        drained = [self.bypass_sum]
         for column in range(self.columns):
             element = ProcessingElement(self.formats, gate_zeros=self.gate_zeros)
             m.submodules[f"pe_{column}"] = element
@@ -91,7 +91,7 @@ class ArrayRow(wiring.Component):
         total = Signal.like(self.sum)
         m.d.comb += [
             total.eq(reduce(or_, drained)),
-            self.sum.eq(held(m, total, self.taken, name="total")),
+            self.sum.eq(held(m, total, self.capture_enable, name="total")),
         ]
         return m
 
@@ -115,7 +115,7 @@ class SystolicArray(wiring.Component):
 
     Attributes
     ----------
-    activations, last, beside, taken : In
+    activations, last, bypass_sum, capture_enable : In
         One of each a row, as in ``ArrayRow``.
     weights : In
         One a column.
@@ -135,8 +135,8 @@ class SystolicArray(wiring.Component):
             {
                 "activations": In(data.ArrayLayout(unsigned(formats.activation_bits), rows)),
                 "last": In(rows),
-                "beside": In(sums),
-                "taken": In(rows),
+                "bypass_sum": In(sums),
+                "capture_enable": In(rows),
                 "weights": In(data.ArrayLayout(signed(formats.weight_bits), columns)),
                 "sums": Out(sums),
             }
@@ -157,8 +157,8 @@ class SystolicArray(wiring.Component):
             m.d.comb += [
                 row.activation.eq(self.activations[number]),
                 row.last.eq(self.last[number]),
-                row.beside.eq(self.beside[number]),
-                row.taken.eq(self.taken[number]),
+                row.bypass_sum.eq(self.bypass_sum[number]),
+                row.capture_enable.eq(self.capture_enable[number]),
                 row.weights_in.eq(weights),
                 self.sums[number].eq(row.sum),
             ]

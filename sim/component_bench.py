@@ -69,7 +69,7 @@ async def processing_element(dut):
 
 @cocotb.test()
 async def array_row(dut):
-    """Dot products one after the other, each column a cycle behind its neighbour; sums beside."""
+    """Dot products one after the other, each column a cycle behind its neighbour; bypass sums."""
     port = await start(dut, "array_row")
     columns, bits = CONFIG.columns, FORMATS.accumulator_bits
     half = 1 << (FORMATS.weight_bits - 1)
@@ -88,7 +88,7 @@ async def array_row(dut):
         for column in range(columns):
             total = sum(a * w[column] for a, w in zip(vector, matrix, strict=True))
             sums[len(steps) - 1 + 4 + column] = total
-    weights_before, taken, shown = 0, 0, None
+    weights_before, captured, shown = 0, 0, None
     for cycle in range(len(steps) + columns + 4):
         activation, last, _ = steps[cycle] if cycle < len(steps) else (0, 0, None)
         packed = 0
@@ -99,15 +99,15 @@ async def array_row(dut):
         port("activation").value = activation
         port("last").value = int(last)
         port("weights_in").value = packed
-        beside = 0
+        bypass = 0
         if cycle + 1 not in sums:  # the place is free
-            beside = random.choice([0, random.getrandbits(bits)])
-            if beside:
-                sums[cycle + 1] = beside
-        port("beside").value = beside
-        shown = sums.get(cycle, 0) if taken else shown
-        taken = int(cycle + 1 in sums or random.random() < 0.3)
-        port("taken").value = taken
+            bypass = random.choice([0, random.getrandbits(bits)])
+            if bypass:
+                sums[cycle + 1] = bypass
+        port("bypass_sum").value = bypass
+        shown = sums.get(cycle, 0) if captured else shown
+        captured = int(cycle + 1 in sums or random.random() < 0.3)
+        port("capture_enable").value = captured
         await ReadOnly()
         if shown is not None:
             assert signed(int(port("sum").value), bits) == signed(shown, bits)
@@ -315,7 +315,7 @@ async def row_unit(dut):
         port("sum").value = drained.sums.get(cycle, junk) & ((1 << bits) - 1)
         await ReadOnly()
 
-        assert int(port("taken").value) == drained.tokens[cycle]["sum"]
+        assert int(port("capture_enable").value) == drained.tokens[cycle]["sum"]
         if cycle >= 1:
             assert step_shape.from_bits(int(port("step_out").value)) == steps[-2]
             token = dict(drained.tokens[cycle - 1])
@@ -336,5 +336,7 @@ async def row_unit(dut):
         assert voxel == due, f"voxel in cycle {cycle}"
         if cycle > PE_LATENCY:  # until then the output-layer MAC is cleared
             total = signed(drained.bypass_sums.get(cycle, 0), bits)
-            assert signed(int(port("beside").value), bits) == total, f"bypass sum in cycle {cycle}"
+            assert signed(int(port("bypass_sum").value), bits) == total, (
+                f"bypass sum in cycle {cycle}"
+            )
         await FallingEdge(dut.clk)

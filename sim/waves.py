@@ -24,7 +24,7 @@ SHOWN = {
         *("core.sequencer.write_address", "core.sequencer.voxel", "core.sequencer.fsm_state"),
     ],
     "row 0": [
-        *("core.row_0.activation", "core.row_0.last", "core.row_0.sum", "core.row_0.beside"),
+        *("core.row_0.activation", "core.row_0.last", "core.row_0.sum", "core.row_0.bypass_sum"),
         *("core.row_0.voxel_valid", "core.row_0.voxel"),
     ],
     "column 0": ["core.columns_0.weights"],

@@ -24,7 +24,7 @@ def test_matrix_products(rows, columns, gate_zeros):
     steps = sum(lengths)
     ends = np.cumsum(lengths) - 1
     start = columns + 3  # `last` held high until then clears the accumulators
-    beside = {(start - 2, 0): -77}  # (cycle, row)
+    bypass = {(start - 2, 0): -77}  # (cycle, row)
     got = {}
 
     async def bench(ctx):
@@ -34,8 +34,8 @@ def test_matrix_products(rows, columns, gate_zeros):
                 there = 0 <= step < steps
                 ctx.set(array.activations[r], int(activations[r, step]) if there else 0)
                 ctx.set(array.last[r], step < 0 or step in ends)
-                ctx.set(array.beside[r], beside.get((cycle, r), 0))
-                ctx.set(array.taken[r], 1)
+                ctx.set(array.bypass_sum[r], bypass.get((cycle, r), 0))
+                ctx.set(array.capture_enable[r], 1)
                 got[cycle, r] = ctx.get(array.sums[r])
             for c in range(columns):
                 step = cycle - start - c
