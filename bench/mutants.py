@@ -194,7 +194,7 @@ MUTANTS = [
         "transfer = valid & self.voxels.ready",
         "transfer = valid",
     ),
-    Mutant("tlast with every tile", "voxels", "at_last & held.last", "at_last"),
+    Mutant("tlast with every tile", "voxels", "at_last & current_tile.last", "at_last"),
     Mutant(
         "the checksum is not looked at",
         "loader",
@@ -204,14 +204,14 @@ MUTANTS = [
     Mutant(
         "the requantizer's stages move a cycle early",
         "row",
-        "requantizer.enables.eq(Cat(*there[1:]))",
-        "requantizer.enables.eq(Cat(*there[:-1]))",
+        "requantizer.enables.eq(Cat(*valid[1:]))",
+        "requantizer.enables.eq(Cat(*valid[:-1]))",
     ),
     Mutant(
         "a column's weight waits no longer than its neighbour's",
         "row",
-        'delayed(m, read[column], column, name=f"weight_{column}")',
-        'delayed(m, read[column], column // 2 * 2, name=f"weight_{column}")',
+        'delay_line(m, read[column], column, name=f"weight_{column}")',
+        'delay_line(m, read[column], column // 2 * 2, name=f"weight_{column}")',
     ),
     Mutant(
         "banks of weights in reverse",

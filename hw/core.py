@@ -14,7 +14,8 @@ from implicore.formats import Formats
 
 from .coordinates import POINT
 from .fourier import FourierMapper
-from .memory import Bank, Ram, address_bits, delayed, held
+from .memory import Bank, Ram, address_bits
+from .pipeline import delay_line, enabled_register
 from .requantizer import Requantizer
 from .row import ColumnUnit, RowUnit, column_bank, row_banks, with_sum
 from .sequencer import Sequencer, shape_layout
@@ -152,8 +153,10 @@ class Core(wiring.Component):
 
         # The constants of a sum that is drained, read so that they meet it at row 0.
         to_read = PE_LATENCY
-        read_constant = delayed(m, sequencer.drain, to_read, name="read", reset=True)
-        constant_restart = delayed(m, sequencer.voxel, to_read, name="constant_restart", reset=True)
+        read_constant = delay_line(m, sequencer.drain, to_read, name="read", reset=True)
+        constant_restart = delay_line(
+            m, sequencer.voxel, to_read, name="constant_restart", reset=True
+        )
         constant_counter = Signal(address_bits(config.constant_depth))
         with m.If(read_constant):
             m.d.sync += constant_counter.eq(constant_counter + 1)
@@ -172,16 +175,16 @@ class Core(wiring.Component):
             for _ in range(config.rows)
         ]
         drain = rows[0].drain_in
-        # Whether a sum was drained so many cycles before: its constants travel only then.
-        there = [delayed(m, read_constant, 1, name="there_0", reset=True)]
+        # Valid pipeline of the sums. Constants move only with a valid sum.
+        valid = [delay_line(m, read_constant, 1, name="valid_0", reset=True)]
         for cycle in range(1, result_later):
-            there.append(delayed(m, there[-1], 1, name=f"there_{cycle}", reset=True))
-        m.d.comb += drain.sum.eq(there[0])
+            valid.append(delay_line(m, valid[-1], 1, name=f"valid_{cycle}", reset=True))
+        m.d.comb += drain.sum.eq(valid[0])
         for name, wait in with_sum(formats).items():
             if name != "address":
                 value = constant[name]
-                for cycle, enable in enumerate(there[:wait]):
-                    value = held(m, value, enable, name=f"{name}_{cycle}")
+                for cycle, enable in enumerate(valid[:wait]):
+                    value = enabled_register(m, value, enable, name=f"{name}_{cycle}")
                 m.d.comb += drain[name].eq(value)
         control = {
             "voxel": (sequencer.voxel, later["voxel"]),
@@ -191,7 +194,7 @@ class Core(wiring.Component):
             "output_mac_last": (sequencer.output_mac_last | ~self.running, result_later),
         }
         m.d.comb += [
-            drain[name].eq(delayed(m, value, to_read + 1 + wait, name=name, reset=True))
+            drain[name].eq(delay_line(m, value, to_read + 1 + wait, name=name, reset=True))
             for name, (value, wait) in control.items()
         ]
         m.d.comb += [
@@ -247,7 +250,7 @@ class Core(wiring.Component):
                 m.d.comb += array.weights[column].eq(unit.weights[place])
             if columns[-1] + 1 < config.columns:
                 weights = [
-                    delayed(m, signal, together, name=f"columns_{number}_{name}")
+                    delay_line(m, signal, together, name=f"columns_{number}_{name}")
                     for signal, name in zip(weights, ("enable", "address"), strict=True)
                 ]
 
@@ -268,7 +271,7 @@ class Core(wiring.Component):
 
         # Useful work: one row's steps, counted while a tile is made, belong to each of its voxels.
         used = Signal(sequencer.column_bits + 1, reset_less=True)
-        finished = delayed(m, sequencer.finish, 1, name="finished", reset=True)
+        finished = delay_line(m, sequencer.finish, 1, name="finished", reset=True)
         counted = Signal.like(self.useful)
         counted_now = Signal.like(self.useful)
         m.d.sync += [
@@ -288,9 +291,9 @@ class Core(wiring.Component):
 def _later(m: Module, name: str, enables, address, data):
     """What is to be written, a cycle later."""
     return (
-        delayed(m, enables, 1, name=f"{name}_enables", reset=True),
-        delayed(m, address, 1, name=f"{name}_address"),
-        delayed(m, data, 1, name=f"{name}_data"),
+        delay_line(m, enables, 1, name=f"{name}_enables", reset=True),
+        delay_line(m, address, 1, name=f"{name}_address"),
+        delay_line(m, data, 1, name=f"{name}_data"),
     )
 
 

@@ -10,7 +10,8 @@ from implicore.fixed import COORDINATE, FREQUENCY, PHASE_FRACTION
 from implicore.formats import Formats
 
 from .coordinates import POINT
-from .memory import address_bits, delayed
+from .memory import address_bits
+from .pipeline import delay_line
 from .sincos import SinCosTable
 
 
@@ -88,7 +89,7 @@ class FourierLane(wiring.Component):
         high = Signal(PHASE_FRACTION - half, reset_less=True)
         product = Signal(PHASE_FRACTION, reset_less=True)
         total = Signal(PHASE_FRACTION, reset_less=True)
-        first = delayed(m, self.first, 3, name="first")
+        first = delay_line(m, self.first, 3, name="first")
         # Nothing moves, and no clock need run, where no element is on its way.
         stages = (
             [operand.eq(self.element), coordinate.eq(turning[0])],
@@ -97,14 +98,14 @@ class FourierLane(wiring.Component):
             total.eq(Mux(first, 0, total) + product),
         )
         for number, moves in enumerate(stages):
-            with m.If(delayed(m, self.turn, number, name=f"turn_{number}")):
+            with m.If(delay_line(m, self.turn, number, name=f"turn_{number}")):
                 m.d.sync += moves
         phase = Signal(formats.table_address_bits, reset_less=True)
         with m.If(self.done):
             m.d.sync += phase.eq(total[PHASE_FRACTION - formats.table_address_bits :])
         m.d.comb += [
             table.phase.eq(phase),
-            table.cosine.eq(delayed(m, self.done, 1, name="cosine")),
+            table.cosine.eq(delay_line(m, self.done, 1, name="cosine")),
             self.feature.eq(table.value),
         ]
         return m
@@ -245,9 +246,9 @@ class FourierMapper(wiring.Component):
             m.d.sync += [filling.eq(~filling), row.eq(0), tile_full.eq(0)]
 
         # The lanes, and what follows an element through them.
-        turn = delayed(m, running, 1, name="turn", reset=True)
-        first = delayed(m, axis[0], 1, name="first")
-        done = delayed(m, running & axis[2], 1 + FourierLane.DONE, name="done", reset=True)
+        turn = delay_line(m, running, 1, name="turn", reset=True)
+        first = delay_line(m, axis[0], 1, name="first")
+        done = delay_line(m, running & axis[2], 1 + FourierLane.DONE, name="done", reset=True)
         for number in range(self.lanes):
             m.submodules[f"lane_{number}"] = unit = FourierLane(self.formats)
             m.d.comb += [
@@ -263,11 +264,11 @@ class FourierMapper(wiring.Component):
         # Writing: cosines from address 0, sines from L on. Where to is settled a cycle before the
         # feature is there: all these outputs are registers, for they go to every row.
         table_cycles = mapper_latency(self.formats) - 2 - FourierLane.DONE
-        cosine = delayed(m, done, table_cycles - 2, name="cosine", reset=True)
-        sine = delayed(m, cosine, 1, name="sine", reset=True)
+        cosine = delay_line(m, done, table_cycles - 2, name="cosine", reset=True)
+        sine = delay_line(m, cosine, 1, name="sine", reset=True)
         last_slot = FourierLane.DONE + table_cycles
-        slot_written = delayed(m, slot_ends, last_slot, name="slot_ends", reset=True)
-        tile_written = delayed(m, tile_ends, last_slot, name="tile_ends", reset=True)
+        slot_written = delay_line(m, slot_ends, last_slot, name="slot_ends", reset=True)
+        tile_written = delay_line(m, tile_ends, last_slot, name="tile_ends", reset=True)
         written_half = Signal()
         written = Signal(address_bits(self.frequencies))
         slots = -(-self.rows // self.lanes)
@@ -291,7 +292,7 @@ class FourierMapper(wiring.Component):
             m.d.sync += [written.eq(0), slot.eq(slot << 1)]
         with m.If(tile_written):
             m.d.sync += [slot.eq(1), written_half.eq(~written_half)]
-        with m.If(delayed(m, tile_written, 1, name="tile_readable", reset=True)):
+        with m.If(delay_line(m, tile_written, 1, name="tile_readable", reset=True)):
             m.d.sync += readable.bit_select(~written_half, 1).eq(1)
         with m.If(self.freed):
             m.d.sync += [

@@ -72,12 +72,12 @@ class ProgramLoader(wiring.Component):
         upper = Signal(ITEM, reset_less=True)
         last = Signal(reset_less=True)
         halves = Signal(2)  # one-hot: which half is at hand
-        there = halves.any()
+        item_valid = halves.any()
         stream_ends = halves[1] & last
         verdict = Signal()
         m.d.comb += self.words.ready.eq(self.enable & ~halves[0] & ~stream_ends & ~verdict)
         m.d.sync += halves.eq(halves << 1)
-        with m.If(there):
+        with m.If(item_valid):
             m.d.sync += item.eq(upper)
         with m.If(self.words.valid & self.words.ready):
             word = self.words.payload
@@ -89,7 +89,7 @@ class ProgramLoader(wiring.Component):
         m.submodules.checksum = crc = catalog.CRC32_ISO_HDLC(ITEM).create()
         beginning = Signal()
         m.d.sync += beginning.eq(0)
-        m.d.comb += [crc.start.eq(beginning), crc.valid.eq(there), crc.data.eq(item)]
+        m.d.comb += [crc.start.eq(beginning), crc.valid.eq(item_valid), crc.data.eq(item)]
 
         # Where the item goes.
         number = Signal(range(len(HEADER)), reset_less=True)
@@ -123,7 +123,7 @@ class ProgramLoader(wiring.Component):
         ]
         if config.formats.multiplier_bits:
             m.d.comb += store.constant.multiplier.eq(earlier_items[32:])
-        with m.If(there):
+        with m.If(item_valid):
             m.d.sync += [
                 earlier_items.eq(Cat(earlier_items[ITEM:], item)),
                 number.eq(number + 1),
@@ -153,7 +153,7 @@ class ProgramLoader(wiring.Component):
                 ]
                 m.next = "HEADER"
             with m.State("HEADER"):
-                with m.If(there):
+                with m.If(item_valid):
                     with m.Switch(number):
                         for position, name in enumerate(HEADER):
                             with m.Case(position):
@@ -178,7 +178,7 @@ class ProgramLoader(wiring.Component):
             with m.State("ELEMENTS"):
                 with m.If(error != Error.NONE):
                     m.next = "SWALLOW"
-                with m.Elif(there):
+                with m.Elif(item_valid):
                     m.d.comb += store.element_enable.eq(1)
                     m.d.sync += element_address.eq(element_address + 1)
                     with m.If(element_address == last_element):
@@ -186,14 +186,14 @@ class ProgramLoader(wiring.Component):
                         m.next = "CONSTANTS"
                 cut_short()
             with m.State("CONSTANTS"):
-                with m.If(there & (number[:2] == CONSTANT_ITEMS - 1)):
+                with m.If(item_valid & (number[:2] == CONSTANT_ITEMS - 1)):
                     m.d.comb += store.constant_enable.eq(1)
                     m.d.sync += constant_address.eq(constant_address + 1)
                     with m.If(constant_address == last_constant):
                         m.next = "WEIGHTS"
                 cut_short()
             with m.State("WEIGHTS"):
-                with m.If(there):
+                with m.If(item_valid):
                     # A bank is written when the last of its columns has come.
                     m.d.comb += store.weight_enables.eq(
                         Cat(*column[together - 1 : -1 : together], column[-1])
@@ -210,7 +210,7 @@ class ProgramLoader(wiring.Component):
                                 m.next = "PADDING"
                 cut_short()
             with m.State("PADDING"):
-                with m.If(there):
+                with m.If(item_valid):
                     m.next = "CHECKSUM"
                 cut_short()
             with m.State("CHECKSUM"), m.If(halves[1]):

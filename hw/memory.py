@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from amaranth import Module, Signal
+from amaranth import Module
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -104,20 +104,3 @@ class Rom(wiring.Component):
         read = array.read_port(domain="comb")
         m.d.comb += [read.addr.eq(self.address), self.data.eq(read.data)]
         return m
-
-
-def delayed(m: Module, value, cycles: int, *, name: str, reset: bool = False):
-    """The value as it was some cycles ago; ``reset`` where a stale value would act."""
-    for cycle in range(cycles):
-        later = Signal(value.shape(), name=f"{name}_{cycle + 1}", reset_less=not reset)
-        m.d.sync += later.eq(value)
-        value = later
-    return value
-
-
-def held(m: Module, value, enable, *, name: str):
-    """The value a cycle after it was last enabled: a register whose clock can be gated."""
-    later = Signal(value.shape(), name=f"{name}_1", reset_less=True)
-    with m.If(enable):
-        m.d.sync += later.eq(value)
-    return later

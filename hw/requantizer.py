@@ -8,7 +8,7 @@ from implicore.dataflow import requantizer_latency
 from implicore.fixed import OFFSET_FRACTION
 from implicore.formats import Formats
 
-from .memory import held
+from .pipeline import enabled_register
 
 
 class Requantizer(wiring.Component):
@@ -83,7 +83,7 @@ class Requantizer(wiring.Component):
             """The value a cycle later, if it is wanted."""
             standing = Signal(shape, name=name)
             m.d.comb += standing.eq(value)
-            return held(m, standing, next(stages), name=name)
+            return enabled_register(m, standing, next(stages), name=name)
 
         value = self.sum
         if formats.multiplier_bits:

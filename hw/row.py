@@ -7,7 +7,8 @@ from amaranth.lib.wiring import In, Out
 from implicore.dataflow import requantizer_latency
 from implicore.formats import Formats
 
-from .memory import Bank, Ram, address_bits, delayed, held
+from .memory import Bank, Ram, address_bits
+from .pipeline import delay_line, enabled_register
 from .processing_element import ProcessingElement
 from .requantizer import Requantizer
 
@@ -135,14 +136,14 @@ class RowUnit(wiring.Component):
         """Amaranth's hook."""
         m = Module()
         formats = self.formats
-        step = register(m, self.step_in, "step")
-        # Whether there was a sum so many cycles before: what has to do with it moves only then.
-        there = [self.drain_in.sum]
+        step = token_register(m, self.step_in, "step")
+        # Valid pipeline of the sums. What belongs to a sum moves only with a valid one.
+        valid = [self.drain_in.sum]
         for cycle in range(requantizer_latency(formats)):
-            there.append(delayed(m, there[-1], 1, name=f"there_{cycle + 1}"))
+            valid.append(delay_line(m, valid[-1], 1, name=f"valid_{cycle + 1}"))
         later = with_sum(formats)
-        enables = {name: there[cycles] for name, cycles in later.items()}
-        drain = register(m, self.drain_in, "drain", enables)
+        enables = {name: valid[cycles] for name, cycles in later.items()}
+        drain = token_register(m, self.drain_in, "drain", enables)
         m.d.comb += [self.step_out.eq(step), self.drain_out.eq(drain)]
 
         for bank in row_banks(formats, self.feature_words, self.hidden_words):
@@ -160,30 +161,30 @@ class RowUnit(wiring.Component):
             hidden.write_data.eq(requantizer.result),
             hidden.read_enable.eq(step.hidden),
             hidden.read_address.eq(step.address),
-            self.last.eq(delayed(m, step.last, 1, name="last")),
+            self.last.eq(delay_line(m, step.last, 1, name="last")),
         ]
-        from_features = delayed(m, step.features, 1, name="features")
-        from_hidden = delayed(m, step.hidden, 1, name="hidden")
+        from_features = delay_line(m, step.features, 1, name="features")
+        from_hidden = delay_line(m, step.hidden, 1, name="hidden")
         m.d.comb += self.activation.eq(
             Mux(from_features, features.read_data, 0) | Mux(from_hidden, hidden.read_data, 0)
         )
 
         m.d.comb += [
-            self.capture_enable.eq(there[0]),
+            self.capture_enable.eq(valid[0]),
             requantizer.sum.eq(self.sum),
-            requantizer.enables.eq(Cat(*there[1:])),
+            requantizer.enables.eq(Cat(*valid[1:])),
         ]
         m.d.comb += [
             getattr(requantizer, name).eq(drain[name]) for name in Requantizer.later(formats)
         ]
-        voxel_valid = delayed(m, drain.voxel, 1, name="voxel")
+        voxel_valid = delay_line(m, drain.voxel, 1, name="voxel")
         m.d.comb += [
             self.voxel_valid.eq(voxel_valid),
             self.voxel.eq(Mux(voxel_valid, requantizer.result, 0)),
         ]
 
         m.submodules.output_mac = mac = ProcessingElement(formats, gate_zeros=self.gate_zeros)
-        ending = delayed(m, drain.output_mac_last, mac.LATENCY, name="ending")
+        ending = delay_line(m, drain.output_mac_last, mac.LATENCY, name="ending")
         drains = ending & ~mac.empty if self.gate_zeros else ending
         m.d.comb += [
             mac.weight_in.eq(drain.output_weight),
@@ -239,27 +240,29 @@ class ColumnUnit(wiring.Component):
         word, word_in = self.write_data.shape(), self.write_data.as_value()
         m.submodules.bank = bank = Ram(*column_bank(self.formats, self.depth, self.columns))
         m.d.comb += [
-            bank.read_enable.eq(delayed(m, self.read_enable, 1, name="enable")),
-            bank.read_address.eq(delayed(m, self.read_address, 1, name="address")),
-            bank.write_enable.eq(delayed(m, self.write_enable, 1, name="write")),
-            bank.write_address.eq(held(m, self.write_address, self.write_enable, name="to")),
-            bank.write_data.eq(held(m, word_in, self.write_enable, name="data")),
+            bank.read_enable.eq(delay_line(m, self.read_enable, 1, name="enable")),
+            bank.read_address.eq(delay_line(m, self.read_address, 1, name="address")),
+            bank.write_enable.eq(delay_line(m, self.write_enable, 1, name="write")),
+            bank.write_address.eq(
+                enabled_register(m, self.write_address, self.write_enable, name="to")
+            ),
+            bank.write_data.eq(enabled_register(m, word_in, self.write_enable, name="data")),
         ]
         read = data.View(word, bank.read_data)
         for column in range(self.columns):
             m.d.comb += self.weights[column].eq(
-                delayed(m, read[column], column, name=f"weight_{column}")
+                delay_line(m, read[column], column, name=f"weight_{column}")
             )
         return m
 
 
-def register(m: Module, token, name: str, enables=None):
-    """The token a cycle later; a field in ``enables`` only where its enable is high, else held."""
+def token_register(m: Module, token, name: str, enables=None):
+    """The token a cycle later; a field in ``enables`` only where its enable is high."""
     enables = enables or {}
     fields = (
-        held(m, token[field], enables[field], name=f"{name}_{field}")
+        enabled_register(m, token[field], enables[field], name=f"{name}_{field}")
         if field in enables
-        else delayed(m, token[field], 1, name=f"{name}_{field}")
+        else delay_line(m, token[field], 1, name=f"{name}_{field}")
         for field, _ in token.shape()
     )
     return data.View(token.shape(), Cat(*fields))

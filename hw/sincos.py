@@ -6,7 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from implicore.sincos import GUARD, SineTable
 
-from .memory import Rom, delayed
+from .memory import Rom
+from .pipeline import delay_line
 
 
 class SinCosTable(wiring.Component):
@@ -64,7 +65,7 @@ class SinCosTable(wiring.Component):
         if table.slope is None:
             m.submodules.base = base = Rom(table.base, magnitude_bits)
             m.d.comb += base.address.eq(address)
-            magnitude = delayed(m, base.data, 1, name="base")
+            magnitude = delay_line(m, base.data, 1, name="base")
         else:
             n0, n1, n2 = table.split
             upper = address[n2 - 1]
@@ -75,12 +76,12 @@ class SinCosTable(wiring.Component):
                 base.address.eq(address[n2:]),
                 slope.address.eq(Cat(position, address[n1 + n2 :])),
             ]
-            upper = delayed(m, upper, 1, name="upper")
-            start = delayed(m, base.data, 1, name="base")
-            rise = delayed(m, slope.data, 1, name="slope")
+            upper = delay_line(m, upper, 1, name="upper")
+            start = delay_line(m, base.data, 1, name="base")
+            rise = delay_line(m, slope.data, 1, name="slope")
             total = Signal(magnitude_bits + GUARD, reset_less=True)
             m.d.sync += total.eq(Mux(upper, start + rise, start - rise))
             magnitude = total[GUARD:]
-        negative = delayed(m, quadrant[1], self.latency - 1, name="negative")
+        negative = delay_line(m, quadrant[1], self.latency - 1, name="negative")
         m.d.sync += value.eq(Cat(magnitude, 1) ^ negative.replicate(table.output_bits))
         return m

@@ -11,7 +11,7 @@ from implicore.accelerator_config import MAX_SIDE
 from implicore.arguments import require_integer
 from implicore.formats import Formats
 
-from .memory import held
+from .pipeline import enabled_register
 from .processing_element import ProcessingElement
 
 
@@ -91,7 +91,7 @@ class ArrayRow(wiring.Component):
         total = Signal.like(self.sum)
         m.d.comb += [
             total.eq(reduce(or_, drained)),
-            self.sum.eq(held(m, total, self.capture_enable, name="total")),
+            self.sum.eq(enabled_register(m, total, self.capture_enable, name="total")),
         ]
         return m
 

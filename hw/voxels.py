@@ -64,7 +64,7 @@ class VoxelBuffer(wiring.Component):
         write = array.write_port()
         read = array.read_port(domain="comb")
         # Valid and last are registers: the interface and all that follows from it wait for them.
-        held = Signal(tile_layout(self.rows))
+        current_tile = Signal(tile_layout(self.rows))
         claimed = Signal()
         delivered = Signal()
         valid = Signal()
@@ -81,7 +81,7 @@ class VoxelBuffer(wiring.Component):
             read.addr.eq(gone),
             self.voxels.valid.eq(valid),
             self.voxels.payload.value.eq(read.data),
-            self.voxels.payload.last.eq(at_last & held.last),
+            self.voxels.payload.last.eq(at_last & current_tile.last),
         ]
         m.d.sync += [
             stock.eq(stock + self.put - transfer),
@@ -93,7 +93,7 @@ class VoxelBuffer(wiring.Component):
             m.d.sync += [
                 # It stays within the memory, or an idle output would be unknown.
                 gone.eq(gone + ~at_last),
-                at_last.eq(held.rows == gone + 1),
+                at_last.eq(current_tile.rows == gone + 1),
                 delivered.eq(at_last),
                 valid.eq(~at_last & (stock[1:].any() | self.put)),  # another one is there
             ]
@@ -104,7 +104,7 @@ class VoxelBuffer(wiring.Component):
                 claimed.eq(1),
                 delivered.eq(0),
                 valid.eq(0),
-                held.eq(self.tile),
+                current_tile.eq(self.tile),
                 at_last.eq(self.tile.rows == 0),
                 come.eq(0),
                 gone.eq(0),

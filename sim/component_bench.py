@@ -127,13 +127,13 @@ async def requantizer(dut):
         voxel = random.randrange(2)
         high = FORMATS.output_max if voxel else FORMATS.activation_max
         cases.append({**random_sum(high), "voxel": voxel, "high": high})
-        cases[-1]["there"] = random.random() < 0.7
+        cases[-1]["valid"] = random.random() < 0.7
     shown = None
     for cycle in range(len(cases) + latency):
         stages = cases[max(0, cycle - latency + 1) : cycle + 1][::-1]
         first = max(0, cycle - len(cases) + 1)
         port("enables").value = sum(
-            case["there"] << stage for stage, case in enumerate(stages, first)
+            case["valid"] << stage for stage, case in enumerate(stages, first)
         )
         for name, later in wait.items():
             if 0 <= cycle - later < len(cases):
@@ -142,8 +142,8 @@ async def requantizer(dut):
         await ReadOnly()
         if cycle >= latency:
             case = cases[cycle - latency]
-            result = int(port("result").value) if shown is not None or case["there"] else None
-            if case["there"]:
+            result = int(port("result").value) if shown is not None or case["valid"] else None
+            if case["valid"]:
                 assert result & case["high"] == case["result"], case
             else:  # what came last stays
                 assert result == shown

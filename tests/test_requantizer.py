@@ -19,8 +19,8 @@ def run(formats: Formats, cases) -> list[int]:
         for cycle in range(len(cases) + unit.latency):
             if cycle < len(cases):
                 ctx.set(unit.sum, cases[cycle][0])
-            there = (0 <= cycle - stage < len(cases) for stage in range(unit.latency))
-            ctx.set(unit.enables, sum(on << stage for stage, on in enumerate(there)))
+            valid = (0 <= cycle - stage < len(cases) for stage in range(unit.latency))
+            ctx.set(unit.enables, sum(on << stage for stage, on in enumerate(valid)))
             for name, wait in later.items():
                 if not 0 <= cycle - wait < len(cases):
                     continue
