@@ -278,7 +278,7 @@ PROOFS = {
         ("~points.valid | points.ready", "1"),
     ),
     "voxels": Proof(
-        "voxels", voxels, "bmc", 14, ("claimed & ~delivered & ((stock != 0) | self.put)", "claimed")
+        "voxels", voxels, "bmc", 14, ("claimed & ~delivered & ((level != 0) | self.put)", "claimed")
     ),
     "features": Proof(
         "fourier",

@@ -69,35 +69,35 @@ class VoxelBuffer(wiring.Component):
         delivered = Signal()
         valid = Signal()
         at_last = Signal()
-        come = Signal(range(self.rows + 1))
-        gone = Signal(address_bits(self.rows))
-        stock = Signal(range(self.rows + 1))
+        write_pointer = Signal(range(self.rows + 1))
+        read_pointer = Signal(address_bits(self.rows))
+        level = Signal(range(self.rows + 1))
         transfer = valid & self.voxels.ready
         m.d.comb += [
             self.free.eq(~claimed),
             write.en.eq(self.put),
-            write.addr.eq(come),
+            write.addr.eq(write_pointer),
             write.data.eq(self.value),
-            read.addr.eq(gone),
+            read.addr.eq(read_pointer),
             self.voxels.valid.eq(valid),
             self.voxels.payload.value.eq(read.data),
             self.voxels.payload.last.eq(at_last & current_tile.last),
         ]
         m.d.sync += [
-            stock.eq(stock + self.put - transfer),
-            valid.eq(claimed & ~delivered & ((stock != 0) | self.put)),
+            level.eq(level + self.put - transfer),
+            valid.eq(claimed & ~delivered & ((level != 0) | self.put)),
         ]
         with m.If(self.put):
-            m.d.sync += come.eq(come + 1)
+            m.d.sync += write_pointer.eq(write_pointer + 1)
         with m.If(transfer):
             m.d.sync += [
                 # It stays within the memory, or an idle output would be unknown.
-                gone.eq(gone + ~at_last),
-                at_last.eq(current_tile.rows == gone + 1),
+                read_pointer.eq(read_pointer + ~at_last),
+                at_last.eq(current_tile.rows == read_pointer + 1),
                 delivered.eq(at_last),
-                valid.eq(~at_last & (stock[1:].any() | self.put)),  # another one is there
+                valid.eq(~at_last & (level[1:].any() | self.put)),  # another one is there
             ]
-        with m.If((delivered | (transfer & at_last)) & (come == self.rows)):
+        with m.If((delivered | (transfer & at_last)) & (write_pointer == self.rows)):
             m.d.sync += claimed.eq(0)
         with m.If(self.reserve):
             m.d.sync += [
@@ -106,8 +106,8 @@ class VoxelBuffer(wiring.Component):
                 valid.eq(0),
                 current_tile.eq(self.tile),
                 at_last.eq(self.tile.rows == 0),
-                come.eq(0),
-                gone.eq(0),
-                stock.eq(0),
+                write_pointer.eq(0),
+                read_pointer.eq(0),
+                level.eq(0),
             ]
         return m
