@@ -118,13 +118,13 @@ MUTANTS = [
     Mutant(
         "points are taken into an occupied half",
         "fourier",
-        "~tile_full | ~occupied.bit_select(~filling, 1)",
+        "~tile_full | ~occupied.bit_select(~fill_select, 1)",
         "1",
     ),
     Mutant(
-        "a half is given back but not marked",
+        "a released half still counts as full",
         "fourier",
-        "                readable.bit_select(oldest, 1).eq(0),\n",
+        "                full_halves.bit_select(read_select, 1).eq(0),\n",
         "",
     ),
     Mutant(
@@ -181,7 +181,9 @@ MUTANTS = [
         "shape.skips.bit_select(next_layer, 1)),",
         "shape.skips.bit_select(layer, 1)),",
     ),
-    Mutant("layers write to one half", "sequencer", "write_half.eq(layer[0])", "write_half.eq(0)"),
+    Mutant(
+        "layers write to one half", "sequencer", "write_select.eq(layer[0])", "write_select.eq(0)"
+    ),
     Mutant(
         "a tile of all columns is two",
         "sequencer",

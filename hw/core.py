@@ -139,15 +139,15 @@ class Core(wiring.Component):
             elements.read_enable.eq(mapper.element_enable),
             elements.read_address.eq(mapper.element_address),
             mapper.element.eq(elements.read_data),
-            mapper.freed.eq(sequencer.freed),
+            mapper.release_half.eq(sequencer.release_half),
         ]
 
         m.d.comb += [
             sequencer.shape.eq(self.shape),
             sequencer.start.eq(self.start),
             sequencer.running.eq(self.running),
-            sequencer.filled.eq(mapper.filled),
-            sequencer.half.eq(mapper.half),
+            sequencer.full.eq(mapper.full),
+            sequencer.select.eq(mapper.select),
             sequencer.output_free.eq(buffer.free),
         ]
 

@@ -202,18 +202,18 @@ def features(module) -> Harness:
     dut = module.FourierMapper(rows, 1, 1, FORMATS)
     harness = Harness(dut)
     m = harness.m
-    m.d.comb += [Assume(~dut.freed | dut.filled), Assume(dut.last_frequency == 0)]
+    m.d.comb += [Assume(~dut.release_half | dut.full), Assume(dut.last_frequency == 0)]
     tile = dut.tile.as_value()
-    _holds_under_stall(harness, dut.filled, dut.freed, tile)
-    with m.If(dut.enables.any() & dut.filled):
-        m.d.comb += Assert(dut.address[-1] != dut.half)
+    _holds_under_stall(harness, dut.full, dut.release_half, tile)
+    with m.If(dut.enables.any() & dut.full):
+        m.d.comb += Assert(dut.address[-1] != dut.select)
     # Points taken less points handed over: never negative, never more than both halves hold.
     open_points = Signal(4)
     taken = dut.points.valid & dut.points.ready
-    handed = Mux(dut.freed, dut.tile.rows + 1, 0)
+    handed = Mux(dut.release_half, dut.tile.rows + 1, 0)
     m.d.sync += open_points.eq(open_points + taken - handed)
     m.d.comb += Assert(open_points <= 2 * rows)
-    with m.If(dut.filled):
+    with m.If(dut.full):
         m.d.comb += Assert(open_points > dut.tile.rows)
     return harness
 
@@ -241,7 +241,7 @@ def sequencer(module) -> Harness:
     ]
     patience = 3
     for name, there, needed in (
-        ("filled", dut.filled, dut.freed),
+        ("full", dut.full, dut.release_half),
         ("output", dut.output_free, dut.finish),
     ):
         waited = Signal(range(patience + 1), name=f"{name}_waited")
@@ -285,7 +285,7 @@ PROOFS = {
         features,
         "bmc",
         26,
-        ("~tile_full | ~occupied.bit_select(~filling, 1)", "1"),
+        ("~tile_full | ~occupied.bit_select(~fill_select, 1)", "1"),
     ),
     "sequencer": Proof(
         "sequencer",

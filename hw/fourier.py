@@ -123,7 +123,7 @@ class FourierMapper(wiring.Component):
     a *slot*; slot s makes the features of rows ``s * lanes`` to ``s * lanes + lanes - 1``. A tile
     ends after all rows, or with the slot that holds the last point.
 
-    Latency: ``dataflow.mapper_latency`` cycles from a tile's last element of B to ``filled``.
+    Latency: ``dataflow.mapper_latency`` cycles from a tile's last element of B to ``full``.
     Throughput: a tile in ``dataflow.mapper_cycles``.
 
     Parameters
@@ -148,13 +148,13 @@ class FourierMapper(wiring.Component):
         address in all of them: the half as the highest bit; cosines first, then sines,
     features : Out
         and data, one a lane: row r takes that of lane ``r % lanes``.
-    filled : Out(1)
+    full : Out(1)
         The features of the oldest tile can be read.
-    half : Out(1)
+    select : Out(1)
         Where they are.
     tile : Out(tile_layout(rows))
         Which rows hold points.
-    freed : In(1)
+    release_half : In(1)
         The oldest tile is done with: its half may be filled anew.
     """
 
@@ -174,10 +174,10 @@ class FourierMapper(wiring.Component):
                 "enables": Out(rows),
                 "address": Out(address_bits(2 * frequencies) + 1),
                 "features": Out(data.ArrayLayout(formats.activation_bits, lanes)),
-                "filled": Out(1),
-                "half": Out(1),
+                "full": Out(1),
+                "select": Out(1),
                 "tile": Out(tile_layout(rows)),
-                "freed": In(1),
+                "release_half": In(1),
             }
         )
 
@@ -187,15 +187,15 @@ class FourierMapper(wiring.Component):
         points = self.points
         running = Signal()
         # The half being filled, what each half holds, and the half that is read.
-        filling = Signal()
+        fill_select = Signal()
         occupied = Signal(2)
         tiles = Signal(data.ArrayLayout(tile_layout(self.rows), 2), reset_less=True)
-        oldest = Signal()
-        readable = Signal(2)
+        read_select = Signal()
+        full_halves = Signal(2)
         m.d.comb += [
-            self.filled.eq(readable.bit_select(oldest, 1)),
-            self.half.eq(oldest),
-            self.tile.eq(tiles[oldest]),
+            self.full.eq(full_halves.bit_select(read_select, 1)),
+            self.select.eq(read_select),
+            self.tile.eq(tiles[read_select]),
         ]
 
         # Loading: `row` counts the tile's points, `lane` the slot's.
@@ -208,9 +208,9 @@ class FourierMapper(wiring.Component):
         row_ends = (row == self.rows - 1) | points.payload.last
         with m.If(loaded):
             m.d.sync += [
-                occupied.bit_select(filling, 1).eq(1),
-                tiles[filling].rows.eq(row),
-                tiles[filling].last.eq(points.payload.last),
+                occupied.bit_select(fill_select, 1).eq(1),
+                tiles[fill_select].rows.eq(row),
+                tiles[fill_select].last.eq(points.payload.last),
                 row.eq(row + 1),
                 lane.eq(lane << 1),
             ]
@@ -239,11 +239,11 @@ class FourierMapper(wiring.Component):
         with m.If(slot_ends):
             m.d.sync += [running.eq(0), self.element_address.eq(0), frequency.eq(0)]
             # Of the next tile none but the first point may have to wait, for its half.
-            m.d.sync += ready.eq(~tile_full | ~occupied.bit_select(~filling, 1))
-        with m.If(self.freed & (tile_ends | (~running & ~ready))):
+            m.d.sync += ready.eq(~tile_full | ~occupied.bit_select(~fill_select, 1))
+        with m.If(self.release_half & (tile_ends | (~running & ~ready))):
             m.d.sync += ready.eq(1)
         with m.If(tile_ends):
-            m.d.sync += [filling.eq(~filling), row.eq(0), tile_full.eq(0)]
+            m.d.sync += [fill_select.eq(~fill_select), row.eq(0), tile_full.eq(0)]
 
         # The lanes, and what follows an element through them.
         turn = delay_line(m, running, 1, name="turn", reset=True)
@@ -269,7 +269,7 @@ class FourierMapper(wiring.Component):
         last_slot = FourierLane.DONE + table_cycles
         slot_written = delay_line(m, slot_ends, last_slot, name="slot_ends", reset=True)
         tile_written = delay_line(m, tile_ends, last_slot, name="tile_ends", reset=True)
-        written_half = Signal()
+        write_select = Signal()
         written = Signal(address_bits(self.frequencies))
         slots = -(-self.rows // self.lanes)
         slot = Signal(slots, init=1)
@@ -281,7 +281,7 @@ class FourierMapper(wiring.Component):
             self.address.eq(where),
             self.enables.eq(rows),
         ]
-        m.d.sync += where.eq(Cat(position, written_half))
+        m.d.sync += where.eq(Cat(position, write_select))
         m.d.sync += [
             rows[number].eq((cosine | sine) & slot[number // self.lanes])
             for number in range(self.rows)
@@ -291,13 +291,13 @@ class FourierMapper(wiring.Component):
         with m.If(slot_written):
             m.d.sync += [written.eq(0), slot.eq(slot << 1)]
         with m.If(tile_written):
-            m.d.sync += [slot.eq(1), written_half.eq(~written_half)]
+            m.d.sync += [slot.eq(1), write_select.eq(~write_select)]
         with m.If(delay_line(m, tile_written, 1, name="tile_readable", reset=True)):
-            m.d.sync += readable.bit_select(~written_half, 1).eq(1)
-        with m.If(self.freed):
+            m.d.sync += full_halves.bit_select(~write_select, 1).eq(1)
+        with m.If(self.release_half):
             m.d.sync += [
-                oldest.eq(~oldest),
-                readable.bit_select(oldest, 1).eq(0),
-                occupied.bit_select(oldest, 1).eq(0),
+                read_select.eq(~read_select),
+                full_halves.bit_select(read_select, 1).eq(0),
+                occupied.bit_select(read_select, 1).eq(0),
             ]
         return m

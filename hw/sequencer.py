@@ -26,7 +26,7 @@ def shape_layout(config: AcceleratorConfig):
 class Sequencer(wiring.Component):
     """Runs voxel tiles through the layers, one step a cycle unless one of four things is missing.
 
-    A step that reads a feature waits for a filled half of the feature banks. A step that reads
+    A step that reads a feature waits for a full half of the feature banks. A step that reads
     neuron n of the layer before waits until it has been written. The last step of a column tile
     waits until the sums of the tile before have been drained, and that of a voxel tile until the
     voxels of the one before have been delivered. ``docs/hardware.md`` gives the reasons,
@@ -45,8 +45,8 @@ class Sequencer(wiring.Component):
     start : In(1)
         Before the first step of a job.
     running : In(1)
-    filled, half : In(1)
-        The feature mapper's; ``freed`` : Out(1) gives the half back.
+    full, select : In(1)
+        The feature mapper's; ``release_half`` : Out(1) releases the half.
     step : Out(step_layout)
     weight_enable, weight_address : Out
         The column's part of the step.
@@ -74,9 +74,9 @@ class Sequencer(wiring.Component):
                 "shape": In(shape_layout(config)),
                 "start": In(1),
                 "running": In(1),
-                "filled": In(1),
-                "half": In(1),
-                "freed": Out(1),
+                "full": In(1),
+                "select": In(1),
+                "release_half": Out(1),
                 "step": Out(step_layout(2 * config.frequencies, config.width)),
                 "weight_enable": Out(1),
                 "weight_address": Out(address_bits(config.weight_depth)),
@@ -133,7 +133,7 @@ class Sequencer(wiring.Component):
             more_tiles.eq(neurons_left >= config.columns),
             final_tile.eq(~more_tiles & (layer == last_array_layer)),
             missing.eq(
-                Mux(in_features, ~self.filled, first_tile & (position >= present))
+                Mux(in_features, ~self.full, first_tile & (position >= present))
                 | (last_input & ~drain_free)
                 | (last_input & final_tile & ~self.output_free)
             ),
@@ -145,7 +145,7 @@ class Sequencer(wiring.Component):
             self.step.address.eq(
                 Mux(
                     in_features,
-                    position[:feature_bits] | (self.half << feature_bits),
+                    position[:feature_bits] | (self.select << feature_bits),
                     # The layer before wrote to the half that its own number names.
                     position[:hidden_bits] | (~layer[0] << hidden_bits),
                 )
@@ -175,7 +175,7 @@ class Sequencer(wiring.Component):
                     in_features.eq((next_layer == 0) | shape.skips.bit_select(next_layer, 1)),
                 ]
                 with m.If(final_tile):
-                    m.d.comb += [self.finish.eq(1), self.freed.eq(1)]
+                    m.d.comb += [self.finish.eq(1), self.release_half.eq(1)]
         with m.If(self.start | self.finish):
             m.d.sync += [
                 position.eq(0),
@@ -226,12 +226,12 @@ class Sequencer(wiring.Component):
 
         # What has been written of the layer being drained. When its first tile is complete, all
         # of the layer before it has been read, so its number is no longer needed.
-        write_half = Signal()
-        m.d.comb += self.write_address.eq(present[:hidden_bits] | (write_half << hidden_bits))
+        write_select = Signal()
+        m.d.comb += self.write_address.eq(present[:hidden_bits] | (write_select << hidden_bits))
         with m.If(self.written):
             m.d.sync += present.eq(present + 1)
         with m.If(tile_done & first_tile):
-            m.d.sync += [present.eq(0), write_half.eq(layer[0])]
+            m.d.sync += [present.eq(0), write_select.eq(layer[0])]
         with m.If(self.start):
             m.d.sync += [draining.eq(0), waiting.eq(0)]
         return m

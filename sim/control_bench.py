@@ -117,16 +117,16 @@ async def sequencer(dut):
         port("running").value = 1
 
         at = drain_free = 0
-        filled = output_free = True
+        full = output_free = True
         tokens, written = {}, Counter()  # by cycle; by layer
         on_the_way = deque([None] * (PE_LATENCY + 1 + requantizer_latency(FORMATS)))
         for cycle in count():
             if not (tiles or tokens or any(on_the_way)):
                 break
-            filled = tiles > 0 and (filled or random.random() < 0.2)
+            full = tiles > 0 and (full or random.random() < 0.2)
             output_free = output_free or random.random() < 0.05
             arriving = on_the_way.popleft()
-            port("filled").value, port("half").value = int(filled), half
+            port("full").value, port("select").value = int(full), half
             port("output_free").value = int(output_free)
             port("written").value = int(arriving is not None)
             await ReadOnly()
@@ -134,7 +134,7 @@ async def sequencer(dut):
             step = steps[at]
             from_features = step.bank == "features"
             missing = {
-                "features": from_features and not filled,
+                "features": from_features and not full,
                 "neuron": not from_features and step.number >= written[step.layer - 1],
                 "drain": step.last and cycle < drain_free,
                 "buffer": step.final and not output_free,
@@ -147,7 +147,7 @@ async def sequencer(dut):
             assert (got["features"], got["hidden"]) == banks, where
             assert int(port("weight_enable").value) == issues, where
             assert got["last"] == ends, where
-            assert int(port("finish").value) == int(port("freed").value) == finishes, where
+            assert int(port("finish").value) == int(port("release_half").value) == finishes, where
             if issues:
                 address = step.address | (half << feature_half if from_features else 0)
                 assert got["address"] == address, where
@@ -173,7 +173,7 @@ async def sequencer(dut):
             at += issues
             if finishes:
                 at, tiles, half = 0, tiles - 1, 1 - half
-                filled = output_free = False
+                full = output_free = False
                 written.clear()
             await FallingEdge(dut.clk)
 

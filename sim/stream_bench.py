@@ -89,9 +89,9 @@ async def fourier_mapper(dut):
     seen = waited = 0
     while seen < len(points):
         source.drive()
-        freed = waited > 2 and random.random() < 0.1
-        if freed:
-            half, tile = int(port("half").value), int(port("tile").value)
+        releasing = waited > 2 and random.random() < 0.1
+        if releasing:
+            half, tile = int(port("select").value), int(port("tile").value)
             count = min(rows, len(points) - seen)
             bits = len(port("tile")) - 1
             assert tile & ((1 << bits) - 1) == count - 1
@@ -100,7 +100,7 @@ async def fourier_mapper(dut):
                 got = [banks[row].get(n | half << half_bit) for n in range(2 * frequencies)]
                 assert got == expected[:, seen + row].tolist(), f"point {seen + row}"
             seen += count
-        port("freed").value = int(freed)
+        port("release_half").value = int(releasing)
         await ReadOnly()
         source.taken()
         asked = int(port("element_address").value) if int(port("element_enable").value) else None
@@ -110,7 +110,7 @@ async def fourier_mapper(dut):
             if enables >> row & 1:
                 lane = features >> (row % lanes) * FORMATS.activation_bits
                 banks[row][address] = lane & FORMATS.activation_max
-        waited = 0 if freed else waited + int(port("filled").value)
+        waited = 0 if releasing else waited + int(port("full").value)
         await FallingEdge(dut.clk)
         if asked is not None:
             port("element").value = elements[asked]

@@ -18,7 +18,7 @@ WINDOW = 2000
 SHOWN = {
     "job": ["clk", "rst", "running"],
     "points": [f"s_axis_points_t{name}" for name in ("valid", "ready", "last", "data")],
-    "features": ["core.mapper.filled", "core.mapper.enables", "core.mapper.features"],
+    "features": ["core.mapper.full", "core.mapper.enables", "core.mapper.features"],
     "sequencer": [
         *("core.sequencer.step", "core.sequencer.weight_address", "core.sequencer.drain"),
         *("core.sequencer.write_address", "core.sequencer.voxel", "core.sequencer.fsm_state"),

@@ -30,9 +30,9 @@ def test_features_of_tiles(rows, lanes, frequencies, formats):
     async def bench(ctx):
         ctx.set(mapper.last_frequency, frequencies - 1)
         given, cycle, asked = 0, 0, None
-        filled_at = []
+        full_at = []
         half = 0
-        while len(filled_at) < 3:
+        while len(full_at) < 3:
             ctx.set(mapper.points.valid, given < number)
             if given < number:
                 point = {"xyz": points[given].tolist(), "last": given == number - 1}
@@ -46,14 +46,14 @@ def test_features_of_tiles(rows, lanes, frequencies, formats):
                     where = address >> half_at[0], row, address & (1 << half_at[0]) - 1
                     assert banks[where] == -1
                     banks[where] = ctx.get(mapper.features[row % lanes])
-            filled = ctx.get(mapper.filled)
-            ctx.set(mapper.freed, filled)
-            if filled:
-                tile = len(filled_at)
-                filled_at.append(cycle)
+            full = ctx.get(mapper.full)
+            ctx.set(mapper.release_half, full)
+            if full:
+                tile = len(full_at)
+                full_at.append(cycle)
                 first = tile * rows
                 count = min(rows, number - first)
-                assert ctx.get(mapper.half) == half
+                assert ctx.get(mapper.select) == half
                 assert ctx.get(mapper.tile.rows) == count - 1
                 assert ctx.get(mapper.tile.last) == (tile == 2)
                 got = banks[half, :count].T
@@ -67,7 +67,7 @@ def test_features_of_tiles(rows, lanes, frequencies, formats):
             given += taken
             assert cycle < 2000
         first = mapper_cycles(frequencies, rows, lanes) - 1 + mapper_latency(formats)
-        assert filled_at[0] == first
+        assert full_at[0] == first
 
     simulator = Simulator(mapper)
     simulator.add_clock(1e-6)

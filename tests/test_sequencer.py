@@ -56,12 +56,12 @@ def test_order_of_steps_and_tokens(shape, columns):
         ctx.set(sequencer.start, 1)
         await ctx.tick()
         ctx.set(sequencer.start, 0)
-        for name in ("running", "filled", "output_free"):
+        for name in ("running", "full", "output_free"):
             ctx.set(getattr(sequencer, name), 1)
         on_the_way = deque([0] * (4 + requantizer_latency(FORMATS)))
         finished = 0
         for _ in range(5000):
-            ctx.set(sequencer.half, finished & 1)
+            ctx.set(sequencer.select, finished & 1)
             ctx.set(sequencer.written, on_the_way.popleft())
             step = sequencer.step
             features, hidden = ctx.get(step.features), ctx.get(step.hidden)
