@@ -120,8 +120,8 @@ class FourierMapper(wiring.Component):
     """Fills the feature banks, tile after tile, one half of each bank at a time.
 
     Takes one point per lane, a cycle each, then runs through B: three cycles a frequency. This is
-    a *slot*; slot s makes the features of rows ``s * lanes`` to ``s * lanes + lanes - 1``. A tile
-    ends after all rows, or with the slot that holds the last point.
+    a *lane batch*; batch b makes the features of rows ``b * lanes`` to ``b * lanes + lanes - 1``.
+    A tile ends after all rows, or with the batch that holds the last point.
 
     Latency: ``dataflow.mapper_latency`` cycles from a tile's last element of B to ``full``.
     Throughput: a tile in ``dataflow.mapper_cycles``.
@@ -198,7 +198,7 @@ class FourierMapper(wiring.Component):
             self.tile.eq(tiles[read_select]),
         ]
 
-        # Loading: `row` counts the tile's points, `lane` the slot's.
+        # Loading: `row` counts the tile's points, `lane` the batch's.
         row = Signal(address_bits(self.rows))
         lane = Signal(self.lanes, init=1)
         tile_full = Signal()
@@ -222,12 +222,12 @@ class FourierMapper(wiring.Component):
         # Running through B.
         axis = Signal(3, init=1)
         frequency = Signal(address_bits(self.frequencies))
-        slot_ends = Signal()
+        batch_ends = Signal()
         tile_ends = Signal()
         m.d.comb += [
             self.element_enable.eq(running),
-            slot_ends.eq(running & axis[2] & (frequency == self.last_frequency)),
-            tile_ends.eq(slot_ends & tile_full),
+            batch_ends.eq(running & axis[2] & (frequency == self.last_frequency)),
+            tile_ends.eq(batch_ends & tile_full),
         ]
         with m.If(running):
             m.d.sync += [
@@ -236,7 +236,7 @@ class FourierMapper(wiring.Component):
             ]
             with m.If(axis[2]):
                 m.d.sync += frequency.eq(frequency + 1)
-        with m.If(slot_ends):
+        with m.If(batch_ends):
             m.d.sync += [running.eq(0), self.element_address.eq(0), frequency.eq(0)]
             # Of the next tile none but the first point may have to wait, for its half.
             m.d.sync += ready.eq(~tile_full | ~occupied.bit_select(~fill_select, 1))
@@ -266,13 +266,13 @@ class FourierMapper(wiring.Component):
         table_cycles = mapper_latency(self.formats) - 2 - FourierLane.DONE
         cosine = delay_line(m, done, table_cycles - 2, name="cosine", reset=True)
         sine = delay_line(m, cosine, 1, name="sine", reset=True)
-        last_slot = FourierLane.DONE + table_cycles
-        slot_written = delay_line(m, slot_ends, last_slot, name="slot_ends", reset=True)
-        tile_written = delay_line(m, tile_ends, last_slot, name="tile_ends", reset=True)
+        batch_latency = FourierLane.DONE + table_cycles
+        batch_written = delay_line(m, batch_ends, batch_latency, name="batch_ends", reset=True)
+        tile_written = delay_line(m, tile_ends, batch_latency, name="tile_ends", reset=True)
         write_select = Signal()
         written = Signal(address_bits(self.frequencies))
-        slots = -(-self.rows // self.lanes)
-        slot = Signal(slots, init=1)
+        batches = -(-self.rows // self.lanes)
+        batch = Signal(batches, init=1)
         position = Signal(address_bits(2 * self.frequencies))
         where = Signal.like(self.address, reset_less=True)
         rows = Signal(self.rows, reset_less=True)
@@ -283,15 +283,15 @@ class FourierMapper(wiring.Component):
         ]
         m.d.sync += where.eq(Cat(position, write_select))
         m.d.sync += [
-            rows[number].eq((cosine | sine) & slot[number // self.lanes])
+            rows[number].eq((cosine | sine) & batch[number // self.lanes])
             for number in range(self.rows)
         ]
         with m.If(sine):
             m.d.sync += written.eq(written + 1)
-        with m.If(slot_written):
-            m.d.sync += [written.eq(0), slot.eq(slot << 1)]
+        with m.If(batch_written):
+            m.d.sync += [written.eq(0), batch.eq(batch << 1)]
         with m.If(tile_written):
-            m.d.sync += [slot.eq(1), write_select.eq(~write_select)]
+            m.d.sync += [batch.eq(1), write_select.eq(~write_select)]
         with m.If(delay_line(m, tile_written, 1, name="tile_readable", reset=True)):
             m.d.sync += full_halves.bit_select(~write_select, 1).eq(1)
         with m.If(self.release_half):

@@ -172,7 +172,7 @@ def _memories(
 ) -> dict[str, Accesses]:
     rows, columns, lanes = config.rows, config.columns, config.lanes
     full, rest = divmod(voxels, rows)
-    slots = full * -(-rows // lanes) + -(-rest // lanes)
+    batches = full * -(-rows // lanes) + -(-rest // lanes)
     mapped_rows = full * rows + min(rows, -(-rest // lanes) * lanes)
     layers = array_layers(shape)
     column_tiles = [-(-layer.outputs // columns) for layer in layers]
@@ -182,7 +182,7 @@ def _memories(
     # The array's last layer is either consumed by the output-layer MAC or made of voxels.
     written = tiles * sum(layer.outputs for layer in layers[:-1])
     return {
-        "elements": Accesses(reads=3 * shape.frequencies * slots, writes=0),
+        "elements": Accesses(reads=3 * shape.frequencies * batches, writes=0),
         "features": Accesses(reads=feature_steps * rows, writes=shape.features * mapped_rows),
         "hidden": Accesses(reads=(steps - feature_steps) * rows, writes=written * rows),
         "weights": Accesses(reads=steps * config.weight_banks, writes=0),
