@@ -60,8 +60,8 @@ MUTANTS = [
     Mutant(
         "the first column is never drained",
         "systolic_array",
-        "drained.append(Mux(drains, element.sum, 0))",
-        "drained.append(Mux(drains, element.sum, 0) if column else 0)",
+        "drained.append(Mux(drains, pe.sum, 0))",
+        "drained.append(Mux(drains, pe.sum, 0) if column else 0)",
     ),
     Mutant(
         "the bypass sum is lost",

@@ -46,9 +46,9 @@ def store_layout(config: AcceleratorConfig):
     together = config.columns_per_bank
     return data.StructLayout(
         {
-            "element_enable": 1,
-            "element_address": address_bits(3 * config.frequencies),
-            "element": signed(FREQUENCY.bits),
+            "coefficient_enable": 1,
+            "coefficient_address": address_bits(3 * config.frequencies),
+            "coefficient": signed(FREQUENCY.bits),
             "constant_enable": 1,
             "constant_address": address_bits(config.constant_depth),
             "constant": constant_layout(formats),
@@ -123,7 +123,7 @@ class Core(wiring.Component):
         m.submodules.voxel_buffer = ResetInserter(self.clear)(buffer)
         for bank in core_banks(config):
             m.submodules[bank.role] = Ram(*bank)
-        elements, constants = m.submodules.elements, m.submodules.constants
+        coefficients, constants = m.submodules.coefficients, m.submodules.constants
         m.submodules.array = array = SystolicArray(
             config.rows, config.columns, formats, gate_zeros=config.gate_zeros
         )
@@ -133,12 +133,12 @@ class Core(wiring.Component):
         wiring.connect(m, wiring.flipped(self.points), mapper.points)
         m.d.comb += [
             mapper.last_frequency.eq(self.shape.last_frequency),
-            elements.write_enable.eq(store.element_enable),
-            elements.write_address.eq(store.element_address),
-            elements.write_data.eq(store.element),
-            elements.read_enable.eq(mapper.element_enable),
-            elements.read_address.eq(mapper.element_address),
-            mapper.element.eq(elements.read_data),
+            coefficients.write_enable.eq(store.coefficient_enable),
+            coefficients.write_address.eq(store.coefficient_address),
+            coefficients.write_data.eq(store.coefficient),
+            coefficients.read_enable.eq(mapper.coefficient_enable),
+            coefficients.read_address.eq(mapper.coefficient_address),
+            mapper.coefficient.eq(coefficients.read_data),
             mapper.release_half.eq(sequencer.release_half),
         ]
 
@@ -300,7 +300,7 @@ def _later(m: Module, name: str, enables, address, data):
 def core_banks(config: AcceleratorConfig) -> list[Bank]:
     """The memories that stand in no row and no column."""
     return [
-        Bank("elements", 3 * config.frequencies, FREQUENCY.bits),
+        Bank("coefficients", 3 * config.frequencies, FREQUENCY.bits),
         Bank("constants", config.constant_depth, constant_layout(config.formats).size),
     ]
 

@@ -20,8 +20,8 @@ class FourierLane(wiring.Component):
 
     The products are taken in two halves, so that the multipliers are no slower than the array's.
 
-    Latency: ``latency`` cycles from the element of B of the last axis to the cosine, one more to
-    the sine. Throughput: a frequency in three cycles.
+    Latency: ``latency`` cycles from the coefficient of B of the last axis to the cosine, one more
+    to the sine. Throughput: a frequency in three cycles.
 
     Parameters
     ----------
@@ -33,14 +33,14 @@ class FourierLane(wiring.Component):
         Take ``point``.
     point : In
         x, y and z.
-    element : In(signed(16))
-        Elements of B in the order x, y, z of each frequency.
+    coefficient : In(signed(16))
+        Coefficients of B in the order x, y, z of each frequency.
     turn : In(1)
-        High with each element, so that the next one meets the next coordinate.
+        High with each coefficient, so that the next one meets the next coordinate.
     first : In(1)
-        The element is that of x.
+        The coefficient is that of x.
     done : In(1)
-        High ``DONE`` cycles after the element of z: the phase is complete. Cosine and sine are
+        High ``DONE`` cycles after the coefficient of z: the phase is complete. Cosine and sine are
         looked up in the two cycles after it.
     feature : Out(activation_bits)
     """
@@ -53,7 +53,7 @@ class FourierLane(wiring.Component):
             {
                 "load": In(1),
                 "point": In(POINT["xyz"].shape),
-                "element": In(signed(FREQUENCY.bits)),
+                "coefficient": In(signed(FREQUENCY.bits)),
                 "turn": In(1),
                 "first": In(1),
                 "done": In(1),
@@ -63,7 +63,7 @@ class FourierLane(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Cycles from the last element to the cosine."""
+        """Cycles from the last coefficient to the cosine."""
         table = SinCosTable(self.formats.table_address_bits, self.formats.activation_bits)
         return self.DONE + 1 + table.latency
 
@@ -82,7 +82,7 @@ class FourierLane(wiring.Component):
             m.d.sync += turning.eq(self.point)
 
         half = COORDINATE.bits // 2
-        operand = Signal.like(self.element, reset_less=True)
+        operand = Signal.like(self.coefficient, reset_less=True)
         coordinate = Signal(signed(COORDINATE.bits), reset_less=True)
         # Phases are taken modulo one turn, so PHASE_FRACTION bits of everything are enough.
         low = Signal(PHASE_FRACTION, reset_less=True)
@@ -90,9 +90,9 @@ class FourierLane(wiring.Component):
         product = Signal(PHASE_FRACTION, reset_less=True)
         total = Signal(PHASE_FRACTION, reset_less=True)
         first = delay_line(m, self.first, 3, name="first")
-        # Nothing moves, and no clock need run, where no element is on its way.
+        # Nothing moves, and no clock need run, where no coefficient is on its way.
         stages = (
-            [operand.eq(self.element), coordinate.eq(turning[0])],
+            [operand.eq(self.coefficient), coordinate.eq(turning[0])],
             [low.eq(operand * coordinate[:half]), high.eq(operand * coordinate[half:].as_signed())],
             product.eq(low + (high << half)),
             total.eq(Mux(first, 0, total) + product),
@@ -123,7 +123,7 @@ class FourierMapper(wiring.Component):
     a *lane batch*; batch b makes the features of rows ``b * lanes`` to ``b * lanes + lanes - 1``.
     A tile ends after all rows, or with the batch that holds the last point.
 
-    Latency: ``dataflow.mapper_latency`` cycles from a tile's last element of B to ``full``.
+    Latency: ``dataflow.mapper_latency`` cycles from a tile's last coefficient of B to ``full``.
     Throughput: a tile in ``dataflow.mapper_cycles``.
 
     Parameters
@@ -138,9 +138,9 @@ class FourierMapper(wiring.Component):
     points : In(stream of POINT)
     last_frequency : In
         The program's number of frequencies less one.
-    element_enable, element_address : Out
-        Read port of the memory of B: elements in the order x, y, z of each frequency.
-    element : In(signed(16))
+    coefficient_enable, coefficient_address : Out
+        Read port of the memory of B: coefficients in the order x, y, z of each frequency.
+    coefficient : In(signed(16))
         One cycle later.
     enables : Out(rows)
         Write enables of the feature banks,
@@ -168,9 +168,9 @@ class FourierMapper(wiring.Component):
             {
                 "points": In(stream.Signature(POINT)),
                 "last_frequency": In(address_bits(frequencies)),
-                "element_enable": Out(1),
-                "element_address": Out(address_bits(3 * frequencies)),
-                "element": In(signed(FREQUENCY.bits)),
+                "coefficient_enable": Out(1),
+                "coefficient_address": Out(address_bits(3 * frequencies)),
+                "coefficient": In(signed(FREQUENCY.bits)),
                 "enables": Out(rows),
                 "address": Out(address_bits(2 * frequencies) + 1),
                 "features": Out(data.ArrayLayout(formats.activation_bits, lanes)),
@@ -225,19 +225,19 @@ class FourierMapper(wiring.Component):
         batch_ends = Signal()
         tile_ends = Signal()
         m.d.comb += [
-            self.element_enable.eq(running),
+            self.coefficient_enable.eq(running),
             batch_ends.eq(running & axis[2] & (frequency == self.last_frequency)),
             tile_ends.eq(batch_ends & tile_full),
         ]
         with m.If(running):
             m.d.sync += [
                 axis.eq(axis.rotate_left(1)),
-                self.element_address.eq(self.element_address + 1),
+                self.coefficient_address.eq(self.coefficient_address + 1),
             ]
             with m.If(axis[2]):
                 m.d.sync += frequency.eq(frequency + 1)
         with m.If(batch_ends):
-            m.d.sync += [running.eq(0), self.element_address.eq(0), frequency.eq(0)]
+            m.d.sync += [running.eq(0), self.coefficient_address.eq(0), frequency.eq(0)]
             # Of the next tile none but the first point may have to wait, for its half.
             m.d.sync += ready.eq(~tile_full | ~occupied.bit_select(~fill_select, 1))
         with m.If(self.release_half & (tile_ends | (~running & ~ready))):
@@ -245,7 +245,7 @@ class FourierMapper(wiring.Component):
         with m.If(tile_ends):
             m.d.sync += [fill_select.eq(~fill_select), row.eq(0), tile_full.eq(0)]
 
-        # The lanes, and what follows an element through them.
+        # The lanes, and what follows a coefficient through them.
         turn = delay_line(m, running, 1, name="turn", reset=True)
         first = delay_line(m, axis[0], 1, name="first")
         done = delay_line(m, running & axis[2], 1 + FourierLane.DONE, name="done", reset=True)
@@ -254,7 +254,7 @@ class FourierMapper(wiring.Component):
             m.d.comb += [
                 unit.load.eq(loaded & lane[number]),
                 unit.point.eq(points.payload.xyz),
-                unit.element.eq(self.element),
+                unit.coefficient.eq(self.coefficient),
                 unit.turn.eq(turn),
                 unit.first.eq(first),
                 unit.done.eq(done),

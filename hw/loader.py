@@ -94,10 +94,10 @@ class ProgramLoader(wiring.Component):
         # Where the item goes.
         number = Signal(range(len(HEADER)), reset_less=True)
         column = Signal(config.columns, init=1, reset_less=True)
-        element_address = Signal.like(store.element_address, reset_less=True)
+        coefficient_address = Signal.like(store.coefficient_address, reset_less=True)
         constant_address = Signal.like(store.constant_address, reset_less=True)
         weight_address = Signal.like(store.weight_address, reset_less=True)
-        last_element = Signal(len(element_address) + 1)
+        last_coefficient = Signal(len(coefficient_address) + 1)
         last_constant = Signal.like(constant_address, reset_less=True)
         last_weight = Signal.like(weight_address, reset_less=True)
         earlier_items = Signal(ITEM * (CONSTANT_ITEMS - 1), reset_less=True)
@@ -109,9 +109,9 @@ class ProgramLoader(wiring.Component):
         m.d.comb += [
             shape.eq(last_shape),
             # 3 L - 1, without a multiplier
-            last_element.eq(last_shape.last_frequency + (last_shape.last_frequency << 1) + 2),
-            store.element_address.eq(element_address),
-            store.element.eq(item),
+            last_coefficient.eq(last_shape.last_frequency + (last_shape.last_frequency << 1) + 2),
+            store.coefficient_address.eq(coefficient_address),
+            store.coefficient.eq(item),
             store.constant_address.eq(constant_address),
             # `implicore.stream.constant_items`
             store.constant.offset.eq(earlier_items[:24]),
@@ -147,7 +147,7 @@ class ProgramLoader(wiring.Component):
                     beginning.eq(1),
                     number.eq(0),
                     column.eq(1),
-                    element_address.eq(0),
+                    coefficient_address.eq(0),
                     constant_address.eq(0),
                     weight_address.eq(0),
                 ]
@@ -173,15 +173,15 @@ class ProgramLoader(wiring.Component):
                     with m.If(number == HEADER.index("neurons_high")):
                         m.d.sync += last_constant.eq(Cat(lower, item) - 1)
                     with m.If(number == len(HEADER) - 1):
-                        m.next = "ELEMENTS"
+                        m.next = "COEFFICIENTS"
                 cut_short()
-            with m.State("ELEMENTS"):
+            with m.State("COEFFICIENTS"):
                 with m.If(error != Error.NONE):
                     m.next = "SWALLOW"
                 with m.Elif(item_valid):
-                    m.d.comb += store.element_enable.eq(1)
-                    m.d.sync += element_address.eq(element_address + 1)
-                    with m.If(element_address == last_element):
+                    m.d.comb += store.coefficient_enable.eq(1)
+                    m.d.sync += coefficient_address.eq(coefficient_address + 1)
+                    with m.If(coefficient_address == last_coefficient):
                         m.d.sync += number.eq(0)
                         m.next = "CONSTANTS"
                 cut_short()

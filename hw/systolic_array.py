@@ -76,18 +76,18 @@ class ArrayRow(wiring.Component):
         activation = self.activation
         drained = [self.bypass_sum]
         for column in range(self.columns):
-            element = ProcessingElement(self.formats, gate_zeros=self.gate_zeros)
-            m.submodules[f"pe_{column}"] = element
+            pe = ProcessingElement(self.formats, gate_zeros=self.gate_zeros)
+            m.submodules[f"pe_{column}"] = pe
             done = marching[column + delay]
             m.d.comb += [
-                element.weight_in.eq(self.weights_in[column]),
-                element.activation_in.eq(activation),
-                element.done.eq(done),
-                self.weights_out[column].eq(element.weight_out),
+                pe.weight_in.eq(self.weights_in[column]),
+                pe.activation_in.eq(activation),
+                pe.done.eq(done),
+                self.weights_out[column].eq(pe.weight_out),
             ]
-            activation = element.activation_out
-            drains = done & ~element.empty if self.gate_zeros else done
-            drained.append(Mux(drains, element.sum, 0))
+            activation = pe.activation_out
+            drains = done & ~pe.empty if self.gate_zeros else done
+            drained.append(Mux(drains, pe.sum, 0))
         total = Signal.like(self.sum)
         m.d.comb += [
             total.eq(reduce(or_, drained)),

@@ -289,8 +289,8 @@ async def control_registers(dut):
 async def fill(dut, port, program):
     """Write a program into the core's memories."""
     stores = [
-        {"element_enable": 1, "element_address": address, "element": element}
-        for address, element in enumerate(program.frequencies.ravel().tolist())
+        {"coefficient_enable": 1, "coefficient_address": address, "coefficient": coefficient}
+        for address, coefficient in enumerate(program.frequencies.ravel().tolist())
     ]
     for address, neuron in enumerate(constants(program)):
         word = constant_fields(*neuron, FORMATS)

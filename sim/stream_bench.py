@@ -77,7 +77,7 @@ async def fourier_mapper(dut):
     rows, lanes = CONFIG.rows, CONFIG.lanes
     frequencies = random.randint(1, CONFIG.frequencies)
     matrix = drawn().integers(FREQUENCY.low, FREQUENCY.high + 1, (frequencies, 3))
-    elements = [int(value) & 0xFFFF for value in matrix.ravel()]
+    coefficients = [int(value) & 0xFFFF for value in matrix.ravel()]
     points = random_points(drawn(), 5 * rows + 1)
     phases = phase_address(matrix, points, FORMATS.table_address_bits)
     table = SineTable(FORMATS.table_address_bits, FORMATS.activation_bits)
@@ -103,7 +103,11 @@ async def fourier_mapper(dut):
         port("release_half").value = int(releasing)
         await ReadOnly()
         source.taken()
-        asked = int(port("element_address").value) if int(port("element_enable").value) else None
+        asked = (
+            int(port("coefficient_address").value)
+            if int(port("coefficient_enable").value)
+            else None
+        )
         address, enables = int(port("address").value), int(port("enables").value)
         features = int(port("features").value) if enables else 0
         for row in range(rows):
@@ -113,7 +117,7 @@ async def fourier_mapper(dut):
         waited = 0 if releasing else waited + int(port("full").value)
         await FallingEdge(dut.clk)
         if asked is not None:
-            port("element").value = elements[asked]
+            port("coefficient").value = coefficients[asked]
 
 
 @cocotb.test(**TIMEOUT)
@@ -173,8 +177,8 @@ def good_and_damaged(rng):
 
 def writes(program):
     """What a program's stream tells the memories, in order."""
-    for address, element in enumerate(program.frequencies.ravel().tolist()):
-        yield "element", address, element
+    for address, coefficient in enumerate(program.frequencies.ravel().tolist()):
+        yield "coefficient", address, coefficient
     for address, neuron in enumerate(constants(program)):
         yield "constant", address, constant_fields(*neuron, FORMATS)
     for bank, address, word in weight_writes(program, CONFIG):
@@ -183,8 +187,8 @@ def writes(program):
 
 def written(store):
     """What the store port tells the memories in this cycle."""
-    if store["element_enable"]:
-        yield "element", store["element_address"], store["element"]
+    if store["coefficient_enable"]:
+        yield "coefficient", store["coefficient_address"], store["coefficient"]
     if store["constant_enable"]:
         word = store["constant"]
         yield "constant", store["constant_address"], {name: word[name] for name, _ in word.shape()}

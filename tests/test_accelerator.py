@@ -245,7 +245,7 @@ BROKEN = {
     "neurons": (changed("neurons_low", CONFIG.constant_depth + 1), Error.TOO_MANY_NEURONS),
     "one word": (GOOD[:1], Error.CUT_SHORT),
     "header": (GOOD[:8], Error.CUT_SHORT),
-    "elements": (GOOD[:9], Error.CUT_SHORT),
+    "coefficients": (GOOD[:9], Error.CUT_SHORT),
     "constants": (GOOD[:20], Error.CUT_SHORT),
     "weights end": (GOOD[:-2], Error.CUT_SHORT),
     "checksum": (GOOD[:-1], Error.CUT_SHORT),

@@ -45,8 +45,15 @@ class Bench:
 
     async def fill(self, ctx):
         store = self.core.store
-        for address, element in enumerate(self.program.frequencies.ravel().tolist()):
-            ctx.set(store, {"element_enable": 1, "element_address": address, "element": element})
+        for address, coefficient in enumerate(self.program.frequencies.ravel().tolist()):
+            ctx.set(
+                store,
+                {
+                    "coefficient_enable": 1,
+                    "coefficient_address": address,
+                    "coefficient": coefficient,
+                },
+            )
             await ctx.tick()
         for address, (offset, shift, multiplier, output_weight) in enumerate(
             constants(self.program)

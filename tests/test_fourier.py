@@ -22,7 +22,7 @@ def test_features_of_tiles(rows, lanes, frequencies, formats):
     points = np.random.default_rng(0).integers(COORDINATE.low, COORDINATE.high + 1, (number, 3))
     points[0] = COORDINATE.low
     expected = Renderer(program).features(points).astype(int)
-    elements = program.frequencies.ravel().tolist()
+    coefficients = program.frequencies.ravel().tolist()
     mapper = FourierMapper(rows, lanes, frequencies + 2, formats)
     banks = np.full((2, rows, expected.shape[0]), -1)
     half_at = (len(mapper.address) - 1,)
@@ -38,7 +38,7 @@ def test_features_of_tiles(rows, lanes, frequencies, formats):
                 point = {"xyz": points[given].tolist(), "last": given == number - 1}
                 ctx.set(mapper.points.payload, point)
             if asked is not None:
-                ctx.set(mapper.element, elements[asked])
+                ctx.set(mapper.coefficient, coefficients[asked])
             taken = given < number and ctx.get(mapper.points.ready)
             enables, address = ctx.get(mapper.enables), ctx.get(mapper.address)
             for row in range(rows):
@@ -60,8 +60,8 @@ def test_features_of_tiles(rows, lanes, frequencies, formats):
                 assert (got == expected[:, first : first + count]).all()
                 banks[half] = -1
                 half ^= 1
-            enable = ctx.get(mapper.element_enable)
-            asked = ctx.get(mapper.element_address) if enable else None
+            enable = ctx.get(mapper.coefficient_enable)
+            asked = ctx.get(mapper.coefficient_address) if enable else None
             await ctx.tick()
             cycle += 1
             given += taken
@@ -78,7 +78,7 @@ def test_features_of_tiles(rows, lanes, frequencies, formats):
 def test_latency_of_a_lane():
     for name in ("w8a8", "w8a12t12"):
         formats = Formats.parse(name)
-        # The mapper asks for an element a cycle before the lane gets it; the sine comes a cycle
+        # The mapper asks for a coefficient a cycle before the lane gets it; the sine comes a cycle
         # after the cosine and is readable a cycle later.
         assert mapper_latency(formats) == 1 + FourierLane(formats).latency + 2
 

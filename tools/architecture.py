@@ -77,7 +77,7 @@ BLOCKS = (
         *(450, 30, 240, 74, "control", ("sequencer",), "sequencer"),
         ("issue control: one step a cycle", "drain control: one token a cycle"),
     ),
-    Block(*(450, 134, 240, 50, "memory", ("ram_elements",), "B"), ("{ram_elements}",)),
+    Block(*(450, 134, 240, 50, "memory", ("ram_coefficients",), "B"), ("{ram_coefficients}",)),
     Block(
         *(450, 208, 240, 108, "compute"),
         ("fourier_mapper", "fourier_lane", "sin_cos_table", "rom"),
@@ -134,7 +134,7 @@ ARROWS = (
     ("grid", [(290, 104), (290, 119), (410, 119), (410, 222), (290, 222), (290, 238)]),
     ("program", [(390, 159), (450, 159)]),
     ("points", [(390, 275), (450, 275)]),
-    ("elements", [(570, 184), (570, 208)]),
+    ("coefficients", [(570, 184), (570, 208)]),
     ("features", [(570, 316), (570, 362)]),
     ("tokens", [(690, 55), (750, 55)]),
     ("steps", [(690, 80), (720, 80), (720, 141), (750, 141)]),

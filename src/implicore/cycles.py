@@ -51,7 +51,7 @@ class Prediction:
     slots : int
         Multiply-accumulates that the array could have made in these cycles.
     memories : dict of str to Accesses
-        ``elements`` (of B), ``features``, ``hidden`` (activations), ``weights``, ``constants``.
+        ``coefficients`` (of B), ``features``, ``hidden`` (activations), ``weights``, ``constants``.
     """
 
     voxels: int
@@ -182,7 +182,7 @@ def _memories(
     # The array's last layer is either consumed by the output-layer MAC or made of voxels.
     written = tiles * sum(layer.outputs for layer in layers[:-1])
     return {
-        "elements": Accesses(reads=3 * shape.frequencies * batches, writes=0),
+        "coefficients": Accesses(reads=3 * shape.frequencies * batches, writes=0),
         "features": Accesses(reads=feature_steps * rows, writes=shape.features * mapped_rows),
         "hidden": Accesses(reads=(steps - feature_steps) * rows, writes=written * rows),
         "weights": Accesses(reads=steps * config.weight_banks, writes=0),

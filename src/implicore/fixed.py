@@ -61,7 +61,7 @@ COORDINATE = FixedPoint(bits=16, fraction=14)
 """A network coordinate, -2 to 2: the image fills (-1, 1), the rest is room for oblique planes."""
 
 FREQUENCY = FixedPoint(bits=16, fraction=10)
-"""An element of the Fourier matrix B, in turns per unit of coordinate, -32 to 32."""
+"""A coefficient of the Fourier matrix B, in turns per unit of coordinate, -32 to 32."""
 
 GRID_GUARD = 24
 """Fraction bits that grid origins and steps carry beyond those of ``COORDINATE``."""

@@ -3,7 +3,7 @@
 Items of 16 bits, two a word, the lower half first; signed ones in two's complement:
 
     header      HEADER, in this order
-    elements    B: x, y, z of each frequency
+    coefficients  B: x, y, z of each frequency
     constants   four items a neuron, in the order of the layers, see ``constant_items``
     weights     one a column and step of a voxel tile, the column fastest, see ``weight_sequence``
     padding     one item if there would be half a word

@@ -175,7 +175,7 @@ def causes(
 
     step = rate("weights") / words
     drain = rate("constants")
-    element = rate("elements")
+    coefficient = rate("coefficients")
     written = rate("features", "writes")
     voxel = job.voxels / job.cycles
     events = {
@@ -183,8 +183,8 @@ def causes(
         "row units": (rows * step, rows * drain, written),
         "requantizers": (rows * drain,),
         "column units": (words * step, columns * step),
-        "Fourier mapper": (element, lanes * element, written),
-        "sine tables": (lanes * element,),
+        "Fourier mapper": (coefficient, lanes * coefficient, written),
+        "sine tables": (lanes * coefficient,),
         "coordinates": (voxel,),
         "voxel buffer": (voxel,),
         "program loader": (1,),
