@@ -116,9 +116,9 @@ class Accelerator(wiring.Component):
             generator.start.eq(start & from_grid),
         ]
         m.d.comb += [
-            generator.grid.ends.eq(control.rw.grid_ends),
+            generator.grid.size_minus_one.eq(control.rw.grid_size_minus_one),
             generator.grid.origin.eq(control.rw.grid_origin),
-            generator.grid.moves.eq(control.rw.grid_moves),
+            generator.grid.increments.eq(control.rw.grid_increments),
         ]
         accepted = asked & loaded & ~busy & ~abort
         with m.If(accepted):

@@ -23,9 +23,9 @@ VECTOR = data.ArrayLayout(signed(POSITION_BITS), 3)
 
 GRID = data.StructLayout(
     {
-        "ends": data.ArrayLayout(COUNT_BITS, 3),
+        "size_minus_one": data.ArrayLayout(COUNT_BITS, 3),
         "origin": VECTOR,
-        "moves": data.ArrayLayout(VECTOR, 3),
+        "increments": data.ArrayLayout(VECTOR, 3),
     }
 )
 """``implicore.job.GridJob``; ``ends`` are the samples of each axis less one."""
@@ -65,7 +65,7 @@ class CoordinateGenerator(wiring.Component):
         # The point to be begun: those left behind it on each axis, whether there are none, and
         # what leads to it, one-hot: the origin or one of the moves.
         busy = Signal()
-        left = Signal(grid.ends.shape(), reset_less=True)
+        left = Signal(grid.size_minus_one.shape(), reset_less=True)
         at_end = Signal(3, reset_less=True)
         way = Signal(4, reset_less=True)
         with m.If(advance):
@@ -78,10 +78,13 @@ class CoordinateGenerator(wiring.Component):
             with m.If(advance & at_end[:axis].all()):
                 m.d.sync += [left[axis].eq(left[axis] - 1), at_end[axis].eq(left[axis] == 1)]
             with m.If((advance & at_end[: axis + 1].all()) | self.start):
-                m.d.sync += [left[axis].eq(grid.ends[axis]), at_end[axis].eq(grid.ends[axis] == 0)]
+                m.d.sync += [
+                    left[axis].eq(grid.size_minus_one[axis]),
+                    at_end[axis].eq(grid.size_minus_one[axis] == 0),
+                ]
 
         # Its parts, one after the other.
-        ways = [grid.origin, *grid.moves]
+        ways = [grid.origin, *grid.increments]
         token, valid, carry = Cat(way, at_end.all()), busy, Const(0, 3)
         for low, high in pairwise((0, *PARTS)):
             position = Signal(

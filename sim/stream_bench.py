@@ -42,7 +42,7 @@ async def coordinate_generator(dut):
         shape = tuple(random.randint(1, 5) for _ in range(3))
         vectors = [tuple(random.randrange(-(1 << 36), 1 << 36) for _ in range(3)) for _ in range(4)]
         job = GridJob(shape, vectors[0], tuple(vectors[1:]))
-        vectors[1:] = job.moves
+        vectors[1:] = job.increments
         grid = sum((count - 1) << (16 * axis) for axis, count in enumerate(shape))
         for number, value in enumerate(sum(vectors, ())):
             grid |= (value & mask) << (48 + 40 * number)

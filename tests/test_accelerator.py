@@ -103,8 +103,11 @@ class Host:
     async def set_grid(self, job: GridJob):
         numbers = [n - 1 for n in job.shape]
         for index, value in enumerate(numbers):
-            await self.write(addresses()["grid_ends"] + 4 * index, value)
-        vectors = [("grid_origin", job.origin), ("grid_moves", itertools.chain(*job.moves))]
+            await self.write(addresses()["grid_size_minus_one"] + 4 * index, value)
+        vectors = [
+            ("grid_origin", job.origin),
+            ("grid_increments", itertools.chain(*job.increments)),
+        ]
         for name, values in vectors:
             for index, value in enumerate(values):
                 await self.write(addresses()[name] + 8 * index, value)

@@ -30,10 +30,10 @@ GRIDS = [
 
 def set_grid(ctx, view, job: GridJob):
     for axis in range(3):
-        ctx.set(view.ends[axis], job.shape[axis] - 1)
+        ctx.set(view.size_minus_one[axis], job.shape[axis] - 1)
         ctx.set(view.origin[axis], job.origin[axis])
         for other in range(3):
-            ctx.set(view.moves[axis][other], job.moves[axis][other])
+            ctx.set(view.increments[axis][other], job.increments[axis][other])
 
 
 @pytest.mark.parametrize("pause", [0, 0.4])

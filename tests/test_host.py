@@ -250,15 +250,17 @@ def test_a_grid_in_registers():
     job = GridJob.of(PROGRAM.grid, PROGRAM.frame)
     values = dict(grid_writes(job))
     at = addresses()
-    assert [values[at["grid_ends"] + 4 * axis] + 1 for axis in range(3)] == list(job.shape)
+    assert [values[at["grid_size_minus_one"] + 4 * axis] + 1 for axis in range(3)] == list(
+        job.shape
+    )
 
     def signed(address):
         value = values[address] | values[address + 4] << 32
         return value - (value >> 39 << 40)
 
     assert [signed(at["grid_origin"] + 8 * n) for n in range(3)] == list(job.origin)
-    moves = [signed(at["grid_moves"] + 8 * n) for n in range(9)]
-    assert tuple(moves) == sum(job.moves, ())
+    increments = [signed(at["grid_increments"] + 8 * n) for n in range(9)]
+    assert tuple(increments) == sum(job.increments, ())
     assert len(values) == 27
 
 

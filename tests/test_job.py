@@ -63,7 +63,7 @@ def test_moves_lead_from_each_voxel_to_the_next():
     at = np.array(job.origin)
     for number, exact in enumerate(job.coordinates(0, job.voxels)):
         if number:
-            at += job.moves[0 if number % 3 else 1 if number % 12 else 2]
+            at += job.increments[0 if number % 3 else 1 if number % 12 else 2]
         assert (at >> GRID_GUARD == exact).all()
 
 

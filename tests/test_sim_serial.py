@@ -172,7 +172,7 @@ def test_a_reset_ends_everything(link, board):
     board.write(encode(Kind.READ, bytes(100))[:70])
     link.reset()
     assert frames(board) == []
-    assert link.read(AT["identity"], AT["status"], AT["grid_ends"]) == [IDENTITY, 0, 0]
+    assert link.read(AT["identity"], AT["status"], AT["grid_size_minus_one"]) == [IDENTITY, 0, 0]
     load(link)
     check_points(link)
 

@@ -207,8 +207,10 @@ def command(name: str) -> tuple[int, int]:
 def grid_writes(job: GridJob) -> list[tuple[int, int]]:
     """Addresses and values of the registers that describe a grid."""
     at = addresses()
-    writes = [(at["grid_ends"] + 4 * axis, count - 1) for axis, count in enumerate(job.shape)]
-    vectors = {"grid_origin": job.origin, "grid_moves": tuple(chain(*job.moves))}
+    writes = [
+        (at["grid_size_minus_one"] + 4 * axis, count - 1) for axis, count in enumerate(job.shape)
+    ]
+    vectors = {"grid_origin": job.origin, "grid_increments": tuple(chain(*job.increments))}
     for name, values in vectors.items():
         for index, value in enumerate(values):
             address = at[name] + 8 * index

@@ -64,15 +64,15 @@ class GridJob:
         )
 
     @property
-    def moves(self) -> tuple[tuple[int, int, int], ...]:
+    def increments(self) -> tuple[tuple[int, int, int], ...]:
         """The ways from a voxel to the one after it: within a line, to the next line, or plane.
 
         Sums of them are meant modulo the width of their registers.
         """
         steps = np.array(self.steps)
         lines = (np.array(self.shape)[:, None] - 1) * steps  # along all of an axis
-        moves = [steps[0], steps[1] - lines[0], steps[2] - lines[1] - lines[0]]
-        return tuple(tuple(move.tolist()) for move in moves)
+        increments = [steps[0], steps[1] - lines[0], steps[2] - lines[1] - lines[0]]
+        return tuple(tuple(each.tolist()) for each in increments)
 
     @property
     def voxels(self) -> int:

@@ -120,9 +120,11 @@ REGISTERS = (
         ),
     ),
     Register("interrupt_enable", "rw", "which of them raise the interrupt", bits=3),
-    Register("grid_ends", "rw", "samples of each axis less one", count=3, bits=16),
+    Register("grid_size_minus_one", "rw", "samples of each axis less one", count=3, bits=16),
     Register("grid_origin", "rw", "x, y, z of the first voxel, 38 fraction bits", 3, 40),
-    Register("grid_moves", "rw", "x, y, z of the ways to the next voxel, line and plane", 9, 40),
+    Register(
+        "grid_increments", "rw", "increments of x, y, z to the next voxel, line and plane", 9, 40
+    ),
     Register("cycles", "ro", "from the first point accepted to the last voxel delivered", 1, 48),
     Register("busy", "ro", "cycles in which the array was given operands", 1, 48),
     Register("input_stall", "ro", "cycles in which a point was asked for in vain", 1, 48),
