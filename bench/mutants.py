@@ -224,7 +224,12 @@ MUTANTS = [
     Mutant(
         "a job starts without a program", "accelerator", "asked & loaded & ~busy", "asked & ~busy"
     ),
-    Mutant("stalls count as work", "accelerator", '"busy": (core.step, 1)', '"busy": (1, 1)'),
+    Mutant(
+        "stalls count as work",
+        "accelerator",
+        '"active_cycles": (core.step, 1)',
+        '"active_cycles": (1, 1)',
+    ),
     Mutant(
         "abort leaves the core as it is",
         "accelerator",

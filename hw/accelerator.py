@@ -184,16 +184,16 @@ class Accelerator(wiring.Component):
             m.d.sync += begun.eq(1)
         count = {
             "cycles": (begun | point_taken, 1),
-            "busy": (core.step, 1),
+            "active_cycles": (core.step, 1),
             "input_stall": (begun & wanting & core.points.ready & ~core.points.valid, 1),
             "output_stall": (core.voxels.valid & ~self.m_axis_voxels_tready, 1),
-            "useful": (voxel_taken, core.useful),
+            "useful_macs": (voxel_taken, core.useful_macs),
         }
         slots = config.rows * config.columns
         if slots & (slots - 1):
-            count["spent"] = (core.step, slots)
+            count["mac_slots"] = (core.step, slots)
         else:  # one counter less
-            m.d.comb += ro.spent.eq(ro.busy << (slots.bit_length() - 1))
+            m.d.comb += ro.mac_slots.eq(ro.active_cycles << (slots.bit_length() - 1))
         for name, (when, amount) in count.items():
             counter = Signal.like(ro[name], name=name)
             m.d.comb += ro[name].eq(counter)

@@ -88,7 +88,7 @@ class Core(wiring.Component):
     voxels : Out(stream of voxel_layout)
     step : Out(1)
         A step was issued in the cycle before.
-    useful : Out
+    useful_macs : Out
         Multiply-accumulates that the voxel at ``voxels`` took.
     """
 
@@ -104,7 +104,7 @@ class Core(wiring.Component):
                 "points": In(stream.Signature(POINT)),
                 "voxels": Out(stream.Signature(voxel_layout(config.formats.output_bits))),
                 "step": Out(1),
-                "useful": Out(useful_bits(config)),
+                "useful_macs": Out(useful_macs_bits(config)),
             }
         )
 
@@ -272,8 +272,8 @@ class Core(wiring.Component):
         # Useful work: one row's steps, counted while a tile is made, belong to each of its voxels.
         used = Signal(sequencer.column_bits + 1, reset_less=True)
         finished = delay_line(m, sequencer.finish, 1, name="finished", reset=True)
-        counted = Signal.like(self.useful)
-        counted_now = Signal.like(self.useful)
+        counted = Signal.like(self.useful_macs)
+        counted_now = Signal.like(self.useful_macs)
         m.d.sync += [
             self.step.eq(sequencer.weight_enable),
             used.eq(sequencer.columns_used << sequencer.feeds_output_mac),
@@ -282,7 +282,7 @@ class Core(wiring.Component):
         with m.If(self.step):
             m.d.sync += counted.eq(counted_now)
         with m.If(finished):
-            m.d.sync += [counted.eq(0), self.useful.eq(counted_now)]
+            m.d.sync += [counted.eq(0), self.useful_macs.eq(counted_now)]
         with m.If(self.start):
             m.d.sync += counted.eq(0)
         return m
@@ -316,6 +316,6 @@ def banks(config: AcceleratorConfig) -> list[tuple[Bank, int]]:
     ]
 
 
-def useful_bits(config: AcceleratorConfig) -> int:
+def useful_macs_bits(config: AcceleratorConfig) -> int:
     """Width of the multiply-accumulates of one voxel."""
     return (config.weight_depth * config.columns + config.width).bit_length()

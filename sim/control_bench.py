@@ -330,7 +330,7 @@ async def core(dut):
             voxel = sink.taken()
             if voxel is not None:
                 assert voxel == expected[len(voxels)], f"voxel {len(voxels)}"
-                assert int(port("useful").value) == program.shape.weights
+                assert int(port("useful_macs").value) == program.shape.weights
                 voxels.append(voxel)
             if len(voxels) == len(expected):
                 break

@@ -118,11 +118,11 @@ class Script:
         exact = not self.stall
         counters = {
             "cycles": prediction.cycles if exact else None,
-            "busy": prediction.steps,
+            "active_cycles": prediction.steps,
             "input_stall": 0 if exact else None,
             "output_stall": 0 if exact else None,
-            "useful": prediction.useful,
-            "spent": prediction.steps * self.config.rows * self.config.columns,
+            "useful_macs": prediction.useful_macs,
+            "mac_slots": prediction.steps * self.config.rows * self.config.columns,
         }
         for name, value in counters.items():
             self.do(session.Read(name), value)

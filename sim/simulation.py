@@ -172,7 +172,7 @@ def simulate(
         "mismatches": mismatches,
         "cycles": counters["cycles"],
         "predicted_cycles": script.prediction(len(golden)).cycles,
-        "utilization": counters["useful"] / slots if slots else 0.0,
+        "utilization": counters["useful_macs"] / slots if slots else 0.0,
         "cycles_per_second": answers.cycles / answers.seconds if answers.seconds else 0.0,
         **{name: counters[name] for name in COUNTERS if name != "cycles"},
         "simulated_cycles": answers.cycles,

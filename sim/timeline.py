@@ -20,7 +20,7 @@ FINE, FINE_WINDOWS = 64, 80
 WINDOWS = 160
 """Of equal length, for the rest."""
 
-COLUMNS = ("cycles", "busy", "voxels")
+COLUMNS = ("cycles", "active_cycles", "voxels")
 
 
 def follow(
@@ -43,7 +43,7 @@ def follow(
 
     Returns
     -------
-    list of (cycles, busy, voxels)
+    list of (cycles, active cycles, voxels)
         All since the beginning: cycles, those in which the array was given operands, both by the
         hardware's counters, and voxels taken. The first entry is zero, the last one the job's end.
     """
@@ -53,16 +53,16 @@ def follow(
     limit = operations[job].limit
     coarse = -(-cycles // WINDOWS)
     rest = -(-limit // coarse)  # up to the limit that a job may take; after its end, for nothing
-    steps = [session.Read("cycles"), session.Read("busy")]
+    steps = [session.Read("cycles"), session.Read("active_cycles")]
     pieces = []
     for window in [FINE] * FINE_WINDOWS + [coarse] * rest:
         pieces += [session.Decode(window), *steps]
     answers = fast.build(config).run([*operations[:job], *pieces])
     values = iter(answers.values[job:])
     readings, voxels = [(0, 0, 0)], 0
-    for decoded, now, busy in zip(values, values, values, strict=True):
+    for decoded, now, active in zip(values, values, values, strict=True):
         voxels += len(decoded.voxels)
-        readings.append((now, busy, voxels))
+        readings.append((now, active, voxels))
         if decoded.ended:
             break
     return readings

@@ -234,7 +234,7 @@ def costs(blocks: dict[str, dict[str, float]], slice_: Prediction, clock_mhz: fl
     slice_mj = power_mw * slice_s
     return {
         "power_mw": power_mw,
-        "pj_per_mac": slice_mj * 1e9 / slice_.useful,
+        "pj_per_mac": slice_mj * 1e9 / slice_.useful_macs,
         "nj_per_voxel": slice_mj * 1e6 / SLICE,
         "mj_per_slice": slice_mj,
         "voxels_per_second": SLICE / slice_s,

@@ -207,12 +207,12 @@ def test_points_grids_and_counters(stall):
             if not stall:
                 prediction = predict(SHAPE, CONFIG, len(POINTS))
                 assert await host.read("cycles") == prediction.cycles
-                assert await host.read("busy") == prediction.steps
-                assert await host.read("spent") == prediction.steps * 6
+                assert await host.read("active_cycles") == prediction.steps
+                assert await host.read("mac_slots") == prediction.steps * 6
                 assert await host.read("input_stall") == await host.read("output_stall") == 0
             else:
                 assert await host.read("output_stall") > 0
-            assert await host.read("useful") == len(POINTS) * SHAPE.weights
+            assert await host.read("useful_macs") == len(POINTS) * SHAPE.weights
         await host.set_grid(job)
         assert host.ctx.get(host.dut.irq) == 1
         assert await host.read("interrupt") == 0b011

@@ -23,7 +23,7 @@ from implicore.stream import constants, weight_writes
 class Bench:
     """Fills a core's memories, gives it points and takes its voxels, each with pauses or without.
 
-    After ``run``: ``voxels``, ``last`` (of each voxel), ``cycles``, ``steps``, ``useful``.
+    After ``run``: ``voxels``, ``last`` (of each voxel), ``cycles``, ``steps``, ``useful_macs``.
     """
 
     def __init__(self, config, program, points, *, stall=0.0, seed=0):
@@ -34,7 +34,7 @@ class Bench:
 
     def run(self, watch=()):
         """Simulate to the last voxel, counting the accesses of the banks to ``watch``."""
-        self.voxels, self.last, self.useful, self.steps = [], [], 0, 0
+        self.voxels, self.last, self.useful_macs, self.steps = [], [], 0, 0
         self.accesses = Counter()
         self.watch = watch
         simulator = Simulator(self.core)
@@ -115,7 +115,7 @@ class Bench:
             if valid and taking:
                 self.voxels.append(payload[0])
                 self.last.append(payload[1])
-                self.useful += ctx.get(core.useful)
+                self.useful_macs += ctx.get(core.useful_macs)
                 self.cycles = cycle - first + 1
             await ctx.tick()
             cycle += 1
@@ -182,7 +182,7 @@ def test_random_pairs(seed, memories):
     prediction = predict(program.shape, config, number)
     assert bench.cycles == prediction.cycles
     assert bench.steps == prediction.steps
-    assert bench.useful == prediction.useful
+    assert bench.useful_macs == prediction.useful_macs
     for role, accesses in prediction.memories.items():
         assert (bench.accesses[role, "reads"], bench.accesses[role, "writes"]) == (
             accesses.reads,

@@ -215,7 +215,7 @@ def test_the_example_of_a_serial_host(host_example, monkeypatch, capsys):
     (code,) = [block for block in blocks("fpga.md", "python") if "import serial" in block]
     decoded, golden = host_example(code)
     assert (decoded == golden).all() and opened == [("/dev/ttyUSB0", BAUD)]
-    assert "'useful': " in capsys.readouterr().out
+    assert "'useful_macs': " in capsys.readouterr().out
 
 
 def test_the_example_of_pynq(host_example, monkeypatch):

@@ -108,9 +108,9 @@ def test_counters(host, place):
     host.load(PROGRAM)
     host.voxels(POINTS)
     counters, due = host.counters(), predict(SHAPE, CONFIG, len(POINTS))
-    assert counters["useful"] == due.useful
-    assert counters["busy"] == due.steps
-    assert counters["spent"] == due.steps * CONFIG.rows * CONFIG.columns
+    assert counters["useful_macs"] == due.useful_macs
+    assert counters["active_cycles"] == due.steps
+    assert counters["mac_slots"] == due.steps * CONFIG.rows * CONFIG.columns
     held_up = place.transport.__class__ is Link or counters["cycles"] > due.cycles
     assert held_up or (counters["cycles"], counters["output_stall"]) == (due.cycles, 0)
 

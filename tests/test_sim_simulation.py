@@ -56,8 +56,8 @@ def test_bit_for_bit_and_cycle_for_cycle(grid):
     assert result["voxels"] == (grid or PROGRAM.grid.middle_plane()).voxels
     assert result["mismatches"] == 0
     assert result["cycles"] == result["predicted_cycles"] < result["simulated_cycles"]
-    assert result["utilization"] == result["useful"] / (12 * result["cycles"])
-    assert result["useful"] == result["voxels"] * SHAPE.weights
+    assert result["utilization"] == result["useful_macs"] / (12 * result["cycles"])
+    assert result["useful_macs"] == result["voxels"] * SHAPE.weights
     assert result["cycles_per_second"] > 1000
     json.dumps(result)
 
@@ -147,13 +147,13 @@ def test_a_timeline_ends_where_the_job_does(tmp_path, monkeypatch):
     grid = PROGRAM.grid.scaled(2)
     result = simulate(PROGRAM, CONFIG, grid=grid, timeline=tmp_path / "t.csv")
     with open(tmp_path / "t.csv") as file:
-        cycles, busy, voxels = load_timeline(file).T
-    assert (cycles[0], busy[0], voxels[0]) == (0, 0, 0)
-    assert (cycles[-1], busy[-1]) == (result["cycles"], result["busy"])
+        cycles, active, voxels = load_timeline(file).T
+    assert (cycles[0], active[0], voxels[0]) == (0, 0, 0)
+    assert (cycles[-1], active[-1]) == (result["cycles"], result["active_cycles"])
     assert voxels[-1] == result["voxels"] == grid.voxels
-    windows, working, taken = np.diff(cycles), np.diff(busy), np.diff(voxels)
+    windows, working, taken = np.diff(cycles), np.diff(active), np.diff(voxels)
     assert (windows > 0).all() and (taken >= 0).all() and 100 < len(windows) < 200
-    # The reading of `busy` comes some cycles after that of `cycles`, always as many.
+    # The reading of `active_cycles` comes some cycles after that of `cycles`, always as many.
     assert (working >= 0).all() and (working <= windows).all()
     assert (windows[:4] < 100).all() and working[0] < windows[0]
 

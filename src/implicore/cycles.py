@@ -46,9 +46,9 @@ class Prediction:
         From the first point accepted to the last voxel delivered, both included.
     steps : int
         Cycles in which the array is given operands.
-    useful : int
+    useful_macs : int
         Multiply-accumulates that the voxels need.
-    slots : int
+    mac_capacity : int
         Multiply-accumulates that the array could have made in these cycles.
     memories : dict of str to Accesses
         ``coefficients`` (of B), ``features``, ``hidden`` (activations), ``weights``, ``constants``.
@@ -57,14 +57,14 @@ class Prediction:
     voxels: int
     cycles: int
     steps: int
-    useful: int
-    slots: int
+    useful_macs: int
+    mac_capacity: int
     memories: dict[str, Accesses]
 
     @property
     def utilization(self) -> float:
         """Useful share of the MAC slots; may exceed 1, since output-layer MACs have no slots."""
-        return self.useful / self.slots
+        return self.useful_macs / self.mac_capacity
 
 
 def predict(shape: NetworkShape, config: AcceleratorConfig, voxels: int) -> Prediction:
@@ -95,8 +95,8 @@ def predict(shape: NetworkShape, config: AcceleratorConfig, voxels: int) -> Pred
         voxels=voxels,
         cycles=cycles,
         steps=steps,
-        useful=voxels * shape.weights,
-        slots=cycles * rows * config.columns,
+        useful_macs=voxels * shape.weights,
+        mac_capacity=cycles * rows * config.columns,
         memories=_memories(shape, config, voxels, tiles, steps),
     )
 

@@ -126,18 +126,18 @@ REGISTERS = (
         "grid_increments", "rw", "increments of x, y, z to the next voxel, line and plane", 9, 40
     ),
     Register("cycles", "ro", "from the first point accepted to the last voxel delivered", 1, 48),
-    Register("busy", "ro", "cycles in which the array was given operands", 1, 48),
+    Register("active_cycles", "ro", "cycles in which the array was given operands", 1, 48),
     Register("input_stall", "ro", "cycles in which a point was asked for in vain", 1, 48),
     Register("output_stall", "ro", "cycles in which a voxel was offered in vain", 1, 48),
-    Register("useful", "ro", "multiply-accumulates that the delivered voxels needed", 1, 56),
-    Register("spent", "ro", "multiply slots in `busy` cycles: `busy` x rows x columns", 1, 56),
+    Register("useful_macs", "ro", "multiply-accumulates that the delivered voxels needed", 1, 56),
+    Register("mac_slots", "ro", "`active_cycles` x rows x columns", 1, 56),
 )
 
 
 WORDS = {register.name: register.words for register in REGISTERS}
 """Words of each register, by its name."""
 
-COUNTERS = ("cycles", "busy", "input_stall", "output_stall", "useful", "spent")
+COUNTERS = ("cycles", "active_cycles", "input_stall", "output_stall", "useful_macs", "mac_slots")
 """The registers that tell what a job took."""
 
 

@@ -179,7 +179,7 @@ def causes(
     written = rate("features", "writes")
     voxel = job.voxels / job.cycles
     events = {
-        "array": (slots * step, job.useful / job.cycles),
+        "array": (slots * step, job.useful_macs / job.cycles),
         "row units": (rows * step, rows * drain, written),
         "requantizers": (rows * drain,),
         "column units": (words * step, columns * step),

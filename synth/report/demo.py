@@ -204,12 +204,12 @@ def busy_figure(readings: np.ndarray, until: int | None = None) -> Figure:
     Parameters
     ----------
     readings : int array of shape (readings, 3)
-        Cycles, busy cycles and voxels since the beginning, see ``sim.timeline``.
+        Cycles, active cycles and voxels since the beginning, see ``sim.timeline``.
     until : int, optional
         Cycles to show; else all.
     """
-    cycles, busy, _ = readings.T
-    share = 100 * np.diff(busy) / np.diff(cycles)
+    cycles, active, _ = readings.T
+    share = 100 * np.diff(active) / np.diff(cycles)
     million = until is None
     across = cycles / 1e6 if million else cycles
     with figures.style():
