@@ -22,7 +22,7 @@ CONSTANT_ITEMS = 4
 class ProgramLoader(wiring.Component):
     """Parses ``implicore.stream``: header, memories' contents, CRC-32.
 
-    Whatever is wrong with a program, its stream is swallowed to its end, so that the next one
+    Whatever is wrong with a program, its stream is discarded to its end, so that the next one
     begins with its header; only then the cause is given.
 
     Latency: ``done`` at most four cycles after the last word. Throughput: a word in two cycles.
@@ -74,8 +74,8 @@ class ProgramLoader(wiring.Component):
         halves = Signal(2)  # one-hot: which half is at hand
         item_valid = halves.any()
         stream_ends = halves[1] & last
-        verdict = Signal()
-        m.d.comb += self.words.ready.eq(self.enable & ~halves[0] & ~stream_ends & ~verdict)
+        checking = Signal()
+        m.d.comb += self.words.ready.eq(self.enable & ~halves[0] & ~stream_ends & ~checking)
         m.d.sync += halves.eq(halves << 1)
         with m.If(item_valid):
             m.d.sync += item.eq(upper)
@@ -137,7 +137,7 @@ class ProgramLoader(wiring.Component):
             """What ends here was not meant to: the last statement of a state."""
             with m.If(stream_ends):
                 fail(Error.CUT_SHORT)
-                m.next = "VERDICT"
+                m.next = "STATUS"
 
         with m.FSM():
             with m.State("IDLE"), m.If(self.words.valid & self.words.ready):
@@ -157,7 +157,7 @@ class ProgramLoader(wiring.Component):
                     with m.Switch(number):
                         for position, name in enumerate(HEADER):
                             with m.Case(position):
-                                self._judge(m, name, item, lower, fail)
+                                self._check(m, name, item, lower, fail)
                     with m.If(number == HEADER.index("frequencies")):
                         m.d.sync += last_shape.last_frequency.eq(item - 1)
                     with m.If(number == HEADER.index("width")):
@@ -177,7 +177,7 @@ class ProgramLoader(wiring.Component):
                 cut_short()
             with m.State("COEFFICIENTS"):
                 with m.If(error != Error.NONE):
-                    m.next = "SWALLOW"
+                    m.next = "DISCARD"
                 with m.Elif(item_valid):
                     m.d.comb += store.coefficient_enable.eq(1)
                     m.d.sync += coefficient_address.eq(coefficient_address + 1)
@@ -217,21 +217,21 @@ class ProgramLoader(wiring.Component):
                 m.next = "COMPARE"
                 with m.If(~last):
                     fail(Error.TOO_LONG)
-                    m.next = "SWALLOW"
-            with m.State("SWALLOW"), m.If(stream_ends):
-                m.next = "VERDICT"
+                    m.next = "DISCARD"
+            with m.State("DISCARD"), m.If(stream_ends):
+                m.next = "STATUS"
             with m.State("COMPARE"):
-                m.d.comb += verdict.eq(1)
+                m.d.comb += checking.eq(1)
                 with m.If(~crc.match_detected):
                     fail(Error.WRONG_CRC)
-                m.next = "VERDICT"
-            with m.State("VERDICT"):
-                m.d.comb += [verdict.eq(1), self.done.eq(1)]
+                m.next = "STATUS"
+            with m.State("STATUS"):
+                m.d.comb += [checking.eq(1), self.done.eq(1)]
                 m.d.sync += self.loading.eq(0)
                 m.next = "IDLE"
         return m
 
-    def _judge(self, m: Module, name: str, item, lower, fail):
+    def _check(self, m: Module, name: str, item, lower, fail):
         """Note what is wrong with an item of the header."""
         config = self.config
         equal = {

@@ -198,7 +198,7 @@ def written(store):
 
 @cocotb.test(**TIMEOUT)
 async def program_loader(dut):
-    """Good and damaged programs in turns: what the memories are told, and the verdicts."""
+    """Good and damaged programs in turns: what the memories are told, and the status."""
     port = await start(dut, "program_loader")
     store_shape, rng = store_layout(CONFIG), drawn()
     streams = list(good_and_damaged(rng))
@@ -224,7 +224,7 @@ async def program_loader(dut):
                 moved.append(cycle)
             if int(port("done").value):
                 break
-            assert len(moved) < len(stream) or cycle < moved[-1] + 4, "no verdict"
+            assert len(moved) < len(stream) or cycle < moved[-1] + 4, "no status"
             await FallingEdge(dut.clk)
         assert len(moved) == len(stream)
         assert source.rest or {b - a for a, b in pairwise(moved)} == {2}, "a word in two cycles"
