@@ -218,8 +218,8 @@ MUTANTS = [
     Mutant(
         "banks of weights in reverse",
         "loader",
-        "Cat(*column[together - 1 : -1 : together], column[-1])",
-        "Cat(*column[together - 1 : -1 : together], column[-1])[::-1]",
+        "Cat(*column[per_bank - 1 : -1 : per_bank], column[-1])",
+        "Cat(*column[per_bank - 1 : -1 : per_bank], column[-1])[::-1]",
     ),
     Mutant(
         "a job starts without a program", "accelerator", "asked & loaded & ~busy", "asked & ~busy"

@@ -43,7 +43,7 @@ def store_layout(config: AcceleratorConfig):
     ``weight`` holds the latest weights, the last one highest: a bank takes those of its columns.
     """
     formats = config.formats
-    together = config.columns_per_bank
+    per_bank = config.columns_per_bank
     return data.StructLayout(
         {
             "coefficient_enable": 1,
@@ -54,13 +54,13 @@ def store_layout(config: AcceleratorConfig):
             "constant": constant_layout(formats),
             "weight_enables": config.weight_banks,
             "weight_address": address_bits(config.weight_depth),
-            "weight": data.ArrayLayout(signed(formats.weight_bits), together),
+            "weight": data.ArrayLayout(signed(formats.weight_bits), per_bank),
         }
     )
 
 
-TOGETHER = 16
-"""Rows or banks of weights that one set of registers writes to."""
+WRITE_FANOUT = 16
+"""Rows, or banks of weights, of one write fan-out group: one set of registers drives them."""
 
 
 class Core(wiring.Component):
@@ -208,14 +208,14 @@ class Core(wiring.Component):
         enables, address, features = mapper.enables, mapper.address, mapper.features
         for number, row in enumerate(rows):
             m.submodules[f"row_{number}"] = row
-            at = number % TOGETHER
-            if number and not at:
+            place = number % WRITE_FANOUT
+            if number and not place:
                 enables, address, features = _later(
-                    m, f"features_{number}", enables[TOGETHER:], address, features
+                    m, f"features_{number}", enables[WRITE_FANOUT:], address, features
                 )
             m.d.comb += [
                 row.step_in.eq(step),
-                row.write_enable.eq(enables[at]),
+                row.write_enable.eq(enables[place]),
                 row.write_address.eq(address),
                 row.write_data.eq(features[number % config.lanes]),
                 array.activations[number].eq(row.activation),
@@ -227,30 +227,30 @@ class Core(wiring.Component):
             if number:
                 m.d.comb += row.drain_in.eq(rows[number - 1].drain_out)
             step = row.step_out
-        together = config.columns_per_bank
+        per_bank = config.columns_per_bank
         enables, address = store.weight_enables, store.weight_address
         weight = store.weight.as_value()
         for number in range(config.weight_banks):
-            unit = ColumnUnit(config.weight_depth, together, formats)
+            unit = ColumnUnit(config.weight_depth, per_bank, formats)
             m.submodules[f"columns_{number}"] = unit
-            at = number % TOGETHER
-            if number and not at:
+            place = number % WRITE_FANOUT
+            if number and not place:
                 enables, address, weight = _later(
-                    m, f"weights_{number}", enables[TOGETHER:], address, weight
+                    m, f"weights_{number}", enables[WRITE_FANOUT:], address, weight
                 )
-            columns = range(number * together, min((number + 1) * together, config.columns))
+            columns = range(number * per_bank, min((number + 1) * per_bank, config.columns))
             m.d.comb += [
                 unit.read_enable.eq(weights[0]),
                 unit.read_address.eq(weights[1]),
-                unit.write_enable.eq(enables[at]),
+                unit.write_enable.eq(enables[place]),
                 unit.write_address.eq(address),
                 unit.write_data.eq(weight[-len(columns) * formats.weight_bits :]),
             ]
-            for place, column in enumerate(columns):
-                m.d.comb += array.weights[column].eq(unit.weights[place])
+            for index, column in enumerate(columns):
+                m.d.comb += array.weights[column].eq(unit.weights[index])
             if columns[-1] + 1 < config.columns:
                 weights = [
-                    delay_line(m, signal, together, name=f"columns_{number}_{name}")
+                    delay_line(m, signal, per_bank, name=f"columns_{number}_{name}")
                     for signal, name in zip(weights, ("enable", "address"), strict=True)
                 ]
 
@@ -308,11 +308,11 @@ def core_banks(config: AcceleratorConfig) -> list[Bank]:
 def banks(config: AcceleratorConfig) -> list[tuple[Bank, int]]:
     """All memories, each with the number of its instances."""
     formats = config.formats
-    together = config.columns_per_bank
+    per_bank = config.columns_per_bank
     return [
         *((bank, 1) for bank in core_banks(config)),
         *((bank, config.rows) for bank in row_banks(formats, 2 * config.frequencies, config.width)),
-        (column_bank(formats, config.weight_depth, together), config.weight_banks),
+        (column_bank(formats, config.weight_depth, per_bank), config.weight_banks),
     ]
 
 

@@ -103,8 +103,8 @@ class ProgramLoader(wiring.Component):
         earlier_items = Signal(ITEM * (CONSTANT_ITEMS - 1), reset_less=True)
         lower = earlier_items[-ITEM:]
         weight_bits = config.formats.weight_bits
-        together = config.columns_per_bank
-        recent_weights = Signal(together * weight_bits, reset_less=True)
+        per_bank = config.columns_per_bank
+        recent_weights = Signal(per_bank * weight_bits, reset_less=True)
         last_shape = Signal.like(shape, reset_less=True)
         m.d.comb += [
             shape.eq(last_shape),
@@ -196,7 +196,7 @@ class ProgramLoader(wiring.Component):
                 with m.If(item_valid):
                     # A bank is written when the last of its columns has come.
                     m.d.comb += store.weight_enables.eq(
-                        Cat(*column[together - 1 : -1 : together], column[-1])
+                        Cat(*column[per_bank - 1 : -1 : per_bank], column[-1])
                     )
                     m.d.sync += [
                         recent_weights.eq(store.weight),

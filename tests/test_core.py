@@ -200,8 +200,8 @@ def test_stalls_on_both_sides_change_nothing(seed):
 
 
 @pytest.mark.parametrize("seed", range(200, 206))
-def test_groups_of_rows_and_columns_written_one_after_the_other(seed, monkeypatch):
-    monkeypatch.setattr(implicore.hw.core, "TOGETHER", 2)
+def test_write_fan_out_groups(seed, monkeypatch):
+    monkeypatch.setattr(implicore.hw.core, "WRITE_FANOUT", 2)
     config, program, number = random_pair(seed)
     config = replace(config, weight_word_bits=16)  # few columns a bank, several banks
     points = points_of(number)

@@ -136,11 +136,11 @@ def weight_writes(program: Program, config: AcceleratorConfig) -> Iterator[tuple
     A word is the latest weights of the stream, as many as columns share a bank; where the last
     bank has fewer, those of its columns are the last of them.
     """
-    together = config.columns_per_bank
+    per_bank = config.columns_per_bank
     for address, row in enumerate(weight_sequence(program, config.columns).tolist()):
         for bank in range(config.weight_banks):
-            end = min((bank + 1) * together, config.columns)
-            yield 1 << bank, address, row[end - together : end]
+            end = min((bank + 1) * per_bank, config.columns)
+            yield 1 << bank, address, row[end - per_bank : end]
 
 
 def program_stream(program: Program, config: AcceleratorConfig) -> np.ndarray:

@@ -134,7 +134,7 @@ def causes(
     """
     rows, columns, lanes = config.rows, config.columns, config.lanes
     words = config.weight_banks
-    together = config.columns_per_bank
+    per_bank = config.columns_per_bank
     feature, hidden, weight, constant = (
         address_bits(depth)
         for depth in (
@@ -149,7 +149,7 @@ def causes(
         "array": (slots, rows),
         "row units": (rows, rows * (max(feature, hidden) + hidden)),
         "requantizers": (rows,),
-        "column units": (words, words * weight, words * together * (together - 1)),
+        "column units": (words, words * weight, words * per_bank * (per_bank - 1)),
         "Fourier mapper": (1, lanes, rows, feature),
         "sine tables": (lanes,),
         "coordinates": (1,),
@@ -158,7 +158,7 @@ def causes(
         "control": (
             1,
             rows,
-            (words - 1) * together * (weight + 1),
+            (words - 1) * per_bank * (weight + 1),
             feature + hidden + constant + weight,
             bool(slots & (slots - 1)),
             lanes,
