@@ -7,7 +7,8 @@ import pytest
 from implicore.accelerator_config import AcceleratorConfig
 from implicore.formats import Formats
 from implicore.network_shape import NetworkShape
-from implicore.sim import components, simulators, tools
+from implicore.process import ToolFailed
+from implicore.sim import components, simulators
 
 SHAPE = NetworkShape(4, 5, 3, (2,))
 CONFIGS = {
@@ -52,7 +53,7 @@ def test_a_broken_component_fails_and_its_seed_repeats_the_failure(monkeypatch, 
     monkeypatch.setattr(simulators, "verilog", lambda config: sources)
 
     def failure(seed):
-        with pytest.raises(tools.ToolFailed, match=f"seed {seed}:") as failed:
+        with pytest.raises(ToolFailed, match=f"seed {seed}:") as failed:
             components.bench(CONFIGS["w8a12"], "icarus", seed, only="requantizer")
         return re.findall(r"AssertionError.*", str(failed.value))
 
@@ -69,5 +70,5 @@ def test_a_bench_that_overlooks_an_output_fails(monkeypatch):
         return text, inputs, outputs[-1:]
 
     monkeypatch.setattr(components, "wrapper", counted_wrongly)
-    with pytest.raises(tools.ToolFailed, match=r"core passes with a wrong voxels__valid"):
+    with pytest.raises(ToolFailed, match=r"core passes with a wrong voxels__valid"):
         components.bench_faults(CONFIGS["w8a12"], "icarus", 1)

@@ -9,9 +9,10 @@ from implicore.accelerator_config import AcceleratorConfig
 from implicore.formats import Formats
 from implicore.job import GridJob
 from implicore.network_shape import NetworkShape
+from implicore.process import ToolFailed
 from implicore.random_program import random_program
 from implicore.registers import Error
-from implicore.sim import cosim, fast, simulators, tools
+from implicore.sim import cosim, fast, simulators
 from implicore.sim.script import Script
 from implicore.sim.session import Idle
 from implicore.stream import program_stream
@@ -88,9 +89,9 @@ def test_the_bench_itself_compares(simulator):
     simulator.run(script.operations, expected=expected)
     voxel = 5
     expected[voxel + 3] ^= 1
-    with pytest.raises(tools.ToolFailed, match=r"seed 9:\n.*voxel: answer 8 is \d+, not"):
+    with pytest.raises(ToolFailed, match=r"seed 9:\n.*voxel: answer 8 is \d+, not"):
         simulator.run(script.operations, expected=expected, seed=9)
-    with pytest.raises(tools.ToolFailed, match=r"voxel: answer 6 is"):
+    with pytest.raises(ToolFailed, match=r"voxel: answer 6 is"):
         simulator.run(script.operations, expected=expected[:6])
 
 
@@ -112,7 +113,7 @@ def test_a_broken_machine_is_noticed(name, tmp_path):
     script.points(POINTS)
     try:
         found = script.mismatches(build(name, sources=sources).run(script.operations))
-    except tools.ToolFailed as error:
+    except ToolFailed as error:
         found = str(error)
     assert found
 
@@ -133,7 +134,7 @@ def test_a_voxel_withdrawn_is_noticed(name, tmp_path):
     script = Script(CONFIG, 0.6)
     script.load(PROGRAM)
     script.points(POINTS)
-    with pytest.raises(tools.ToolFailed, match="withdrawn"):
+    with pytest.raises(ToolFailed, match="withdrawn"):
         build(name, sources=sources).run(script.operations, stall=0.6, seed=1)
 
 
@@ -149,7 +150,7 @@ def test_a_second_build_is_found(simulator, monkeypatch):
 @pytest.mark.parametrize("name", ["icarus", "fast"])
 def test_verilog_that_does_not_compile(name, tmp_path):
     sources = broken(tmp_path, "endmodule", "endmodul")
-    with pytest.raises(tools.ToolFailed, match=r"(?s)^\w+ failed.*syntax error"):
+    with pytest.raises(ToolFailed, match=r"(?s)^\w+ failed.*syntax error"):
         build(name, sources=sources)
 
 
@@ -159,7 +160,7 @@ def test_an_unknown_output_is_noticed(tmp_path):
     script = Script(CONFIG)
     script.load(PROGRAM)
     script.points(POINTS)
-    with pytest.raises(tools.ToolFailed, match=r"m_axis_voxels_tdata.* unknown in cycle"):
+    with pytest.raises(ToolFailed, match=r"m_axis_voxels_tdata.* unknown in cycle"):
         build("icarus", sources=sources).run(script.operations)
 
 
@@ -174,7 +175,7 @@ def test_a_payload_that_shows_while_it_means_nothing_is_noticed(port, tmp_path):
     # In numbers this changes nothing.
     leak = f"{head}  wire pending;\n  assign irq = pending ^ (^{port} & ~^{port});\n"
     sources[0].write_text(text.replace(head, leak))
-    with pytest.raises(tools.ToolFailed, match=r"\['irq'\] unknown in cycle"):
+    with pytest.raises(ToolFailed, match=r"\['irq'\] unknown in cycle"):
         build("icarus", sources=sources).run([Idle(5)])
 
 
