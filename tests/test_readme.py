@@ -1,5 +1,6 @@
 """Every command of the README: parsed as it stands, and run in its order in a folder of its own."""
 
+import json
 import os
 import re
 import shlex
@@ -42,8 +43,15 @@ def in_order() -> list[tuple[str, str]]:
 
 
 COMMANDS = [text for kind, text in in_order() if kind == "command"]
-FIGURES = re.findall(r"\| `((?:implicore|python|make) [^`]+)` \|", TEXT)
+FIGURES = list(dict.fromkeys(re.findall(r"\| `((?:implicore|python|make) [^`]+)` \|", TEXT)))
 """The commands of the table of figures."""
+
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+MEASUREMENTS = re.findall(r"^\t\$\(PYTHON\) (bench/.*)$", MAKEFILE, re.MULTILINE)
+MEASUREMENTS = [re.sub(r"\$\((\w+)\)", r"\1", f"python {command}") for command in MEASUREMENTS]
+"""What `make bench` and `make bench-all` run."""
+
+ALL = list(dict.fromkeys(COMMANDS + FIGURES + MEASUREMENTS))
 
 
 def masked(text: str) -> list[str]:
@@ -53,11 +61,11 @@ def masked(text: str) -> list[str]:
 
 
 def test_there_is_something_to_test():
-    assert len(COMMANDS) >= 12 and len(FIGURES) >= 8
+    assert len(COMMANDS) >= 12 and len(FIGURES) >= 8 and len(MEASUREMENTS) >= 10
     assert {language for language, _ in blocks()} <= {"sh", "text", "toml"}
 
 
-@pytest.mark.parametrize("command", COMMANDS + FIGURES)
+@pytest.mark.parametrize("command", ALL)
 def test_every_command_can_be_given(command):
     program, *arguments = shlex.split(command)
     if program == "implicore":
@@ -66,9 +74,61 @@ def test_every_command_can_be_given(command):
         done = subprocess.run(["make", "-n", *arguments], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     elif program == "python" and not arguments[0].startswith("tested/"):
-        assert (ROOT / arguments[0]).is_file()
+        assert (ROOT / arguments[0]).is_file()  # its arguments: see below
     else:
         assert program in ("python", "pip"), f"a program that no test knows: {program}"
+
+
+PARSE_ALONE = """
+import argparse, contextlib, io, json, runpy, sys
+
+parse = argparse.ArgumentParser.parse_args
+
+def parse_and_leave(*arguments):
+    parse(*arguments)
+    sys.exit(77)
+
+argparse.ArgumentParser.parse_args = parse_and_leave
+errors = []
+for command in json.loads(sys.argv[1]):
+    sys.argv = command
+    sys.path[0] = command[0].rpartition("/")[0]
+    with contextlib.redirect_stderr(io.StringIO()) as stderr:
+        try:
+            runpy.run_path(command[0], run_name="__main__")
+            errors.append("The script parses no arguments.")
+        except SystemExit as left:
+            errors.append("" if left.code == 77 else stderr.getvalue())
+print(json.dumps(errors))
+"""
+
+
+def parsed(commands: list[list[str]]) -> list[str]:
+    """Run scripts up to the point where their arguments are parsed; their errors, or nothing."""
+    done = subprocess.run(
+        [sys.executable, "-c", PARSE_ALONE, json.dumps(commands)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_every_script_takes_its_arguments():
+    commands = [command for command in ALL if command.startswith("python bench/")]
+    assert len(commands) >= 12
+    scripts = [str(ROOT / "bench" / command.removeprefix("python bench/")) for command in commands]
+    errors = parsed([shlex.split(script) for script in scripts])
+    assert dict(zip(commands, errors, strict=True)) == dict.fromkeys(commands, "")
+
+
+def test_a_wrong_option_of_a_script_is_found(tmp_path):
+    (tmp_path / "none.py").write_text("print('no options')")
+    wrong = [str(ROOT / "bench" / "sincos.py"), "--taget", "x"]
+    errors = parsed([wrong, [str(tmp_path / "none.py")]])
+    assert "unrecognized arguments: --taget" in errors[0]
+    assert errors[1] == "The script parses no arguments."
 
 
 def run(command: str, folder: Path) -> str:

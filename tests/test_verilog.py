@@ -3,7 +3,6 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -136,9 +135,9 @@ def test_blackbox_memories_have_the_same_ports(generated, tmp_path):
         generate(config, tmp_path, memories="sram")
 
 
-@pytest.mark.parametrize(("preset", "limit"), [("medium", 20), ("paper", 90)])
-def test_time_and_size(preset, limit, tmp_path):
-    begin = time.perf_counter()
-    result = generate(ACCELERATORS[preset], tmp_path)
-    assert time.perf_counter() - begin < limit
-    assert result["bytes"] < 5e6
+def test_size_depends_little_on_the_array(tmp_path):
+    """Each distinct component is elaborated and written once, however many instances it has."""
+    small = generate(ACCELERATORS["tiny"], tmp_path / "tiny")
+    large = generate(ACCELERATORS["paper"], tmp_path / "paper")
+    assert small["modules"] <= large["modules"] <= small["modules"] + 2
+    assert large["bytes"] < 3 * small["bytes"]  # of 256 times the processing elements
