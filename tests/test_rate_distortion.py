@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from implicore.errors import BadInput
-from implicore.formats import Formats
 from implicore.network_shape import NetworkShape
 
 pytest.importorskip("torch", reason="PyTorch, which trains the networks, is not installed")
@@ -48,7 +47,7 @@ def smooth():
 
 @pytest.mark.parametrize("number", CODECS)
 def test_a_codec_returns_the_volume(bench, smooth, number):
-    codec = bench.CODECS[number]
+    codec = bench.image_codecs.CODECS[number]
     best = codec.settings[-1]
     streams = codec.encode(smooth, best)
     assert len(streams) == (1 if codec.name == "HEVC" else smooth.shape[2])
@@ -61,7 +60,7 @@ def test_a_codec_returns_the_volume(bench, smooth, number):
 
 @pytest.mark.parametrize("number", CODECS)
 def test_a_codec_takes_more_bits_for_better_pictures(bench, smooth, number):
-    codec = bench.CODECS[number]
+    codec = bench.image_codecs.CODECS[number]
     points = [codec.measure(smooth, setting) for setting in codec.settings[2::2]]
     for values in zip(*points, strict=True):
         assert list(values) == sorted(set(values))
@@ -73,15 +72,17 @@ def test_a_codec_takes_more_bits_for_better_pictures(bench, smooth, number):
 
 
 def test_figures_between_measured_rates(bench):
-    points = [bench.Point(4.0, 50.0, 0.99), bench.Point(1.0, 40.0, 0.95)]
-    assert bench.at_rate(points, 2.0) == pytest.approx((2.0, 45.0, 0.97))
-    assert bench.at_rate(points, 1.0) == pytest.approx((1.0, 40.0, 0.95))
-    assert bench.rate_for(points, 45.0) == pytest.approx(2.0)
+    points = [bench.rate_points.Point(4.0, 50.0, 0.99), bench.rate_points.Point(1.0, 40.0, 0.95)]
+    assert bench.rate_points.at_rate(points, 2.0) == pytest.approx((2.0, 45.0, 0.97))
+    assert bench.rate_points.at_rate(points, 1.0) == pytest.approx((1.0, 40.0, 0.95))
+    assert bench.rate_points.rate_for(points, 45.0) == pytest.approx(2.0)
     for rate in (0.99, 4.01):
-        assert bench.at_rate(points, rate) is None
+        assert bench.rate_points.at_rate(points, rate) is None
     for level in (39.9, 50.1):
-        assert bench.rate_for(points, level) is None
-    assert bench.at_rate([], 1.0) is None and bench.rate_for([], 40.0) is None
+        assert bench.rate_points.rate_for(points, level) is None
+    assert (
+        bench.rate_points.at_rate([], 1.0) is None and bench.rate_points.rate_for([], 40.0) is None
+    )
 
 
 def test_measurements_are_cached(bench, tmp_path, monkeypatch):
@@ -90,10 +91,10 @@ def test_measurements_are_cached(bench, tmp_path, monkeypatch):
 
     def compute():
         calls.append(1)
-        return bench.Point(1.0, 40.0, 0.9)
+        return bench.rate_points.Point(1.0, 40.0, 0.9)
 
     for inputs, count in (({"a": 1}, 1), ({"a": 1}, 1), ({"a": 2}, 2)):
-        assert bench.measured(inputs, compute) == bench.Point(1.0, 40.0, 0.9)
+        assert bench.measured(inputs, compute) == bench.rate_points.Point(1.0, 40.0, 0.9)
         assert len(calls) == count
 
 
@@ -107,15 +108,18 @@ def test_a_whole_run(bench, smooth, tmp_path, monkeypatch, capsys):
     volume = Volume(smooth.copy(), Grid.from_array(smooth.shape, np.eye(4)), "ball")
     tiny = NetworkShape(frequencies=8, width=8, depth=3)
     monkeypatch.setattr(bench, "VOLUMES", {"ball": lambda: volume})
-    monkeypatch.setattr(bench, "NETWORKS", {"tiny": tiny})
+    for module in (bench, bench.rate_programs):
+        monkeypatch.setattr(module, "NETWORKS", {"tiny": tiny})
     # A clock that counts its readings: the same training on a busy machine and on an idle one.
-    monkeypatch.setattr(bench.time, "process_time", partial(next, counting(1.0)))
+    monkeypatch.setattr(bench.rate_programs.time, "process_time", partial(next, counting(1.0)))
     report, folder = tmp_path / "report.json", tmp_path / "kept"
     arguments = "--volume ball --preset tiny --formats w8a8 --seconds 400 --finetune 50 --quiet"
     arguments = [*arguments.split(), "--folder", str(folder), "--json", str(report)]
-    programs, compiled = [], bench.compiled
+    programs, compiled = [], bench.rate_programs.compiled
     monkeypatch.setattr(
-        bench, "compiled", lambda *inputs: programs.append(compiled(*inputs)) or programs[-1]
+        bench.rate_programs,
+        "compiled",
+        lambda *inputs: programs.append(compiled(*inputs)) or programs[-1],
     )
     assert bench.main(arguments) == 0
     table = capsys.readouterr().out
@@ -125,12 +129,12 @@ def test_a_whole_run(bench, smooth, tmp_path, monkeypatch, capsys):
     assert row["point"]["bits_per_voxel"] * smooth.size == 8 * len(programs[0].to_bytes())
     assert row["point"]["psnr_db"] > 15
     # The second run computes nothing.
-    monkeypatch.setattr(bench, "fit", None)
-    monkeypatch.setattr(bench, "quantize", None)
+    monkeypatch.setattr(bench.rate_programs, "fit", None)
+    monkeypatch.setattr(bench.rate_programs, "quantize", None)
     assert bench.main(arguments) == 0
     assert capsys.readouterr().out == table
     # Formats that cannot hold the network are a line under the table, not the end of the run.
-    monkeypatch.setattr(bench, "quantize", refuse)
+    monkeypatch.setattr(bench.rate_programs, "quantize", refuse)
     assert bench.main([*arguments, "--formats", "w4a4"]) == 0
     assert "tiny w4a4: It does not fit." in capsys.readouterr().out
 
@@ -140,8 +144,8 @@ def refuse(*_):
 
 
 def test_a_missing_package_is_one_sentence(bench, tmp_path, monkeypatch, capsys):
-    codec = bench.CODECS[0]._replace(package="no-such-package")
-    monkeypatch.setattr(bench, "CODECS", (codec,))
+    codec = bench.image_codecs.CODECS[0]._replace(package="no-such-package")
+    monkeypatch.setattr(bench.image_codecs, "CODECS", (codec,))
     assert bench.main(["--folder", str(tmp_path), "--quiet"]) == 2
     assert capsys.readouterr().err == (
         "rate_distortion: The Python package no-such-package is missing: install the codecs with "
@@ -150,7 +154,7 @@ def test_a_missing_package_is_one_sentence(bench, tmp_path, monkeypatch, capsys)
 
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(bench, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(bench, "CODECS", ())
+    monkeypatch.setattr(bench.image_codecs, "CODECS", ())
     (tmp_path / "file").touch()
     assert bench.main(["--folder", str(tmp_path / "file" / "below"), "--quiet"]) == 2
     error = capsys.readouterr().err
@@ -163,14 +167,3 @@ def test_wrong_options(bench, capsys, option):
         bench.main(option)
     assert exit_.value.code == 2
     assert f"error: argument {option[0]}" in capsys.readouterr().err
-
-
-def test_help(bench, capsys):
-    with pytest.raises(SystemExit) as exit_:
-        bench.main(["--help"])
-    assert exit_.value.code == 0
-    assert "--finetune" in capsys.readouterr().out
-
-
-def test_default_formats_are_formats(bench):
-    assert [str(Formats.parse(name)) for name in bench.FORMATS] == list(bench.FORMATS)
