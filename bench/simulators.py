@@ -46,18 +46,18 @@ def measure(simulator: str, config, program) -> dict:
     machine = fast.build(config) if simulator == "fast" else cosim.build(config, simulator)
     built, used_building = time.perf_counter() - started, processor_seconds() - used
     used = processor_seconds()
-    answers = machine.run(script.operations)
+    responses = machine.run(script.operations)
     used = processor_seconds() - used
     return {
         "simulator": simulator,
         "voxels": len(points),
-        "complaints": script.mismatches(answers),
+        "complaints": script.mismatches(responses),
         "build_seconds": round(built, 1),
         "build_processor_seconds": round(used_building, 1),
-        "simulated_cycles": answers.cycles,
-        "seconds": round(answers.seconds, 2),
+        "simulated_cycles": responses.cycles,
+        "seconds": round(responses.seconds, 2),
         "processor_seconds": round(used, 2),
-        "cycles_per_second": round(answers.cycles / used),
+        "cycles_per_second": round(responses.cycles / used),
     }
 
 

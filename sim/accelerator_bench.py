@@ -9,7 +9,7 @@ Files, of 32-bit words, little-endian, come from the environment:
 
     IMPLICORE_SESSION    what to do
     IMPLICORE_EXPECTED   what must come back, word by word, if known
-    IMPLICORE_ANSWERS    where to write what came back, if wanted
+    IMPLICORE_RESPONSES    where to write what came back, if wanted
 
 The ports are driven and checked by cocotbext-axi. Voxels are also watched by a monitor of the
 bench's own, which compares them in their order with the expected ones.
@@ -176,14 +176,14 @@ class Bench:
 
     async def write(self, address, value):
         """Write a register."""
-        answer = await self.registers.write(address, value.to_bytes(4, "little"))
-        assert int(answer.resp) == 0, f"writing to {address:#x} was refused: {answer.resp}"
+        response = await self.registers.write(address, value.to_bytes(4, "little"))
+        assert int(response.resp) == 0, f"writing to {address:#x} was refused: {response.resp}"
 
     async def read(self, address):
         """Read a register."""
-        answer = await self.registers.read(address, 4)
-        assert int(answer.resp) == 0, f"reading from {address:#x} was refused: {answer.resp}"
-        return int.from_bytes(answer.data, "little")
+        response = await self.registers.read(address, 4)
+        assert int(response.resp) == 0, f"reading from {address:#x} was refused: {response.resp}"
+        return int.from_bytes(response.data, "little")
 
     async def send(self, words, stop):
         """Send the first ``stop`` words of a program; how many were taken."""
@@ -261,16 +261,16 @@ async def session(dut):
     dut._log.info("stalls with probability %s, seed %s", stall, seed)
     begun = perf_counter()
     bench = await Bench.start(dut, stall, seed)
-    answers = []
+    responses = []
 
-    def answer(what, *values):
+    def respond(what, *values):
         for value in values:
             if expected is not None:
-                place = len(answers)
+                place = len(responses)
                 assert place < len(expected) and value == expected[place], (
-                    f"{what}: answer {place} is {value}, not {expected[place : place + 1]}"
+                    f"{what}: response {place} is {value}, not {expected[place : place + 1]}"
                 )
-            answers.append(value)
+            responses.append(value)
 
     try:
         position = 2
@@ -282,26 +282,28 @@ async def session(dut):
             elif operation == 1:
                 await bench.write(*rest[:2])
             elif operation == 2:
-                answer(f"register {rest[0]:#x}", await bench.read(rest[0]))
+                respond(f"register {rest[0]:#x}", await bench.read(rest[0]))
             elif operation == 3:
                 program = words[position : position + rest[0]]
                 position += rest[0]
-                answer("words of the program taken", await bench.send(program, rest[1]))
+                respond("words of the program taken", await bench.send(program, rest[1]))
             elif operation == 4:
                 flat = words[position : position + 2 * rest[2]]
                 position += len(flat)
                 points = [low | high << 32 for low, high in zip(flat[::2], flat[1::2], strict=True)]
                 ended, voxels = await bench.decode(rest[0] | rest[1] << 32, points)
-                answer("last voxel came", ended)
-                answer("number of voxels", len(voxels))
-                answer("voxel", *voxels)
+                respond("last voxel came", ended)
+                respond("number of voxels", len(voxels))
+                respond("voxel", *voxels)
             elif operation == 5:
-                answer("voxels offered to nobody", await bench.idle(rest[0]))
+                respond("voxels offered to nobody", await bench.idle(rest[0]))
         if expected is not None:
-            assert len(answers) == len(expected), f"{len(answers)} answers, not {len(expected)}"
+            assert len(responses) == len(expected), (
+                f"{len(responses)} responses, not {len(expected)}"
+            )
     finally:
         microseconds = round(1e6 * (perf_counter() - begun))
         for number in (bench.cycles, microseconds):
-            answers += [number & 0xFFFFFFFF, number >> 32]
+            responses += [number & 0xFFFFFFFF, number >> 32]
         with suppress(KeyError):
-            Path(os.environ["IMPLICORE_ANSWERS"]).write_bytes(array("I", answers).tobytes())
+            Path(os.environ["IMPLICORE_RESPONSES"]).write_bytes(array("I", responses).tobytes())

@@ -38,10 +38,10 @@ def run(case: Case, simulator: str | None = None, sources=None) -> list[str]:
         machine = cosim.build(case.config, simulator, sources=sources)
     script = case.script
     try:
-        answers = machine.run(script.operations, stall=case.stall, seed=case.seed)
+        responses = machine.run(script.operations, stall=case.stall, seed=case.seed)
     except ToolFailed as error:
         return str(error).splitlines()
-    return script.mismatches(answers)
+    return script.mismatches(responses)
 
 
 @dataclass(frozen=True)

@@ -47,21 +47,21 @@ class CocotbSimulator:
         stall: float = 0.0,
         seed: int = 0,
         expected: np.ndarray | None = None,
-    ) -> session.Answers:
+    ) -> session.Responses:
         """Carry out a session, see ``fast.FastSimulator.run``; ToolFailed if the bench fails.
 
-        With ``expected`` the bench itself compares its answers, word by word.
+        With ``expected`` the bench itself compares its responses, word by word.
         """
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             files = {"session": session.encode(operations, stall, seed), "expected": expected}
-            environment = {"IMPLICORE_ANSWERS": str(folder / "answers")}
+            environment = {"IMPLICORE_RESPONSES": str(folder / "responses")}
             for file, words in files.items():
                 if words is not None:
                     words.astype("<u4").tofile(folder / file)
                     environment[f"IMPLICORE_{file.upper()}"] = str(folder / file)
             self.bench([BENCH], seed=seed, environment=environment)
-            return session.decode(np.fromfile(folder / "answers", "<u4"), operations)
+            return session.decode(np.fromfile(folder / "responses", "<u4"), operations)
 
     def bench(
         self,

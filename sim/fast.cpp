@@ -1,6 +1,6 @@
 // Carries out a session (session.py) on a verilated accelerator, through its ports alone.
-// usage: simulate SESSION ANSWERS [WAVES.vcd]
-// Either file may be `-`: operations are then carried out as they come and answered at once.
+// usage: simulate SESSION RESPONSES [WAVES.vcd]
+// Either file may be `-`: operations are then carried out as they come, each with its response at once.
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -64,7 +64,7 @@ static void edge() {
 
 static void cycle() { settle(), edge(); }
 
-static const int PATIENCE = 1000;  // cycles for an answer on the register port
+static const int PATIENCE = 1000;  // cycles for a response on the register port
 
 static void write_register(uint32_t address, uint32_t value) {
     top.s_axi_awaddr = address;
@@ -86,7 +86,7 @@ static void write_register(uint32_t address, uint32_t value) {
         bool done = top.s_axi_bvalid;
         edge();
         if (done) break;
-        if (waited == PATIENCE) fail("a register write is not answered");
+        if (waited == PATIENCE) fail("no response to a register write");
     }
     top.s_axi_bready = 0;
 }
@@ -108,7 +108,7 @@ static uint32_t read_register(uint32_t address) {
         bool done = top.s_axi_rvalid;
         uint32_t value = top.s_axi_rdata;
         edge();
-        if (waited == PATIENCE) fail("a register read is not answered");
+        if (waited == PATIENCE) fail("no response to a register read");
         if (!done) continue;
         top.s_axi_rready = 0;
         return value;
@@ -162,12 +162,12 @@ static bool decode(uint64_t limit, const uint32_t* points, uint32_t count,
     return ended;
 }
 
-static FILE* questions;
-static FILE* answers;
+static FILE* requests;
+static FILE* responses;
 
 // Some words of the session into `words`; false if it ends before the first of them.
 static bool more(uint32_t* words, size_t count) {
-    size_t got = std::fread(words, 4, count, questions);
+    size_t got = std::fread(words, 4, count, requests);
     if (got && got < count) std::fputs("the session breaks off\n", stderr), std::exit(2);
     return got == count;
 }
@@ -178,7 +178,7 @@ static std::vector<uint32_t> take(size_t count) {
     return words;
 }
 
-static void answer(uint32_t word) { std::fwrite(&word, 4, 1, answers); }
+static void respond(uint32_t word) { std::fwrite(&word, 4, 1, responses); }
 
 static FILE* opened(const char* name, const char* mode, FILE* standard) {
     FILE* file = std::strcmp(name, "-") ? std::fopen(name, mode) : standard;
@@ -187,9 +187,9 @@ static FILE* opened(const char* name, const char* mode, FILE* standard) {
 }
 
 int main(int argc, char** argv) {
-    if (argc < 3) return std::fputs("usage: simulate SESSION ANSWERS [WAVES.vcd]\n", stderr), 2;
-    questions = opened(argv[1], "rb", stdin);
-    answers = opened(argv[2], "wb", stdout);
+    if (argc < 3) return std::fputs("usage: simulate SESSION RESPONSES [WAVES.vcd]\n", stderr), 2;
+    requests = opened(argv[1], "rb", stdin);
+    responses = opened(argv[2], "wb", stdout);
     std::vector<uint32_t> header = take(2);
     stall = header[0];
     noise = header[1] + 0x9E3779B97F4A7C15u;  // xorshift64 must not start at 0
@@ -215,19 +215,19 @@ int main(int argc, char** argv) {
             break;
         }
         case 2:
-            answer(read_register(take(1)[0]));
+            respond(read_register(take(1)[0]));
             break;
         case 3: {
             std::vector<uint32_t> sizes = take(2), words = take(sizes[0]);
-            answer(send(words.data(), sizes[0], sizes[1]));
+            respond(send(words.data(), sizes[0], sizes[1]));
             break;
         }
         case 4: {
             std::vector<uint32_t> sizes = take(3), points = take(2 * sizes[2]), voxels;
             uint64_t limit = sizes[0] | uint64_t(sizes[1]) << 32;
-            answer(decode(limit, points.data(), sizes[2], voxels));
-            answer(voxels.size());
-            for (uint32_t voxel : voxels) answer(voxel);
+            respond(decode(limit, points.data(), sizes[2], voxels));
+            respond(voxels.size());
+            for (uint32_t voxel : voxels) respond(voxel);
             break;
         }
         case 5: {
@@ -237,7 +237,7 @@ int main(int argc, char** argv) {
                 seen += top.m_axis_voxels_tvalid;
                 edge();
             }
-            answer(seen);
+            respond(seen);
             break;
         }
         case 6: {
@@ -250,14 +250,14 @@ int main(int argc, char** argv) {
         default:
             return std::fputs("not a session\n", stderr), 2;
         }
-        if (answers == stdout) std::fflush(stdout);
+        if (responses == stdout) std::fflush(stdout);
     }
     std::chrono::duration<double, std::micro> spent = std::chrono::steady_clock::now() - begin;
     for (uint64_t number : {cycles, uint64_t(spent.count())})
-        answer(uint32_t(number)), answer(uint32_t(number >> 32));
+        respond(uint32_t(number)), respond(uint32_t(number >> 32));
 #if VM_TRACE
     trace.close();
 #endif
     top.final();
-    return std::fclose(answers) ? 2 : 0;
+    return std::fclose(responses) ? 2 : 0;
 }

@@ -46,7 +46,7 @@ class FastSimulator:
         stall: float = 0.0,
         seed: int = 0,
         waves: Path | None = None,
-    ) -> session.Answers:
+    ) -> session.Responses:
         """Carry out a session; ToolFailed if the accelerator breaks a rule of its ports.
 
         Parameters
@@ -61,11 +61,11 @@ class FastSimulator:
         """
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            questions, answers = folder / "session", folder / "answers"
-            session.encode(operations, stall, seed).astype("<u4").tofile(questions)
-            command = [self.executable, questions, answers]
+            requests, responses = folder / "session", folder / "responses"
+            session.encode(operations, stall, seed).astype("<u4").tofile(requests)
+            command = [self.executable, requests, responses]
             run([*command, waves.resolve()] if waves else command, folder)
-            return session.decode(np.fromfile(answers, "<u4"), operations)
+            return session.decode(np.fromfile(responses, "<u4"), operations)
 
 
 def build(

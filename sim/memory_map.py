@@ -60,9 +60,9 @@ class MemoryMap(Dialogue):
         return MemoryMapped(self.registers, self.program, self.points, self.voxels, **options)
 
     def do(self, operation):
-        """Carry out an operation of a session; the answer to it."""
+        """Carry out an operation of a session; the response to it."""
         self._tell_words(session.words_of(operation))
-        return session.answer_to(operation, self._take)
+        return session.response_to(operation, self._take)
 
     def _tell_words(self, words: np.ndarray) -> None:
         self.tell(words.astype("<u4").tobytes())
@@ -125,12 +125,12 @@ class _VoxelChannel(_Channel):
         points, timeout, coordinates = self._machine.points, self._machine.timeout, None
         if points.buffer is not None:
             coordinates = unpack_points(points.buffer)
-        answer = self._machine.do(session.Decode(timeout, coordinates))
-        if not answer.ended:
+        response = self._machine.do(session.Decode(timeout, coordinates))
+        if not response.ended:
             raise RuntimeError(f"No last voxel came within {timeout} cycles.")
-        if len(answer.voxels) > len(self.buffer):
+        if len(response.voxels) > len(self.buffer):
             raise RuntimeError("The job has more voxels than the buffer.")
-        self.buffer[: len(answer.voxels)] = answer.voxels
-        self.finish(2 * len(answer.voxels))
+        self.buffer[: len(response.voxels)] = response.voxels
+        self.finish(2 * len(response.voxels))
         if points.buffer is not None:
             points.finish(points.buffer.nbytes)

@@ -23,7 +23,7 @@ SLACK = 2000
 
 @dataclass
 class Script:
-    """Operations, and beside each of them the answer that is due; None where any will do.
+    """Operations, and beside each of them the response that is due; None where any will do.
 
     Attributes
     ----------
@@ -128,10 +128,10 @@ class Script:
             self.do(session.Read(name), value)
         self.do(session.Idle(3), 0)
 
-    def mismatches(self, answers: session.Answers) -> list[str]:
+    def mismatches(self, responses: session.Responses) -> list[str]:
         """What differs, a sentence each, in the order of the operations."""
         found = []
-        pairs = zip(self.operations, self.expected, answers.values, strict=True)
+        pairs = zip(self.operations, self.expected, responses.values, strict=True)
         for number, (operation, expected, value) in enumerate(pairs):
             if expected is None:
                 continue
@@ -148,7 +148,7 @@ class Script:
         return found
 
     def expected_words(self) -> np.ndarray:
-        """The answers as words, as a bench compares them; ValueError if any is not known."""
+        """The responses as words, as a bench compares them; ValueError if any is not known."""
         words = []
         for operation, expected in zip(self.operations, self.expected, strict=True):
             match operation, expected:
@@ -159,7 +159,7 @@ class Script:
                 case ((session.Send() | session.Idle()), int()):
                     words.append(expected)
                 case ((session.Read() | session.Decode() | session.Send() | session.Idle()), _):
-                    raise ValueError(f"No answer to {operation} is known.")
+                    raise ValueError(f"No response to {operation} is known.")
         return np.array([word & 0xFFFFFFFF for word in words], np.uint32)
 
 

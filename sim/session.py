@@ -1,10 +1,10 @@
 """What a host does with an accelerator, as a list of operations that every simulator carries out.
 
-A session goes to the simulator as 32-bit words and its answers come back as such; the compiled
+A session goes to the simulator as 32-bit words and its responses come back as such; the compiled
 simulator's ``fast.cpp`` and cocotb's ``accelerator_bench.py`` interpret the same words. A number
 wider than 32 bits takes two words, the lower half first.
 
-    operation   words                                                    answer
+    operation   words                                                    response
     Reset       0 cycles
     Write       1 address value
     Read        2 address                                                value
@@ -14,7 +14,7 @@ wider than 32 bits takes two words, the lower half first.
     Trace       6 cycles
 
 The first two words are the probability, in units of 2^-32, with which each stream is held up in
-each cycle, and the seed of these stalls. The last four words of the answer are the cycles since
+each cycle, and the seed of these stalls. The last four words of the response are the cycles since
 the beginning and the microseconds that they took.
 """
 
@@ -93,14 +93,14 @@ class Trace:
 
 @dataclass(frozen=True)
 class Decoded:
-    """Answer to ``Decode``: the voxels, and whether the last of them came with ``tlast``."""
+    """Response to ``Decode``: the voxels, and whether the last of them came with ``tlast``."""
 
     voxels: np.ndarray
     ended: bool
 
 
 @dataclass(frozen=True)
-class Answers:
+class Responses:
     """What a session brought.
 
     Attributes
@@ -155,7 +155,7 @@ def words_of(operation) -> np.ndarray:
     return np.concatenate([np.asarray(part, np.uint32) for part in parts])
 
 
-def answer_to(operation, take: Callable[[int], np.ndarray]):
+def response_to(operation, take: Callable[[int], np.ndarray]):
     """What is answered to an operation, in the words that ``take`` gives, so many at a time."""
     match operation:
         case Read(name):
@@ -173,15 +173,15 @@ def encode(operations: Iterable, stall: float, seed: int) -> np.ndarray:
     return np.concatenate([header(stall, seed), *map(words_of, operations)])
 
 
-def decode(answers: np.ndarray, operations: Sequence) -> Answers:
-    """What the words of the answer mean."""
+def decode(responses: np.ndarray, operations: Sequence) -> Responses:
+    """What the words of the response mean."""
     place = 0
 
     def take(count: int) -> np.ndarray:
         nonlocal place
         place += count
-        return answers[place - count : place]
+        return responses[place - count : place]
 
-    values = [answer_to(operation, take) for operation in operations]
+    values = [response_to(operation, take) for operation in operations]
     cycles, microseconds = (take(2).astype("<u4").view("<u8").item() for _ in range(2))
-    return Answers(values, cycles, microseconds / 1e6)
+    return Responses(values, cycles, microseconds / 1e6)

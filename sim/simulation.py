@@ -136,16 +136,16 @@ def simulate(
         machine = cosim.build(config, simulator)
     built = perf_counter()
     try:
-        answers = machine.run(script.operations, stall=stall, seed=seed)
-        complaints = script.mismatches(answers)
+        responses = machine.run(script.operations, stall=stall, seed=seed)
+        complaints = script.mismatches(responses)
     except ToolFailed as error:  # a rule of the ports is broken, and nothing came back
-        answers = _nothing(script.operations)
+        responses = _nothing(script.operations)
         complaints = str(error).splitlines()
     ended = perf_counter()
 
     counters, golden, decoded = {}, None, None
     for operation, expected, value in zip(
-        script.operations[begin:], script.expected[begin:], answers.values[begin:], strict=True
+        script.operations[begin:], script.expected[begin:], responses.values[begin:], strict=True
     ):
         if isinstance(operation, session.Read):
             counters[operation.name] = value
@@ -173,9 +173,9 @@ def simulate(
         "cycles": counters["cycles"],
         "predicted_cycles": script.prediction(len(golden)).cycles,
         "utilization": counters["useful_macs"] / slots if slots else 0.0,
-        "cycles_per_second": answers.cycles / answers.seconds if answers.seconds else 0.0,
+        "cycles_per_second": responses.cycles / responses.seconds if responses.seconds else 0.0,
         **{name: counters[name] for name in COUNTERS if name != "cycles"},
-        "simulated_cycles": answers.cycles,
+        "simulated_cycles": responses.cycles,
         "build_seconds": built - started,
         "seconds": ended - started,
         "complaints": complaints,
@@ -183,8 +183,8 @@ def simulate(
     }
 
 
-def _nothing(operations) -> session.Answers:
-    """The answers of hardware that gave none."""
+def _nothing(operations) -> session.Responses:
+    """The responses of hardware that gave none."""
     silence = session.Decoded(np.empty(0, np.uint16), ended=False)
     values = [silence if isinstance(one, session.Decode) else 0 for one in operations]
-    return session.Answers(values, 0, 0.0)
+    return session.Responses(values, 0, 0.0)

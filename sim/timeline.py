@@ -57,8 +57,8 @@ def follow(
     pieces = []
     for window in [FINE] * FINE_WINDOWS + [coarse] * rest:
         pieces += [session.Decode(window), *steps]
-    answers = fast.build(config).run([*operations[:job], *pieces])
-    values = iter(answers.values[job:])
+    responses = fast.build(config).run([*operations[:job], *pieces])
+    values = iter(responses.values[job:])
     readings, voxels = [(0, 0, 0)], 0
     for decoded, now, active in zip(values, values, values, strict=True):
         voxels += len(decoded.voxels)

@@ -110,13 +110,13 @@ class Run:
 
     Attributes
     ----------
-    answers : session.Answers
+    responses : session.Responses
     activity : Activity or None
         None if the window was not reached.
     record : ndarray of bool, shape (cycles, slots, lanes)
     """
 
-    answers: session.Answers
+    responses: session.Responses
     activity: Activity | None
     record: np.ndarray
 
@@ -162,12 +162,12 @@ def decode(circuit: Circuit, operations: list, window: Window, *, seed: int = 0)
         np.array(plan, np.uint32).tofile(folder / "window")
         session.encode(operations, 0.0, 0).astype("<u4").tofile(folder / "session")
         tool = Tool(str(executable), "", {"GATES": name})
-        run([executable, "session", "answers"], folder, tool)
-        answers = session.decode(np.fromfile(folder / "answers", "<u4"), operations)
+        run([executable, "session", "responses"], folder, tool)
+        responses = session.decode(np.fromfile(folder / "responses", "<u4"), operations)
         if not (folder / "activity").is_file():
-            return Run(answers, None, np.zeros((0, 0, 0), bool))
+            return Run(responses, None, np.zeros((0, 0, 0), bool))
         record = _bits(folder / "record", len(window.slots), len(window.lanes))
-        return Run(answers, Activity.read(folder / "activity", circuit), record)
+        return Run(responses, Activity.read(folder / "activity", circuit), record)
 
 
 def replay(

@@ -107,7 +107,7 @@ def simulate(design, program: Program, *, tiles: int = WINDOW_TILES, seed: int =
         tuple(sorted({*np.linspace(0, element.lanes - 1, SAMPLE).round().astype(int).tolist()})),
     )
     run = activity.decode(circuit, script.operations, window, seed=seed)
-    complaints = script.mismatches(run.answers)
+    complaints = script.mismatches(run.responses)
     if complaints or run.activity is None:
         raise ToolFailed(f"The netlist does not decode: {'; '.join(complaints) or 'no voxels'}.")
     power = Power(circuit, read_liberty(design.target.liberty))
@@ -117,7 +117,7 @@ def simulate(design, program: Program, *, tiles: int = WINDOW_TILES, seed: int =
         circuit,
         activity.numbers(run.record, {port: len(bits) for port, bits in ports.items()}),
         job.voxels,
-        run.answers.cycles,
+        run.responses.cycles,
     )
     _check_accesses(design, program, found, tiles)
     return found

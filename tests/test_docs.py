@@ -76,9 +76,9 @@ def waveform(config, program, point) -> dict[str, list[int]]:
     machine = fast.build(config, optimize=False, waves=True)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "path.vcd"
-        answers = machine.run(script.operations, waves=path)
+        responses = machine.run(script.operations, waves=path)
         tokens = list(tokenize(io.BytesIO(path.read_bytes())))
-    assert script.mismatches(answers) == []
+    assert script.mismatches(responses) == []
     codes, scopes, now, cycles, time = {}, [], {}, [], 1
     for token in tokens:
         match token.kind:

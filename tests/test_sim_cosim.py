@@ -64,9 +64,9 @@ def everything(stall=0.0) -> Script:
 def test_everything_a_host_may_do(simulator, stall, seed):
     print("seed", seed)
     script = everything(stall)
-    answers = simulator.run(script.operations, stall=stall, seed=seed)
-    assert script.mismatches(answers) == []
-    assert answers.cycles > 2000 and answers.seconds > 0
+    responses = simulator.run(script.operations, stall=stall, seed=seed)
+    assert script.mismatches(responses) == []
+    assert responses.cycles > 2000 and responses.seconds > 0
 
 
 def test_the_same_seed_stalls_in_the_same_cycles(simulator):
@@ -89,9 +89,9 @@ def test_the_bench_itself_compares(simulator):
     simulator.run(script.operations, expected=expected)
     voxel = 5
     expected[voxel + 3] ^= 1
-    with pytest.raises(ToolFailed, match=r"seed 9:\n.*voxel: answer 8 is \d+, not"):
+    with pytest.raises(ToolFailed, match=r"seed 9:\n.*voxel: response 8 is \d+, not"):
         simulator.run(script.operations, expected=expected, seed=9)
-    with pytest.raises(ToolFailed, match=r"voxel: answer 6 is"):
+    with pytest.raises(ToolFailed, match=r"voxel: response 6 is"):
         simulator.run(script.operations, expected=expected[:6])
 
 

@@ -25,11 +25,11 @@ def script() -> Script:
     return script
 
 
-def perfect(script: Script) -> session.Answers:
-    return session.Answers(list(script.expected), 0, 0.0)
+def perfect(script: Script) -> session.Responses:
+    return session.Responses(list(script.expected), 0, 0.0)
 
 
-def test_the_right_answers_pass():
+def test_the_right_responses_pass():
     assert script().mismatches(perfect(script())) == []
 
 
@@ -40,23 +40,23 @@ def test_what_differs_is_named():
     changed = voxels.copy()
     changed[3] ^= 1
 
-    def answer(value, at=at):
-        answers = perfect(tested)
-        answers.values[at] = value
-        return tested.mismatches(answers)
+    def response(value, at=at):
+        responses = perfect(tested)
+        responses.values[at] = value
+        return tested.mismatches(responses)
 
-    assert answer(session.Decoded(changed, True)) == [
+    assert response(session.Decoded(changed, True)) == [
         f"operation {at} (Decode): 1 of 7 voxels differ, the first is number 3: "
         f"{changed[3]} instead of {voxels[3]}"
     ]
-    assert answer(session.Decoded(voxels[:5], False)) == [
+    assert response(session.Decoded(voxels[:5], False)) == [
         f"operation {at} (Decode): 5 voxels instead of 7"
     ]
-    assert answer(session.Decoded(voxels, False)) == [
+    assert response(session.Decoded(voxels, False)) == [
         f"operation {at} (Decode): the last voxel came without tlast"
     ]
     cycles = tested.expected[at + 1]
-    assert answer(cycles + 1, at + 1) == [
+    assert response(cycles + 1, at + 1) == [
         f"operation {at + 1} (Read): cycles {cycles + 1} instead of {cycles}"
     ]
 
@@ -69,14 +69,14 @@ def test_an_interrupted_job_may_deliver_any_part():
     at = next(n for n, o in enumerate(tested.operations) if isinstance(o, session.Decode))
     voxels = tested.expected[at].voxels
     for part, right in ((voxels[:2], True), (voxels[1:3], False)):
-        answers = perfect(tested)
-        answers.values[at] = session.Decoded(part, False)
-        assert (tested.mismatches(answers) == []) == right
-    with pytest.raises(ValueError, match="^No answer to Decode"):
+        responses = perfect(tested)
+        responses.values[at] = session.Decoded(part, False)
+        assert (tested.mismatches(responses) == []) == right
+    with pytest.raises(ValueError, match="^No response to Decode"):
         tested.expected_words()
 
 
-def test_expected_words_are_what_a_simulator_answers():
+def test_expected_words_are_what_a_simulator_responds():
     tested = script()
     words = np.append(tested.expected_words(), [0, 0, 0, 0]).astype(np.uint32)
     assert tested.mismatches(session.decode(words, tested.operations)) == []

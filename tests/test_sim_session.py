@@ -35,12 +35,12 @@ def test_stalls_are_a_probability():
     assert session.encode([], 1.0, 1 << 32).tolist() == [2**32 - 1, 0]
 
 
-def test_answers():
+def test_responses():
     words = [1, 2, 3, 9, 2, 1, 2, 70, 80, 0, 0, 9, 5, 1, 2_000_000, 0]
-    answers = session.decode(np.array(words, np.uint32), OPERATIONS)
-    first, second = answers.values[6:8]
-    assert answers.values[:6] == [None, None, 1, 2 + (3 << 32), 9, 2]
+    responses = session.decode(np.array(words, np.uint32), OPERATIONS)
+    first, second = responses.values[6:8]
+    assert responses.values[:6] == [None, None, 1, 2 + (3 << 32), 9, 2]
     assert first.ended and first.voxels.tolist() == [70, 80]
     assert not second.ended and second.voxels.tolist() == []
-    assert answers.values[8:] == [9, None]
-    assert answers.cycles == 5 + (1 << 32) and answers.seconds == 2
+    assert responses.values[8:] == [9, None]
+    assert responses.cycles == 5 + (1 << 32) and responses.seconds == 2

@@ -89,7 +89,7 @@ def test_a_machine_that_differs(monkeypatch, tmp_path):
                     voxels[4] ^= 1
                     value = session.Decoded(voxels, False)
                 values.append(value)
-            return session.Answers(values, 10, 1.0)
+            return session.Responses(values, 10, 1.0)
 
     monkeypatch.setattr("implicore.sim.fast.build", lambda config, **options: Wrong())
     result = simulate(PROGRAM, CONFIG, grid=grid, picture=tmp_path / "x.png")

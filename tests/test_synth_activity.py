@@ -128,7 +128,7 @@ def decode(design, program, points, *, seed, circuit=None):
     script.points(points)
     circuit = circuit or energy.circuit_of(design)
     run = activity.decode(circuit, script.operations, activity.Window(2, 4), seed=seed)
-    return script.mismatches(run.answers), run
+    return script.mismatches(run.responses), run
 
 
 def coordinates(count):
