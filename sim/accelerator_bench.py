@@ -55,8 +55,8 @@ OUTPUTS = (
     *(f"m_axis_voxels_{name}" for name in ("tvalid", "tdata", "tlast")),
 )
 
-PATIENCE = 1000
-"""Cycles without a word being taken after which a sender gives up."""
+TIMEOUT = 1000
+"""Cycles without an accepted word after which a sender stops."""
 
 FOUR_STATES = cocotb.SIM_NAME.startswith("Icarus")
 """Whether the simulator knows unknown values."""
@@ -187,7 +187,7 @@ class Bench:
 
     async def send(self, words, stop):
         """Send the first ``stop`` words of a program; how many were taken."""
-        before, patience = self.words_taken, PATIENCE
+        before, remaining = self.words_taken, TIMEOUT
         if stop == 0:
             return 0
         words = array("I", words)
@@ -197,9 +197,9 @@ class Bench:
             words = words[:stop] + words[:4]
         await self.program.send(AxiStreamFrame(words.tobytes()))
         moved = 0
-        while moved < stop and patience:
+        while moved < stop and remaining:
             await RisingEdge(self.dut.clk)
-            patience = patience - 1 if self.words_taken - before == moved else PATIENCE
+            remaining = remaining - 1 if self.words_taken - before == moved else TIMEOUT
             moved = self.words_taken - before
         self._silence(self.program)
         return moved

@@ -64,7 +64,7 @@ static void edge() {
 
 static void cycle() { settle(), edge(); }
 
-static const int PATIENCE = 1000;  // cycles for a response on the register port
+static const int TIMEOUT = 1000;  // cycles for a response on the register port
 
 static void write_register(uint32_t address, uint32_t value) {
     top.s_axi_awaddr = address;
@@ -77,7 +77,7 @@ static void write_register(uint32_t address, uint32_t value) {
         edge();
         if (address_taken) top.s_axi_awvalid = 0;
         if (data_taken) top.s_axi_wvalid = 0;
-        if (waited == PATIENCE) fail("a register write is not accepted");
+        if (waited == TIMEOUT) fail("a register write is not accepted");
     }
     while (rests()) cycle();
     top.s_axi_bready = 1;
@@ -86,7 +86,7 @@ static void write_register(uint32_t address, uint32_t value) {
         bool done = top.s_axi_bvalid;
         edge();
         if (done) break;
-        if (waited == PATIENCE) fail("no response to a register write");
+        if (waited == TIMEOUT) fail("no response to a register write");
     }
     top.s_axi_bready = 0;
 }
@@ -99,7 +99,7 @@ static uint32_t read_register(uint32_t address) {
         bool taken = top.s_axi_arready;
         edge();
         if (taken) top.s_axi_arvalid = 0;
-        if (waited == PATIENCE) fail("a register read is not accepted");
+        if (waited == TIMEOUT) fail("a register read is not accepted");
     }
     while (rests()) cycle();
     top.s_axi_rready = 1;
@@ -108,7 +108,7 @@ static uint32_t read_register(uint32_t address) {
         bool done = top.s_axi_rvalid;
         uint32_t value = top.s_axi_rdata;
         edge();
-        if (waited == PATIENCE) fail("no response to a register read");
+        if (waited == TIMEOUT) fail("no response to a register read");
         if (!done) continue;
         top.s_axi_rready = 0;
         return value;
@@ -118,7 +118,7 @@ static uint32_t read_register(uint32_t address) {
 // Send the first `stop` words of a program; give up when nothing moves.
 static uint32_t send(const uint32_t* words, uint32_t count, uint32_t stop) {
     uint32_t taken = 0;
-    for (int waited = 0; taken < stop && waited < PATIENCE; ++waited) {
+    for (int waited = 0; taken < stop && waited < TIMEOUT; ++waited) {
         top.s_axis_program_tvalid = top.s_axis_program_tvalid || !rests();
         top.s_axis_program_tdata = words[taken];
         top.s_axis_program_tlast = taken + 1 == count;

@@ -111,10 +111,9 @@ class Script:
     def _decode(self, voxels, coordinates):
         prediction = self.prediction(len(voxels))
         # The slowest stream sets the pace: give it room.
-        patience = (prediction.cycles + 8 * len(voxels)) / (1 - min(self.stall, 0.99)) ** 2
-        self.do(
-            session.Decode(int(patience) + SLACK, coordinates), session.Decoded(voxels, ended=True)
-        )
+        expected = (prediction.cycles + 8 * len(voxels)) / (1 - min(self.stall, 0.99)) ** 2
+        timeout = int(expected) + SLACK
+        self.do(session.Decode(timeout, coordinates), session.Decoded(voxels, ended=True))
         exact = not self.stall
         counters = {
             "cycles": prediction.cycles if exact else None,
