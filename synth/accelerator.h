@@ -2,7 +2,7 @@
 //
 // The environment's GATES names a folder. There `circuit` is the netlist; `window` has the seed of
 // the state at power-up, the numbers of delivered voxels between which activity is counted, and
-// what is to be recorded meanwhile: the number of slots, the slots, lanes; `activity` and `record` are written.
+// what is to be recorded meanwhile: the number of nets, the nets, lanes; `activity` and `record` are written.
 #pragma once
 #include <string>
 
@@ -20,22 +20,22 @@ public:
     explicit Vimplicore(VerilatedContext*)
         : folder(std::getenv("GATES")), window(Gates::read(folder + "/window")),
           gates(folder + "/circuit", window[0]), ports(Gates::read(folder + "/ports")),
-          slots(window.begin() + 4, window.begin() + 4 + window[3]),
+          nets(window.begin() + 4, window.begin() + 4 + window[3]),
           lanes(window.begin() + 4 + window[3], window.end()) {}
 
     void eval() {
         if (clk) {
             if (state == COUNTING)
-                for (uint32_t one : slots) gates.append(one, lanes, record);
+                for (uint32_t one : nets) gates.append(one, lanes, record);
             delivered += m_axis_voxels_tvalid && m_axis_voxels_tready;
             gates.edge();
             if (state == BEFORE && delivered >= window[1]) gates.count_from_now(), state = COUNTING;
             if (state == COUNTING && delivered >= window[2]) gates.count_no_more(), state = DONE;
             return;
         }
-        const uint32_t* slot = ports.data();
+        const uint32_t* net = ports.data();
 #define INPUT(name, width) \
-    for (uint32_t bit = 0; bit < width; ++bit) gates.set(*slot++, 0, name >> bit & 1);
+    for (uint32_t bit = 0; bit < width; ++bit) gates.set(*net++, 0, name >> bit & 1);
 #define OUTPUT(name, width)
 #include "ports.h"
 #undef INPUT
@@ -44,7 +44,7 @@ public:
 #define INPUT(name, width)
 #define OUTPUT(name, width) \
     name = 0;               \
-    for (uint32_t bit = 0; bit < width; ++bit) name |= uint64_t(gates.get(*slot++, 0)) << bit;
+    for (uint32_t bit = 0; bit < width; ++bit) name |= uint64_t(gates.get(*net++, 0)) << bit;
 #include "ports.h"
 #undef INPUT
 #undef OUTPUT
@@ -60,7 +60,7 @@ private:
     std::string folder;
     std::vector<uint32_t> window;
     Gates gates;
-    std::vector<uint32_t> ports, slots, lanes;
+    std::vector<uint32_t> ports, nets, lanes;
     std::vector<uint64_t> record;
     uint64_t delivered = 0;
     enum { BEFORE, COUNTING, DONE } state = BEFORE;

@@ -37,7 +37,7 @@ class Activity:
     ----------
     cycles : int
     toggles, highs : ndarray
-        Of each slot, all lanes together: changes, and cycles at high level.
+        Of each net, all lanes together: changes, and cycles at high level.
     joint : ndarray of shape (flip-flops, 6)
         All lanes together: cycles in which D, Q, and both of them were high, of those that ended
         with an edge of the clock; and of those that began with one.
@@ -56,8 +56,8 @@ class Activity:
     def read(cls, path: Path, circuit: Circuit) -> Activity:
         """What ``gates.h`` wrote."""
         words = np.fromfile(path, np.uint64).astype(np.int64)
-        slots, flops, srams = len(circuit.lanes), len(circuit.flops), len(circuit.srams)
-        cuts = np.cumsum([1, slots, slots, STATES * flops, srams, srams])
+        nets, flops, srams = len(circuit.lanes), len(circuit.flops), len(circuit.srams)
+        cuts = np.cumsum([1, nets, nets, STATES * flops, srams, srams])
         cycles, toggles, highs, joint, reads, writes, _ = np.split(words, cuts)
         return cls(int(cycles[0]), toggles, highs, joint.reshape(flops, STATES), reads, writes)
 
@@ -94,13 +94,13 @@ class Window:
     ----------
     first, last : int
         Voxels delivered before the window opens and before it closes.
-    slots, lanes : tuple of int
+    nets, lanes : tuple of int
         To be recorded in every cycle of it.
     """
 
     first: int
     last: int
-    slots: tuple[int, ...] = ()
+    nets: tuple[int, ...] = ()
     lanes: tuple[int, ...] = ()
 
 
@@ -113,7 +113,7 @@ class Run:
     responses : session.Responses
     activity : Activity or None
         None if the window was not reached.
-    record : ndarray of bool, shape (cycles, slots, lanes)
+    record : ndarray of bool, shape (cycles, nets, lanes)
     """
 
     responses: session.Responses
@@ -147,18 +147,18 @@ def decode(circuit: Circuit, operations: list, window: Window, *, seed: int = 0)
         "verilated.h": "#pragma once\nstruct VerilatedContext {};\n",
     }
     executable = _executable("gates", circuit, files, [fast.DRIVER])
-    slots = [
-        slot
+    nets = [
+        net
         for way in ways
         for name, (direction, _) in ports.items()
         if direction == way
-        for slot in circuit.port(name)
+        for net in circuit.port(name)
     ]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         circuit.words().tofile(folder / "circuit")
-        np.array(slots, np.uint32).tofile(folder / "ports")
-        plan = [seed, window.first, window.last, len(window.slots), *window.slots, *window.lanes]
+        np.array(nets, np.uint32).tofile(folder / "ports")
+        plan = [seed, window.first, window.last, len(window.nets), *window.nets, *window.lanes]
         np.array(plan, np.uint32).tofile(folder / "window")
         session.encode(operations, 0.0, 0).astype("<u4").tofile(folder / "session")
         tool = Tool(str(executable), "", {"GATES": name})
@@ -166,7 +166,7 @@ def decode(circuit: Circuit, operations: list, window: Window, *, seed: int = 0)
         responses = session.decode(np.fromfile(folder / "responses", "<u4"), operations)
         if not (folder / "activity").is_file():
             return Run(responses, None, np.zeros((0, 0, 0), bool))
-        record = _bits(folder / "record", len(window.slots), len(window.lanes))
+        record = _bits(folder / "record", len(window.nets), len(window.lanes))
         return Run(responses, Activity.read(folder / "activity", circuit), record)
 
 
@@ -197,13 +197,13 @@ def replay(
     cycles = len(next(iter(inputs.values())))
     packed = [_packed(inputs[name], len(ports[name][1])) for name in given]
     made = [name for name, (way, _) in ports.items() if way == "output"]
-    slots = [slot for name in given for slot in circuit.port(name)]
-    seen = [slot for name in made for slot in circuit.port(name)]
+    nets = [net for name in given for net in circuit.port(name)]
+    seen = [net for name in made for net in circuit.port(name)]
     executable = _executable("replay", circuit, {}, [HERE / "replay.cpp"])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         circuit.words().tofile(folder / "circuit")
-        np.array([cycles, first, len(slots), *slots, *seen], np.uint32).tofile(folder / "plan")
+        np.array([cycles, first, len(nets), *nets, *seen], np.uint32).tofile(folder / "plan")
         np.concatenate(packed, axis=1).tofile(folder / "inputs")
         run([executable, "."], folder)
         bits = _bits(folder / "outputs", len(seen), lanes)
@@ -230,11 +230,11 @@ def _packed(values: np.ndarray, width: int) -> np.ndarray:
     return np.packbits(bits, axis=2, bitorder="little").reshape(len(values), -1)
 
 
-def _bits(path: Path, slots: int, lanes: int) -> np.ndarray:
-    """Recorded bits as (cycles, slots, lanes)."""
-    if not slots:
+def _bits(path: Path, nets: int, lanes: int) -> np.ndarray:
+    """Recorded bits as (cycles, nets, lanes)."""
+    if not nets:
         return np.zeros((0, 0, lanes), bool)
-    octets = np.fromfile(path, np.uint8).reshape(-1, slots, 8 * -(-lanes // 64))
+    octets = np.fromfile(path, np.uint8).reshape(-1, nets, 8 * -(-lanes // 64))
     return np.unpackbits(octets, axis=2, count=lanes, bitorder="little").astype(bool)
 
 

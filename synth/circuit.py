@@ -2,7 +2,7 @@
 
 Instances of one module at corresponding places (``array.row_3.pe_5``, ``array.row_0.pe_1``) are
 *lanes* of a *group* (``array.row.pe``): they have the same cells and are computed side by side. A
-net of the module, in all lanes, is a *slot*. Ports need no slots of their own: what enters a
+net of the module, in all lanes, is a *net*. Ports need no nets of their own: what enters a
 module is gathered from wherever it is made.
 """
 
@@ -24,7 +24,7 @@ from .liberty.logic import Logic, logic_of
 from .macros import Macro
 
 LOW, HIGH, CLOCK = 0, 1, 2
-"""Slots of the constants and of the clock, which are the same for everybody."""
+"""Nets of the constants and of the clock, which are the same for everybody."""
 GATHER = 0xFFFFFFFF
 CONSTANTS = {"0": LOW, "1": HIGH, "x": LOW, "z": LOW}
 
@@ -74,8 +74,8 @@ class Group:
         Each lane's name in its parent.
     parents : list of int
         Each lane's parent's lane.
-    slots : dict
-        Bit of a net to its slot.
+    nets : dict
+        Bit of a net to its net.
     drivers : dict
         Bit of a net to what else drives it: the child, or None for a port of the module's own;
         the port, and its bit's place.
@@ -88,7 +88,7 @@ class Group:
     parent: Group | None = None
     labels: list[str] = field(default_factory=list)
     parents: list[int] = field(default_factory=list)
-    slots: dict = field(default_factory=dict)
+    nets: dict = field(default_factory=dict)
     drivers: dict = field(default_factory=dict)
 
 
@@ -135,16 +135,16 @@ class Circuit:
         self.groups: list[Group] = []
         self._children: dict[tuple[int, str], tuple[Group, np.ndarray]] = {}
         self._hang(Group("", top, netlists[top], lanes, parents=[0] * lanes))
-        self.lanes = [0, 0, 0]  # of each slot; those of everybody are filled in at last
+        self.lanes = [0, 0, 0]  # of each net; those of everybody are filled in at last
         self.flops: list[tuple[Group, str]] = []
         self.srams: list[Sram] = []
-        self._operations: list[tuple[int, list[int], list[int]]] = []  # slot, code, sources
+        self._operations: list[tuple[int, list[int], list[int]]] = []  # net, code, sources
         self.ends: list[tuple[int, int, int]] = []  # D, Q and enable of each flip-flop
-        self.gated: dict[int, int] = {}  # slots of gated clocks to those of their enables
+        self.gated: dict[int, int] = {}  # nets of gated clocks to those of their enables
         self._sources: dict = {}
         self.gathered: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self.undriven = 0
-        self._own_slots()
+        self._own_nets()
         self._connect()
         self.lanes[:3] = [max(self.lanes)] * 3
         self._operations = self._ordered()
@@ -174,12 +174,12 @@ class Circuit:
                 self._children[id(group), name] = child, own
             self._hang(child)
 
-    def _slot(self, group: Group, bit=None) -> int:
+    def _net(self, group: Group, bit=None) -> int:
         self.lanes.append(group.lanes)
-        slot = len(self.lanes) - 1
+        net = len(self.lanes) - 1
         if bit is not None:
-            group.slots[bit] = slot
-        return slot
+            group.nets[bit] = net
+        return net
 
     def logic_of(self, kind: str) -> Logic:
         """What a cell does."""
@@ -189,17 +189,17 @@ class Circuit:
             self.logic[kind] = logic_of(self.cells[kind])
         return self.logic[kind]
 
-    def _own_slots(self) -> None:
-        """Slots for what cells, SRAMs and the top's inputs drive; who drives all others."""
+    def _own_nets(self) -> None:
+        """Nets for what cells, SRAMs and the top's inputs drive; who drives all others."""
         top = self.groups[0]
         for port, (direction, bits) in top.netlist.ports.items():
             if port == "clk":
-                top.slots[bits[0]] = CLOCK
+                top.nets[bits[0]] = CLOCK
             elif direction == "input":
                 for bit in bits:
-                    self._slot(top, bit)
+                    self._net(top, bit)
         for group in self.groups:
-            group.slots |= CONSTANTS
+            group.nets |= CONSTANTS
             for port, (direction, bits) in group.netlist.ports.items():
                 if direction == "input":
                     group.drivers |= {bit: (None, port, index) for index, bit in enumerate(bits)}
@@ -213,62 +213,62 @@ class Circuit:
                     for pin, bits in pins.items():
                         if pin.endswith(self.macros[kind].pins["data_out"]):
                             for bit in bits:
-                                self._slot(group, bit)
+                                self._net(group, bit)
                 else:
                     logic = self.logic_of(kind)
                     for pin, function in logic.outputs.items():
                         for bit in pins.get(pin, ()):
                             if isinstance(function, Function) and not function.pins:
-                                group.slots[bit] = HIGH if function.at({}) else LOW
+                                group.nets[bit] = HIGH if function.at({}) else LOW
                             else:
-                                self._slot(group, bit)
+                                self._net(group, bit)
 
     # ----------------------------------------------------------------------------- the connections
 
     def source(self, group: Group, bit) -> tuple[np.ndarray, np.ndarray]:
-        """Slot and lane where a net of each lane is made."""
+        """Net and lane where a net of each lane is made."""
         key = (id(group), bit)
         if key in self._sources:
             return self._sources[key]
-        slots, lanes = np.zeros(group.lanes, np.int64), np.arange(group.lanes)
-        if bit in group.slots and group.slots[bit] not in self.gathered:
-            slots[:] = group.slots[bit]
+        nets, lanes = np.zeros(group.lanes, np.int64), np.arange(group.lanes)
+        if bit in group.nets and group.nets[bit] not in self.gathered:
+            nets[:] = group.nets[bit]
         elif bit not in group.drivers:
             self.undriven += group.lanes
         else:
             child, port, index = group.drivers[bit]
             if child is not None:
                 inner, own = self._children[id(group), child]
-                inner_slots, inner_lanes = self.source(inner, inner.netlist.ports[port][1][index])
-                slots, lanes = inner_slots[own], inner_lanes[own]
+                inner_nets, inner_lanes = self.source(inner, inner.netlist.ports[port][1][index])
+                nets, lanes = inner_nets[own], inner_lanes[own]
             elif group.parent is not None:
                 labels, parents = np.array(group.labels), np.array(group.parents)
                 for label in dict.fromkeys(group.labels):
                     outer = group.parent.netlist.cells[label][1].get(port, ())
                     if index >= len(outer):
                         continue
-                    outer_slots, outer_lanes = self.source(group.parent, outer[index])
+                    outer_nets, outer_lanes = self.source(group.parent, outer[index])
                     here = labels == label
-                    slots[here] = outer_slots[parents[here]]
+                    nets[here] = outer_nets[parents[here]]
                     lanes[here] = outer_lanes[parents[here]]
-        self._sources[key] = slots, lanes
-        return slots, lanes
+        self._sources[key] = nets, lanes
+        return nets, lanes
 
-    def slot(self, group: Group, bit) -> int:
-        """The slot in which a net can be read in a group, made by a gathering if need be."""
-        if bit in group.slots:
-            return group.slots[bit]
-        slots, lanes = self.source(group, bit)
-        first = int(slots[0])
-        if (slots == first).all() and (
+    def net(self, group: Group, bit) -> int:
+        """The net in which a net can be read in a group, made by a gathering if need be."""
+        if bit in group.nets:
+            return group.nets[bit]
+        nets, lanes = self.source(group, bit)
+        first = int(nets[0])
+        if (nets == first).all() and (
             first in (LOW, HIGH, CLOCK)
             or (self.lanes[first] == group.lanes and (lanes == np.arange(group.lanes)).all())
         ):
-            group.slots[bit] = first
+            group.nets[bit] = first
             return first
-        slot = self._slot(group, bit)
-        self.gathered[slot] = slots, lanes
-        return slot
+        net = self._net(group, bit)
+        self.gathered[net] = nets, lanes
+        return net
 
     def _connect(self) -> None:
         for group in self.groups:
@@ -279,7 +279,7 @@ class Circuit:
                     self.srams.append(Sram(group, name, self.macros[kind]))
                     for bits in pins.values():
                         for bit in bits:
-                            self.slot(group, bit)
+                            self.net(group, bit)
                 elif self.logic_of(kind).enable:
                     self._cell(group, name, self.logic_of(kind), pins)
                 else:
@@ -289,20 +289,20 @@ class Circuit:
         top = self.groups[0]
         for _, bits in top.netlist.ports.values():
             for bit in bits:
-                self.slot(top, bit)
-        for slot, (slots, _) in self.gathered.items():
-            sources = np.unique(slots).tolist()
-            self._operations.append((slot, None, sources))
+                self.net(top, bit)
+        for net, (nets, _) in self.gathered.items():
+            sources = np.unique(nets).tolist()
+            self._operations.append((net, None, sources))
 
     def _cell(self, group: Group, name: str, logic: Logic, pins: dict) -> None:
         def read(pin):
-            return self.slot(group, pins[pin][0])
+            return self.net(group, pins[pin][0])
 
         if logic.clock is None:
             for pin, function in logic.outputs.items():
                 for bit in pins.get(pin, ()):
                     if function.pins:
-                        self._compute(group.slots[bit], function, list(map(read, function.pins)))
+                        self._compute(group.nets[bit], function, list(map(read, function.pins)))
             return
         for pin, level in logic.idle.items():
             if read(pin) != (HIGH if level else LOW):
@@ -312,35 +312,35 @@ class Circuit:
             if clock != CLOCK:
                 raise ToolFailed(f"The gate {name} of {group.module} has a clock of its own.")
             for bits in (pins.get(pin, ()) for pin in logic.outputs):
-                self.gated |= {group.slots[bit]: read(logic.enable) for bit in bits}
+                self.gated |= {group.nets[bit]: read(logic.enable) for bit in bits}
             return
         if clock != CLOCK and clock not in self.gated:
             raise ToolFailed(f"The flip-flop {name} of {group.module} has a clock of its own.")
         if logic.next_state.tree[0] == "pin":
             given = read(logic.next_state.tree[1])
         else:
-            given = self._slot(group)
+            given = self._net(group)
             self._compute(given, logic.next_state, list(map(read, logic.next_state.pins)))
         state = None
         for pin, inverted in logic.outputs.items():
             for bit in pins.get(pin, ()):
                 if not inverted:
-                    state = group.slots[bit]
+                    state = group.nets[bit]
         if state is None:
-            state = self._slot(group)
+            state = self._net(group)
         for pin, inverted in logic.outputs.items():
             for bit in pins.get(pin, ()):
                 if inverted:
-                    self._compute(group.slots[bit], parse("!Q"), [state])
+                    self._compute(group.nets[bit], parse("!Q"), [state])
         self.flops.append((group, name))
         self.ends.append((given, state, self.gated.get(clock, HIGH)))
 
-    def _compute(self, slot: int, function: Function, sources: list[int]) -> None:
-        self._operations.append((slot, self._numbers[function.cpp()], sources))
+    def _compute(self, net: int, function: Function, sources: list[int]) -> None:
+        self._operations.append((net, self._numbers[function.cpp()], sources))
 
     def _ordered(self) -> list:
         """Operations, each behind those that make its inputs; ToolFailed if there is a loop."""
-        makers = {slot: number for number, (slot, _, _) in enumerate(self._operations)}
+        makers = {net: number for number, (net, _, _) in enumerate(self._operations)}
         waits = [0] * len(self._operations)
         users: list[list[int]] = [[] for _ in self._operations]
         for number, (_, _, sources) in enumerate(self._operations):
@@ -363,31 +363,31 @@ class Circuit:
     # ------------------------------------------------------------------------------------- output
 
     def port(self, name: str) -> list[int]:
-        """Slots of a port of the top."""
+        """Nets of a port of the top."""
         top = self.groups[0]
-        return [top.slots[bit] for bit in top.netlist.ports[name][1]]
+        return [top.nets[bit] for bit in top.netlist.ports[name][1]]
 
     def words(self) -> np.ndarray:
         """The circuit as ``gates.h`` reads it, uint32."""
         offsets = np.concatenate([[0], np.cumsum([-(-lanes // 64) for lanes in self.lanes])])
         code: list = []
-        for slot, function, sources in self._operations:
+        for net, function, sources in self._operations:
             if function is not None:
-                code += [function, slot, len(sources), *sources]
+                code += [function, net, len(sources), *sources]
                 continue
-            slots, lanes = self.gathered[slot]
-            bits = offsets[slots] * 64 + lanes
+            nets, lanes = self.gathered[net]
+            bits = offsets[nets] * 64 + lanes
             starts = np.flatnonzero(np.diff(bits, prepend=-2) != 1)
             lengths = np.diff(starts, append=len(bits))
             runs = np.stack([starts, bits[starts], lengths], axis=1)
-            code += [GATHER, slot, len(sources), *sources, len(runs), *runs.ravel().tolist()]
+            code += [GATHER, net, len(sources), *sources, len(runs), *runs.ravel().tolist()]
         memories: list = []
         for sram in self.srams:
             memories += self._memory(sram)
         parts = [
             [len(self.lanes), *self.lanes],
             [len(code), *code],
-            [len(self.ends), *(slot for end in self.ends for slot in end)],
+            [len(self.ends), *(net for end in self.ends for net in end)],
             [len(self.srams), *memories],
         ]
         return np.concatenate([np.array(part, np.uint32) for part in parts])
@@ -397,15 +397,15 @@ class Circuit:
         pins = group.netlist.cells[sram.cell][1]
 
         def read(name):
-            return [self.slot(group, bit) for bit in pins.get(name, ())]
+            return [self.net(group, bit) for bit in pins.get(name, ())]
 
         words = [group.lanes, macro.width, macro.depth, len(macro.prefixes)]
         for prefix in macro.prefixes:
             for pin in ("enable", "write", "read"):
                 words += read(prefix + macro.pins[pin])
             for pin in ("address", "data_in", "mask", "data_out"):
-                slots = read(prefix + macro.pins[pin]) if pin in macro.pins else []
-                words += [len(slots), *slots]
+                nets = read(prefix + macro.pins[pin]) if pin in macro.pins else []
+                words += [len(nets), *nets]
         return words
 
 

@@ -103,7 +103,7 @@ def simulate(design, program: Program, *, tiles: int = WINDOW_TILES, seed: int =
     window = activity.Window(
         config.rows,
         (1 + tiles) * config.rows,
-        tuple(circuit.slot(element, bit) for bits in ports.values() for bit in bits),
+        tuple(circuit.net(element, bit) for bits in ports.values() for bit in bits),
         tuple(sorted({*np.linspace(0, element.lanes - 1, SAMPLE).round().astype(int).tolist()})),
     )
     run = activity.decode(circuit, script.operations, window, seed=seed)

@@ -1,6 +1,6 @@
 // A netlist of cells, a cycle at a time (activity.py says how it is written down).
 //
-// All instances of a module compute side by side, one bit of a word each: a *slot* is one net of a
+// All instances of a module compute side by side, one bit of a word each: a *net* is one net of a
 // module in all its instances, an operation one cell in all of them. Operations stand in an order
 // in which every one finds its inputs done; only those are computed whose inputs changed.
 #pragma once
@@ -36,10 +36,10 @@ public:
     Gates(const std::string& path, uint64_t seed) {
         std::vector<uint32_t> all = read(path);
         const uint32_t* next = all.data();
-        uint32_t slots = *next++;
+        uint32_t nets = *next++;
         uint64_t total = 0;
         uint32_t widest = 1;
-        for (uint32_t slot = 0; slot < slots; ++slot) {
+        for (uint32_t net = 0; net < nets; ++net) {
             lanes.push_back(*next++);
             uint32_t count = (lanes.back() + 63) / 64;
             offsets.push_back(uint32_t(total));
@@ -76,33 +76,33 @@ public:
             sram.words.assign(size_t(sram.lanes) * sram.depth * ((sram.width + 63) / 64), 0);
             this->srams.push_back(sram);
         }
-        // Slot 0 is low and slot 1 is high.
+        // Net 0 is low and net 1 is high.
         for (uint32_t word = 0; word < words_of(1); ++word) values[offsets[1] + word] = ~uint64_t(0);
         for (const End& end : ends)
             for (uint32_t word = 0; word < words_of(end.q); ++word)
                 values[offsets[end.q] + word] = seed ? noise(seed) & mask(end.q, word) : 0;
-        find_users(slots);
+        find_users(nets);
         pending.assign((starts.size() + 63) / 64, 0);
         for (size_t number = 0; number < starts.size(); ++number)
             pending[number / 64] |= uint64_t(1) << number % 64;
-        changed.assign(slots, 1);
-        since.assign(slots, 0);
-        toggles.assign(slots, 0), highs.assign(slots, 0), joint.assign(STATES * ends.size(), 0);
+        changed.assign(nets, 1);
+        since.assign(nets, 0);
+        toggles.assign(nets, 0), highs.assign(nets, 0), joint.assign(STATES * ends.size(), 0);
         reads.assign(this->srams.size(), 0), writes = reads;
     }
 
     // A port's bit in one lane.
-    void set(uint32_t slot, uint32_t lane, bool level) {
-        uint64_t& word = values[offsets[slot] + lane / 64];
+    void set(uint32_t net, uint32_t lane, bool level) {
+        uint64_t& word = values[offsets[net] + lane / 64];
         uint64_t bit = uint64_t(1) << lane % 64;
         if (bool(word & bit) == level) return;
-        count(slot, 1);
+        count(net, 1);
         word ^= bit;
-        mark(slot);
+        mark(net);
     }
 
-    bool get(uint32_t slot, uint32_t lane) const {
-        return values[offsets[slot] + lane / 64] >> lane % 64 & 1;
+    bool get(uint32_t net, uint32_t lane) const {
+        return values[offsets[net] + lane / 64] >> lane % 64 & 1;
     }
 
     // All logic between the edges.
@@ -141,7 +141,7 @@ public:
                 difference[word] = staged[end->staged + word];
             update(end->q, &values[offsets[end->q]]);
         }
-        for (const Answer& answer : answers) set(answer.slot, answer.lane, answer.level);
+        for (const Answer& answer : answers) set(answer.net, answer.lane, answer.level);
         answers.clear();
     }
 
@@ -158,7 +158,7 @@ public:
     }
 
     void count_no_more() {
-        for (uint32_t slot = 0; slot < lanes.size(); ++slot) count(slot, 0);
+        for (uint32_t net = 0; net < lanes.size(); ++net) count(net, 0);
         counting = false;
     }
 
@@ -170,26 +170,26 @@ public:
         save(path, words);
     }
 
-    // Some lanes of a slot, packed.
-    void append(uint32_t slot, const std::vector<uint32_t>& lanes,
+    // Some lanes of a net, packed.
+    void append(uint32_t net, const std::vector<uint32_t>& lanes,
                 std::vector<uint64_t>& words) const {
         for (size_t lane = 0; lane < lanes.size(); ++lane) {
             if (lane % 64 == 0) words.push_back(0);
-            words.back() |= uint64_t(get(slot, lanes[lane])) << lane % 64;
+            words.back() |= uint64_t(get(net, lanes[lane])) << lane % 64;
         }
     }
 
-    // All lanes of a slot, to and from words.
-    void append(uint32_t slot, std::vector<uint64_t>& words) const {
-        const uint64_t* first = &values[offsets[slot]];
-        words.insert(words.end(), first, first + words_of(slot));
+    // All lanes of a net, to and from words.
+    void append(uint32_t net, std::vector<uint64_t>& words) const {
+        const uint64_t* first = &values[offsets[net]];
+        words.insert(words.end(), first, first + words_of(net));
     }
 
-    void put(uint32_t slot, const uint32_t*& words) {
-        uint64_t* out = &values[offsets[slot]];
-        for (uint32_t word = 0; word < words_of(slot); ++word, words += 2)
+    void put(uint32_t net, const uint32_t*& words) {
+        uint64_t* out = &values[offsets[net]];
+        for (uint32_t word = 0; word < words_of(net); ++word, words += 2)
             difference[word] = out[word] ^ (words[0] | uint64_t(words[1]) << 32);
-        update(slot, out);
+        update(net, out);
     }
 
     [[noreturn]] static void fail(const char* what) {
@@ -199,7 +199,7 @@ public:
 
 private:
     static const uint32_t GATHER = 0xFFFFFFFF;
-    static const uint32_t ALWAYS = 1;  // the slot of an enable that is always high
+    static const uint32_t ALWAYS = 1;  // the net of an enable that is always high
     static const uint32_t STATES = 6;
     struct End {
         uint32_t d, q, e, staged;
@@ -214,14 +214,14 @@ private:
         std::vector<uint64_t> words;
     };
     struct Answer {
-        uint32_t slot, lane;
+        uint32_t net, lane;
         bool level;
     };
 
-    std::vector<uint64_t> values;   // of all slots, one after the other
-    std::vector<uint32_t> offsets;  // of each slot
-    std::vector<uint32_t> lanes;    // of each slot
-    std::vector<uint64_t> toggles, highs, joint;  // of slots, slots, states
+    std::vector<uint64_t> values;   // of all nets, one after the other
+    std::vector<uint32_t> offsets;  // of each net
+    std::vector<uint32_t> lanes;    // of each net
+    std::vector<uint64_t> toggles, highs, joint;  // of nets, nets, states
     std::vector<uint64_t> reads, writes;          // of SRAMs
     uint64_t counted = 0;                         // cycles
     std::vector<uint32_t> operations;
@@ -235,10 +235,10 @@ private:
 
     std::vector<uint64_t> pending;      // operations to be computed, a bit each
     std::vector<uint32_t> starts;       // of each operation
-    std::vector<uint32_t> users, first_users;  // operations that read each slot
+    std::vector<uint32_t> users, first_users;  // operations that read each net
 
-    void find_users(uint32_t slots) {
-        std::vector<std::vector<uint32_t>> found(slots);
+    void find_users(uint32_t nets) {
+        std::vector<std::vector<uint32_t>> found(nets);
         for (size_t place = 0; place < operations.size();) {
             const uint32_t* operation = &operations[place];
             uint32_t inputs = operation[2];
@@ -255,9 +255,9 @@ private:
         first_users.push_back(uint32_t(users.size()));
     }
 
-    void mark(uint32_t slot) {
-        changed[slot] = 1;
-        for (uint32_t user = first_users[slot]; user < first_users[slot + 1]; ++user)
+    void mark(uint32_t net) {
+        changed[net] = 1;
+        for (uint32_t user = first_users[net]; user < first_users[net + 1]; ++user)
             pending[users[user] / 64] |= uint64_t(1) << users[user] % 64;
     }
 
@@ -271,10 +271,10 @@ private:
         }
     }
 
-    uint32_t words_of(uint32_t slot) const { return (lanes[slot] + 63) / 64; }
+    uint32_t words_of(uint32_t net) const { return (lanes[net] + 63) / 64; }
 
-    uint64_t mask(uint32_t slot, uint32_t word) const {
-        uint32_t rest = lanes[slot] - 64 * word;
+    uint64_t mask(uint32_t net, uint32_t word) const {
+        uint32_t rest = lanes[net] - 64 * word;
         return rest >= 64 ? ~uint64_t(0) : (uint64_t(1) << rest) - 1;
     }
 
@@ -302,29 +302,29 @@ private:
         }
     }
 
-    // Before a slot changes: the time that its present value stood.
-    void count(uint32_t slot, uint64_t bits) {
+    // Before a net changes: the time that its present value stood.
+    void count(uint32_t net, uint64_t bits) {
         if (!counting) return;
         uint64_t high = 0;
-        for (uint32_t word = 0; word < words_of(slot); ++word)
-            high += __builtin_popcountll(values[offsets[slot] + word] & mask(slot, word));
-        highs[slot] += high * (counted - since[slot]);
-        since[slot] = counted;
-        toggles[slot] += bits;
+        for (uint32_t word = 0; word < words_of(net); ++word)
+            high += __builtin_popcountll(values[offsets[net] + word] & mask(net, word));
+        highs[net] += high * (counted - since[net]);
+        since[net] = counted;
+        toggles[net] += bits;
     }
 
-    // Apply `difference` to a slot.
-    void update(uint32_t slot, uint64_t* out) {
-        uint32_t size = words_of(slot);
+    // Apply `difference` to a net.
+    void update(uint32_t net, uint64_t* out) {
+        uint32_t size = words_of(net);
         uint64_t any = 0;
         for (uint32_t word = 0; word < size; ++word) any |= difference[word];
         if (!any) return;
-        mark(slot);
+        mark(net);
         if (counting) {
             uint64_t bits = 0;
             for (uint32_t word = 0; word < size; ++word)
-                bits += __builtin_popcountll(difference[word] & mask(slot, word));
-            count(slot, bits);
+                bits += __builtin_popcountll(difference[word] & mask(net, word));
+            count(net, bits);
         }
         for (uint32_t word = 0; word < size; ++word) out[word] ^= difference[word];
     }

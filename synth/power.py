@@ -68,14 +68,14 @@ class _Kind:
     """All cells of one type."""
 
     groups: list[Group] = field(default_factory=list)
-    pins: list[dict[str, int]] = field(default_factory=list)  # slots
+    pins: list[dict[str, int]] = field(default_factory=list)  # nets
     flops: list[int] = field(default_factory=list)  # numbers
 
     @cached_property
     def lanes(self) -> np.ndarray:
         return np.array([group.lanes for group in self.groups])
 
-    def slots(self, pin: str) -> np.ndarray:
+    def nets(self, pin: str) -> np.ndarray:
         """Of a pin in each cell; low where it is not connected."""
         return np.array([pins.get(pin, LOW) for pins in self.pins])
 
@@ -102,49 +102,48 @@ class Power:
                     continue
                 entry = self.kinds.setdefault(kind, _Kind())
                 entry.groups.append(group)
-                entry.pins.append({pin: circuit.slot(group, bits[0]) for pin, bits in pins.items()})
+                entry.pins.append({pin: circuit.net(group, bits[0]) for pin, bits in pins.items()})
                 entry.flops.append(flops.get((id(group), name), -1))
         self.loads = self._loads()
         self.slews = self._slews()
 
     def _loads(self) -> np.ndarray:
-        """What each slot drives, in pF: pins alone, the mean over its lanes."""
+        """What each net drives, in pF: pins alone, the mean over its lanes."""
         own = np.zeros(len(self.lanes))
         for name, kind in self.kinds.items():
             for pin, capacitance in self.library.cells[name].capacitance.items():
-                np.add.at(own, kind.slots(pin), capacitance)
+                np.add.at(own, kind.nets(pin), capacitance)
         for sram in self.circuit.srams:
-            for slots, capacitance in self._sram_pins(sram):
-                np.add.at(own, slots, capacitance)
+            for nets, capacitance in self._sram_pins(sram):
+                np.add.at(own, nets, capacitance)
         loads = own.copy()
-        for slot, (sources, _) in self.circuit.gathered.items():
-            np.add.at(loads, sources, own[slot] / self.lanes[sources])
+        for net, (sources, _) in self.circuit.gathered.items():
+            np.add.at(loads, sources, own[net] / self.lanes[sources])
         return loads
 
     def _sram_pins(self, sram: Sram):
         pins = sram.group.netlist.cells[sram.cell][1]
         for pin, capacitance in sram.macro.cell.capacitance.items():
-            slots = [self.circuit.slot(sram.group, bit) for bit in pins.get(pin, ())]
-            yield np.array(slots, int), capacitance
+            nets = [self.circuit.net(sram.group, bit) for bit in pins.get(pin, ())]
+            yield np.array(nets, int), capacitance
 
     def _slews(self) -> np.ndarray:
-        """Of each slot, in ns: the mean of rise and fall over the cell's inputs."""
+        """Of each net, in ns: the mean of rise and fall over the cell's inputs."""
         slews = np.full(len(self.lanes), CLOCK_SLEW_NS)
         for _ in range(SLEW_ROUNDS):
             for name, kind in self.kinds.items():
                 clock = self.circuit.logic_of(name).clock
                 for pin, arcs in self.library.cells[name].slew.items():
-                    slots = kind.slots(pin)
+                    nets = kind.nets(pin)
                     arcs = [arc for arc in arcs if clock in (None, arc.related)]
                     if arcs:
                         found = [
-                            arc.at(slews[kind.slots(arc.related)], self.loads[slots])
-                            for arc in arcs
+                            arc.at(slews[kind.nets(arc.related)], self.loads[nets]) for arc in arcs
                         ]
-                        slews[slots] = np.mean(found, axis=0)
+                        slews[nets] = np.mean(found, axis=0)
             slews[[LOW, HIGH, CLOCK]] = CLOCK_SLEW_NS
-            for slot, (sources, _) in self.circuit.gathered.items():
-                slews[slot] = slews[sources].mean()
+            for net, (sources, _) in self.circuit.gathered.items():
+                slews[net] = slews[sources].mean()
         return slews
 
     # --------------------------------------------------------------------------------- the result
@@ -179,8 +178,8 @@ class Power:
             return when.probability(highs)
 
         for pin, capacitance in cell.capacitance.items():
-            slots = kind.slots(pin)
-            changes = np.where(slots == CLOCK, 2.0 * kind.lanes, toggles[slots])
+            nets = kind.nets(pin)
+            changes = np.where(nets == CLOCK, 2.0 * kind.lanes, toggles[nets])
             charge, arcs = changes * capacitance * volts / 2, cell.energy[pin]
             if pin == logic.clock:
                 energies["clock"] += charge + self._clock_energy(arcs, name, kind, highs, activity)
@@ -188,24 +187,24 @@ class Power:
             if any(arc.when for arc in arcs):  # then the one without is for other tools
                 arcs = [arc for arc in arcs if arc.when]
             hidden = sum(
-                arc.at(self.slews[slots], 0.0) * (likely(arc.when) if arc.when else 1.0)
+                arc.at(self.slews[nets], 0.0) * (likely(arc.when) if arc.when else 1.0)
                 for arc in arcs
             )
             energies["switching"] += charge
             energies["internal"] += changes * hidden
         for pin in logic.outputs:
-            slots = kind.slots(pin)
+            nets = kind.nets(pin)
             total, weights = np.zeros(len(kind.groups)), np.zeros(len(kind.groups))
             for related in dict.fromkeys(arc.related for arc in cell.energy[pin]):
-                sources = kind.slots(related)
+                sources = kind.nets(related)
                 # Of several inputs, each is to blame as often as it changes.
                 blame = np.where(sources == CLOCK, 2.0 * kind.lanes, toggles[sources]) + 1e-12
                 arcs = [arc for arc in cell.energy[pin] if arc.related == related]
-                total += blame * _mean(arcs, self.slews[sources], self.loads[slots], likely)
+                total += blame * _mean(arcs, self.slews[sources], self.loads[nets], likely)
                 weights += blame
             share = np.divide(total, weights, out=np.zeros_like(total), where=weights > 0)
             where = "clock" if logic.enable else "internal"
-            energies[where] += np.where(slots > CLOCK, toggles[slots] * share, 0.0)
+            energies[where] += np.where(nets > CLOCK, toggles[nets] * share, 0.0)
         conditions, otherwise = cell.leakage
         leaking, covered = 0.0, 0.0
         for when, value in conditions:
@@ -215,10 +214,10 @@ class Power:
         return energies
 
     def _changes(self, activity: Activity) -> np.ndarray:
-        """Of each slot in a cycle, all lanes together; the clock's own apart."""
+        """Of each net in a cycle, all lanes together; the clock's own apart."""
         changes = activity.toggles / activity.cycles
-        for slot, enable in self.circuit.gated.items():  # a rise and a fall when it is enabled
-            changes[slot] = 2 * self._enabled(enable, self.lanes[slot], activity)
+        for net, enable in self.circuit.gated.items():  # a rise and a fall when it is enabled
+            changes[net] = 2 * self._enabled(enable, self.lanes[net], activity)
         return changes
 
     def _enabled(self, enable, lanes, activity: Activity) -> np.ndarray:
@@ -232,13 +231,13 @@ class Power:
         full = activity.cycles * self.lanes
         highs = {}
         for pin in self.library.cells[name].pins:  # low where nothing is connected
-            slots = kind.slots(pin)
-            highs[pin] = np.where(slots == HIGH, 1.0, activity.highs[slots] / full[slots])
+            nets = kind.nets(pin)
+            highs[pin] = np.where(nets == HIGH, 1.0, activity.highs[nets] / full[nets])
         if clock is not None:
-            slots = kind.slots(clock)
+            nets = kind.nets(clock)
             edges = [
-                self._enabled(self.circuit.gated.get(slot, HIGH), lanes, activity) / lanes
-                for slot, lanes in zip(slots.tolist(), kind.lanes.tolist(), strict=True)
+                self._enabled(self.circuit.gated.get(net, HIGH), lanes, activity) / lanes
+                for net, lanes in zip(nets.tolist(), kind.lanes.tolist(), strict=True)
             ]
             highs[clock] = CLOCK_DUTY * np.array(edges)
         return highs
@@ -251,7 +250,7 @@ class Power:
         """
         logic = self.circuit.logic_of(name)
         if logic.enable:  # a gate: its own clock always runs
-            slew = self.slews[kind.slots(logic.clock)]
+            slew = self.slews[kind.nets(logic.clock)]
             return sum(arc.at(slew, 0.0) for arc in arcs if not arc.when) * 2.0 * kind.lanes
         enables = np.array([self.circuit.ends[number][2] for number in kind.flops])
         edges = self._enabled(enables, kind.lanes, activity)
@@ -265,7 +264,7 @@ class Power:
                 (edges - d - q + both, 0, 0),
             )
             for arc in arcs:
-                energy = getattr(arc, table).at(self.slews[kind.slots(logic.clock)], 0.0)
+                energy = getattr(arc, table).at(self.slews[kind.nets(logic.clock)], 0.0)
                 if not arc.when:
                     if not any(one.when for one in arcs):
                         total += energy * edges
@@ -286,12 +285,12 @@ class Power:
         volts = cell.library.voltage**2
         full = activity.cycles * self.lanes
 
-        def slots(pin):
-            return np.array([self.circuit.slot(sram.group, bit) for bit in pins.get(pin, ())], int)
+        def nets(pin):
+            return np.array([self.circuit.net(sram.group, bit) for bit in pins.get(pin, ())], int)
 
         highs = {}
         for pin in cell.capacitance:
-            own = slots(pin)
+            own = nets(pin)
             if len(own) == 1:
                 high = 1.0 if own[0] == HIGH else activity.highs[own[0]] / full[own[0]]
                 highs[pin] = float(high)
@@ -299,7 +298,7 @@ class Power:
             if pin in [prefix + sram.macro.pins["clock"] for prefix in sram.macro.prefixes]:
                 part.clock += sram.group.lanes * capacitance * volts
                 continue
-            changes = float(activity.toggles[slots(pin)].sum()) / activity.cycles
+            changes = float(activity.toggles[nets(pin)].sum()) / activity.cycles
             arcs = cell.energy[pin]
             hidden = sum(
                 float(arc.at(CLOCK_SLEW_NS, 0.0)) * (arc.when.probability(highs) if arc.when else 1)

@@ -1,7 +1,7 @@
 // Drives a circuit with given inputs, a cycle at a time.
 // usage: replay FOLDER
 // `circuit` is the netlist; `plan` has the number of cycles, the first one in which activity is
-// counted, the slots of the inputs and those of the outputs; `inputs` holds their words, cycle by
+// counted, the nets of the inputs and those of the outputs; `inputs` holds their words, cycle by
 // cycle. `outputs` and `activity` are written.
 #include "gates.h"
 

@@ -111,13 +111,13 @@ def test_every_net_changes_as_often_as_in_icarus(cells, tmp_path):
     compared = 0
     for name, bits in netlist.names.items():
         for place, bit in enumerate(bits):
-            slot = circuit.groups[0].slots.get(bit)
-            if name == "clk" or slot is None:
+            net = circuit.groups[0].nets.get(bit)
+            if name == "clk" or net is None:
                 continue
             # A cycle of the window ends with the edge at which flip-flops change.
-            window = range(first, cycles) if slot not in states else range(first + 1, cycles + 1)
+            window = range(first, cycles) if net not in states else range(first + 1, cycles + 1)
             due = sum(time // 10 in window for time in seen.get((name, place), ()))
-            assert counted.toggles[slot] == due, (name, place)
+            assert counted.toggles[net] == due, (name, place)
             compared += due > 0
     assert compared > 150
 

@@ -66,9 +66,9 @@ def test_more_lanes_than_a_word(cells):
     expected = 1 - (a & b)
     assert (outputs["y"][1:] == expected[:-1]).all()
     assert (outputs["z"][1:] == 1 - expected[:-1]).all()
-    slots = circuit.groups[0].slots
-    assert activity.toggles[slots[5]] == np.abs(np.diff(expected, axis=0, prepend=0)).sum()
-    assert activity.highs[slots[5]] == expected.sum()
+    nets = circuit.groups[0].nets
+    assert activity.toggles[nets[5]] == np.abs(np.diff(expected, axis=0, prepend=0)).sum()
+    assert activity.highs[nets[5]] == expected.sum()
     held = np.concatenate([np.zeros((1, 150), int), expected[:-1]])
     # D, Q and both of them; every cycle begins and ends with an edge.
     states = [expected.sum(), held.sum(), (expected & held).sum()]
@@ -88,9 +88,9 @@ def test_what_rests_is_counted_as_well(cells):
     e = np.repeat([0, 1, 0], [10, 2, 18])[:, None]
     outputs, activity = replay(circuit, {"a": a, "e": e})
     assert outputs["y"][:, 0].tolist() == [0] * 11 + [1] * 19
-    slots = circuit.groups[0].slots
-    assert [activity.highs[slots[bit]] for bit in (3, 4, 6)] == [20, 2, 19]
-    assert [activity.toggles[slots[bit]] for bit in (3, 4, 6)] == [2, 2, 1]
+    nets = circuit.groups[0].nets
+    assert [activity.highs[nets[bit]] for bit in (3, 4, 6)] == [20, 2, 19]
+    assert [activity.toggles[nets[bit]] for bit in (3, 4, 6)] == [2, 2, 1]
 
 
 def test_a_chain_of_lanes_of_one_group(cells):
@@ -122,7 +122,7 @@ def test_a_gated_clock_holds_the_state(cells):
     for cycle in range(60):
         q[cycle + 1] = np.where(e[cycle], a[cycle], q[cycle])
     assert (outputs["y"] == q[:-1]).all()
-    assert activity.toggles[circuit.groups[0].slots[6]] == np.abs(np.diff(q, axis=0)).sum()
+    assert activity.toggles[circuit.groups[0].nets[6]] == np.abs(np.diff(q, axis=0)).sum()
     before = np.concatenate([np.zeros((1, 90), int), e[:-1]])
     states = (a, q[:-1], a & q[:-1])
     assert activity.joint[0].tolist() == [
@@ -141,8 +141,8 @@ def test_constants_and_the_clock_are_the_same_for_everybody(cells):
     )
     circuit = Circuit("top", {"top": top, "part": part}, cells)
     part = circuit.groups[1]
-    assert circuit.slot(part, 2) == CLOCK
-    assert circuit.groups[0].slots[3] == HIGH and circuit.slot(part, 3) == LOW
+    assert circuit.net(part, 2) == CLOCK
+    assert circuit.groups[0].nets[3] == HIGH and circuit.net(part, 3) == LOW
     assert circuit.undriven == 0
 
 

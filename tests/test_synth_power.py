@@ -99,9 +99,9 @@ def test_a_load_is_what_all_readers_in_all_lanes_add_up_to(library):
     power = Power(circuit, library)
     group = circuit.groups[1]
     # INV.A in both, NAND2.A and XOR2.A in one, NAND2.B in the other.
-    assert power.loads[group.slots[4]] == pytest.approx(0.01 + (0.02 + 0.02 + 0.03) / 2)
-    assert power.slews[group.slots[4]] == pytest.approx(0.3)
-    assert power.slews[circuit.groups[0].slots[3]] == CLOCK_SLEW_NS
+    assert power.loads[group.nets[4]] == pytest.approx(0.01 + (0.02 + 0.02 + 0.03) / 2)
+    assert power.slews[group.nets[4]] == pytest.approx(0.3)
+    assert power.slews[circuit.groups[0].nets[3]] == CLOCK_SLEW_NS
 
 
 def test_energy_is_that_of_all_lanes_and_scales_with_activity(library):
