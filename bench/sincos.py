@@ -73,7 +73,7 @@ def energy(module: mapping.Mapped, inputs: dict, target) -> tuple[dict, float]:
     netlist = Netlist.read(module.folder / "netlist.json", module.name)
     if "rst" in netlist.ports:
         inputs = {**inputs, "rst": np.zeros((CYCLES, LANES), int)}
-    circuit = Circuit(module.name, {module.name: netlist}, library.cells, lanes=LANES)
+    circuit = Circuit(module.name, {module.name: netlist}, library.cells, bit_lanes=LANES)
     outputs, activity = replay(circuit, inputs, first=40)
     return outputs, total(Power(circuit, library).parts(activity))["pj"] / LANES
 

@@ -2,7 +2,7 @@
 //
 // The environment's GATES names a folder. There `circuit` is the netlist; `window` has the seed of
 // the state at power-up, the numbers of delivered voxels between which activity is counted, and
-// what is to be recorded meanwhile: the number of nets, the nets, lanes; `activity` and `record` are written.
+// what is to be recorded meanwhile: the number of nets, the nets, bit lanes; `activity` and `record` are written.
 #pragma once
 #include <string>
 
@@ -21,12 +21,12 @@ public:
         : folder(std::getenv("GATES")), window(Gates::read(folder + "/window")),
           gates(folder + "/circuit", window[0]), ports(Gates::read(folder + "/ports")),
           nets(window.begin() + 4, window.begin() + 4 + window[3]),
-          lanes(window.begin() + 4 + window[3], window.end()) {}
+          bit_lanes(window.begin() + 4 + window[3], window.end()) {}
 
     void eval() {
         if (clk) {
             if (state == COUNTING)
-                for (uint32_t one : nets) gates.append(one, lanes, record);
+                for (uint32_t one : nets) gates.append(one, bit_lanes, record);
             delivered += m_axis_voxels_tvalid && m_axis_voxels_tready;
             gates.edge();
             if (state == BEFORE && delivered >= window[1]) gates.count_from_now(), state = COUNTING;
@@ -60,7 +60,7 @@ private:
     std::string folder;
     std::vector<uint32_t> window;
     Gates gates;
-    std::vector<uint32_t> ports, nets, lanes;
+    std::vector<uint32_t> ports, nets, bit_lanes;
     std::vector<uint64_t> record;
     uint64_t delivered = 0;
     enum { BEFORE, COUNTING, DONE } state = BEFORE;

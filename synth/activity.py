@@ -37,12 +37,12 @@ class Activity:
     ----------
     cycles : int
     toggles, highs : ndarray
-        Of each net, all lanes together: changes, and cycles at high level.
+        Of each net, all bit lanes together: changes, and cycles at high level.
     joint : ndarray of shape (flip-flops, 6)
-        All lanes together: cycles in which D, Q, and both of them were high, of those that ended
+        All bit lanes together: cycles in which D, Q, and both of them were high, of those that ended
         with an edge of the clock; and of those that began with one.
     reads, writes : ndarray
-        Of each SRAM, all lanes together.
+        Of each SRAM, all bit lanes together.
     """
 
     cycles: int
@@ -56,7 +56,7 @@ class Activity:
     def read(cls, path: Path, circuit: Circuit) -> Activity:
         """What ``gates.h`` wrote."""
         words = np.fromfile(path, np.uint64).astype(np.int64)
-        nets, flops, srams = len(circuit.lanes), len(circuit.flops), len(circuit.srams)
+        nets, flops, srams = len(circuit.bit_lanes), len(circuit.flops), len(circuit.srams)
         cuts = np.cumsum([1, nets, nets, STATES * flops, srams, srams])
         cycles, toggles, highs, joint, reads, writes, _ = np.split(words, cuts)
         return cls(int(cycles[0]), toggles, highs, joint.reshape(flops, STATES), reads, writes)
@@ -94,14 +94,14 @@ class Window:
     ----------
     first, last : int
         Voxels delivered before the window opens and before it closes.
-    nets, lanes : tuple of int
+    nets, bit_lanes : tuple of int
         To be recorded in every cycle of it.
     """
 
     first: int
     last: int
     nets: tuple[int, ...] = ()
-    lanes: tuple[int, ...] = ()
+    bit_lanes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Run:
     responses : session.Responses
     activity : Activity or None
         None if the window was not reached.
-    record : ndarray of bool, shape (cycles, nets, lanes)
+    record : ndarray of bool, shape (cycles, nets, bit lanes)
     """
 
     responses: session.Responses
@@ -158,7 +158,7 @@ def decode(circuit: Circuit, operations: list, window: Window, *, seed: int = 0)
         folder = Path(name)
         circuit.words().tofile(folder / "circuit")
         np.array(nets, np.uint32).tofile(folder / "ports")
-        plan = [seed, window.first, window.last, len(window.nets), *window.nets, *window.lanes]
+        plan = [seed, window.first, window.last, len(window.nets), *window.nets, *window.bit_lanes]
         np.array(plan, np.uint32).tofile(folder / "window")
         session.encode(operations, 0.0, 0).astype("<u4").tofile(folder / "session")
         tool = Tool(str(executable), "", {"GATES": name})
@@ -166,7 +166,7 @@ def decode(circuit: Circuit, operations: list, window: Window, *, seed: int = 0)
         responses = session.decode(np.fromfile(folder / "responses", "<u4"), operations)
         if not (folder / "activity").is_file():
             return Run(responses, None, np.zeros((0, 0, 0), bool))
-        record = _bits(folder / "record", len(window.nets), len(window.lanes))
+        record = _bits(folder / "record", len(window.nets), len(window.bit_lanes))
         return Run(responses, Activity.read(folder / "activity", circuit), record)
 
 
@@ -178,19 +178,19 @@ def replay(
     Parameters
     ----------
     circuit : Circuit
-    inputs : mapping of str to integers of shape (cycles, lanes)
+    inputs : mapping of str to integers of shape (cycles, bit lanes)
         By port; all but the clock.
     first : int
         Cycle from which activity is counted.
 
     Returns
     -------
-    outputs : dict of str to ndarray of shape (cycles, lanes)
+    outputs : dict of str to ndarray of shape (cycles, bit lanes)
         Before each cycle's edge, unsigned.
     activity : Activity
     """
     ports = circuit.groups[0].netlist.ports
-    lanes = circuit.groups[0].lanes
+    bit_lanes = circuit.groups[0].bit_lanes
     given = [name for name, (way, _) in ports.items() if way == "input" and name != "clk"]
     if set(given) != set(inputs):
         raise ValueError(f"The circuit's inputs are {sorted(given)}, not {sorted(inputs)}.")
@@ -206,13 +206,13 @@ def replay(
         np.array([cycles, first, len(nets), *nets, *seen], np.uint32).tofile(folder / "plan")
         np.concatenate(packed, axis=1).tofile(folder / "inputs")
         run([executable, "."], folder)
-        bits = _bits(folder / "outputs", len(seen), lanes)
+        bits = _bits(folder / "outputs", len(seen), bit_lanes)
         activity = Activity.read(folder / "activity", circuit)
     return numbers(bits, {name: len(ports[name][1]) for name in made}), activity
 
 
 def numbers(bits: np.ndarray, widths: Mapping[str, int]) -> dict[str, np.ndarray]:
-    """Unsigned numbers, (cycles, lanes) each, that stand one above the other as bits."""
+    """Unsigned numbers, (cycles, bit lanes) each, that stand one above the other as bits."""
     found, place = {}, 0
     for name, width in widths.items():
         weights = 1 << np.arange(width, dtype=np.int64)
@@ -222,7 +222,7 @@ def numbers(bits: np.ndarray, widths: Mapping[str, int]) -> dict[str, np.ndarray
 
 
 def _packed(values: np.ndarray, width: int) -> np.ndarray:
-    """Words of the bits of a port: (cycles, width, words of all lanes)."""
+    """Words of the bits of a port: (cycles, width, words of all bit lanes)."""
     values = np.asarray(values, np.int64)
     bits = values[:, None, :] >> np.arange(width)[None, :, None] & 1
     rest = -bits.shape[2] % 64
@@ -230,12 +230,12 @@ def _packed(values: np.ndarray, width: int) -> np.ndarray:
     return np.packbits(bits, axis=2, bitorder="little").reshape(len(values), -1)
 
 
-def _bits(path: Path, nets: int, lanes: int) -> np.ndarray:
-    """Recorded bits as (cycles, nets, lanes)."""
+def _bits(path: Path, nets: int, bit_lanes: int) -> np.ndarray:
+    """Recorded bits as (cycles, nets, bit lanes)."""
     if not nets:
-        return np.zeros((0, 0, lanes), bool)
-    octets = np.fromfile(path, np.uint8).reshape(-1, nets, 8 * -(-lanes // 64))
-    return np.unpackbits(octets, axis=2, count=lanes, bitorder="little").astype(bool)
+        return np.zeros((0, 0, bit_lanes), bool)
+    octets = np.fromfile(path, np.uint8).reshape(-1, nets, 8 * -(-bit_lanes // 64))
+    return np.unpackbits(octets, axis=2, count=bit_lanes, bitorder="little").astype(bool)
 
 
 def netlists_of(design) -> dict[str, Netlist]:

@@ -80,7 +80,7 @@ def compare(design, operands: dict[str, np.ndarray], result: dict, clock_mhz: fl
     library = read_liberty(design.target.liberty)
     netlist = Netlist.read(unit.folder / "netlist.json", NAME)
     cycles, elements = operands["done"].shape
-    circuit = Circuit(NAME, {NAME: netlist}, library.cells, lanes=elements)
+    circuit = Circuit(NAME, {NAME: netlist}, library.cells, bit_lanes=elements)
     # Whoever gives the operands holds them in registers, as the element's neighbours do: the
     # bare unit is given them a cycle after an element is.
     _, activity = replay(

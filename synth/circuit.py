@@ -1,8 +1,8 @@
 """A hierarchy of mapped modules as one circuit, in the form that ``gates.h`` computes.
 
 Instances of one module at corresponding places (``array.row_3.pe_5``, ``array.row_0.pe_1``) are
-*lanes* of a *group* (``array.row.pe``): they have the same cells and are computed side by side. A
-net of the module, in all lanes, is a *net*. Ports need no nets of their own: what enters a
+*bit lanes* of a *group* (``array.row.pe``): they have the same cells and are computed side by side. A
+net of the module, in all bit lanes, is a *net*. Ports need no nets of their own: what enters a
 module is gathered from wherever it is made.
 """
 
@@ -68,12 +68,12 @@ class Group:
         Names from the top, numbers left out; empty for the top.
     module : str
     netlist : Netlist
-    lanes : int
+    bit_lanes : int
     parent : Group, optional
     labels : list of str
-        Each lane's name in its parent.
+        Each bit lane's name in its parent.
     parents : list of int
-        Each lane's parent's lane.
+        Each bit lane's parent's bit lane.
     nets : dict
         Bit of a net to its net.
     drivers : dict
@@ -84,7 +84,7 @@ class Group:
     path: str
     module: str
     netlist: Netlist
-    lanes: int
+    bit_lanes: int
     parent: Group | None = None
     labels: list[str] = field(default_factory=list)
     parents: list[int] = field(default_factory=list)
@@ -94,7 +94,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Sram:
-    """A macro in all lanes of a group."""
+    """A macro in all bit lanes of a group."""
 
     group: Group
     cell: str
@@ -113,7 +113,7 @@ class Circuit:
         The library.
     macros : mapping of str to Macro
         SRAMs by cell name.
-    lanes : int
+    bit_lanes : int
         Instances of the top, side by side.
     """
 
@@ -124,7 +124,7 @@ class Circuit:
         cells: Mapping[str, Cell],
         macros: Mapping[str, Macro] | None = None,
         *,
-        lanes: int = 1,
+        bit_lanes: int = 1,
     ):
         self.netlists = netlists
         self.cells = cells
@@ -134,8 +134,8 @@ class Circuit:
         self._numbers = {function: number for number, function in enumerate(self.functions)}
         self.groups: list[Group] = []
         self._children: dict[tuple[int, str], tuple[Group, np.ndarray]] = {}
-        self._hang(Group("", top, netlists[top], lanes, parents=[0] * lanes))
-        self.lanes = [0, 0, 0]  # of each net; those of everybody are filled in at last
+        self._hang(Group("", top, netlists[top], bit_lanes, parents=[0] * bit_lanes))
+        self.bit_lanes = [0, 0, 0]  # of each net; those of everybody are filled in at last
         self.flops: list[tuple[Group, str]] = []
         self.srams: list[Sram] = []
         self._operations: list[tuple[int, list[int], list[int]]] = []  # net, code, sources
@@ -146,7 +146,7 @@ class Circuit:
         self.undriven = 0
         self._own_nets()
         self._connect()
-        self.lanes[:3] = [max(self.lanes)] * 3
+        self.bit_lanes[:3] = [max(self.bit_lanes)] * 3
         self._operations = self._ordered()
 
     # ------------------------------------------------------------------------------ the hierarchy
@@ -164,19 +164,19 @@ class Circuit:
                 path,
                 kind,
                 self.netlists[kind],
-                group.lanes * len(names),
+                group.bit_lanes * len(names),
                 group,
-                [name for _ in range(group.lanes) for name in names],
-                [lane for lane in range(group.lanes) for _ in names],
+                [name for _ in range(group.bit_lanes) for name in names],
+                [bit_lane for bit_lane in range(group.bit_lanes) for _ in names],
             )
             for number, name in enumerate(names):
-                own = np.arange(group.lanes) * len(names) + number
+                own = np.arange(group.bit_lanes) * len(names) + number
                 self._children[id(group), name] = child, own
             self._hang(child)
 
     def _net(self, group: Group, bit=None) -> int:
-        self.lanes.append(group.lanes)
-        net = len(self.lanes) - 1
+        self.bit_lanes.append(group.bit_lanes)
+        net = len(self.bit_lanes) - 1
         if bit is not None:
             group.nets[bit] = net
         return net
@@ -226,48 +226,53 @@ class Circuit:
     # ----------------------------------------------------------------------------- the connections
 
     def source(self, group: Group, bit) -> tuple[np.ndarray, np.ndarray]:
-        """Net and lane where a net of each lane is made."""
+        """Net and bit lane where a net of each bit lane is made."""
         key = (id(group), bit)
         if key in self._sources:
             return self._sources[key]
-        nets, lanes = np.zeros(group.lanes, np.int64), np.arange(group.lanes)
+        nets, bit_lanes = np.zeros(group.bit_lanes, np.int64), np.arange(group.bit_lanes)
         if bit in group.nets and group.nets[bit] not in self.gathered:
             nets[:] = group.nets[bit]
         elif bit not in group.drivers:
-            self.undriven += group.lanes
+            self.undriven += group.bit_lanes
         else:
             child, port, index = group.drivers[bit]
             if child is not None:
                 inner, own = self._children[id(group), child]
-                inner_nets, inner_lanes = self.source(inner, inner.netlist.ports[port][1][index])
-                nets, lanes = inner_nets[own], inner_lanes[own]
+                inner_nets, inner_bit_lanes = self.source(
+                    inner, inner.netlist.ports[port][1][index]
+                )
+                nets, bit_lanes = inner_nets[own], inner_bit_lanes[own]
             elif group.parent is not None:
                 labels, parents = np.array(group.labels), np.array(group.parents)
                 for label in dict.fromkeys(group.labels):
                     outer = group.parent.netlist.cells[label][1].get(port, ())
                     if index >= len(outer):
                         continue
-                    outer_nets, outer_lanes = self.source(group.parent, outer[index])
+                    outer_nets, outer_bit_lanes = self.source(group.parent, outer[index])
                     here = labels == label
                     nets[here] = outer_nets[parents[here]]
-                    lanes[here] = outer_lanes[parents[here]]
-        self._sources[key] = nets, lanes
-        return nets, lanes
+                    bit_lanes[here] = outer_bit_lanes[parents[here]]
+        self._sources[key] = nets, bit_lanes
+        return nets, bit_lanes
 
     def net(self, group: Group, bit) -> int:
         """The net in which a net can be read in a group, made by a gathering if need be."""
         if bit in group.nets:
             return group.nets[bit]
-        nets, lanes = self.source(group, bit)
+        nets, bit_lanes = self.source(group, bit)
         first = int(nets[0])
         if (nets == first).all() and (
             first in (LOW, HIGH, CLOCK)
-            or (self.lanes[first] == group.lanes and (lanes == np.arange(group.lanes)).all())
+            or (
+                self.bit_lanes[first] == group.bit_lanes
+                and (bit_lanes == np.arange(group.bit_lanes)).all()
+            )
         ):
             group.nets[bit] = first
             return first
         net = self._net(group, bit)
-        self.gathered[net] = nets, lanes
+        self.gathered[net] = nets, bit_lanes
         return net
 
     def _connect(self) -> None:
@@ -369,14 +374,16 @@ class Circuit:
 
     def words(self) -> np.ndarray:
         """The circuit as ``gates.h`` reads it, uint32."""
-        offsets = np.concatenate([[0], np.cumsum([-(-lanes // 64) for lanes in self.lanes])])
+        offsets = np.concatenate(
+            [[0], np.cumsum([-(-bit_lanes // 64) for bit_lanes in self.bit_lanes])]
+        )
         code: list = []
         for net, function, sources in self._operations:
             if function is not None:
                 code += [function, net, len(sources), *sources]
                 continue
-            nets, lanes = self.gathered[net]
-            bits = offsets[nets] * 64 + lanes
+            nets, bit_lanes = self.gathered[net]
+            bits = offsets[nets] * 64 + bit_lanes
             starts = np.flatnonzero(np.diff(bits, prepend=-2) != 1)
             lengths = np.diff(starts, append=len(bits))
             runs = np.stack([starts, bits[starts], lengths], axis=1)
@@ -385,7 +392,7 @@ class Circuit:
         for sram in self.srams:
             memories += self._memory(sram)
         parts = [
-            [len(self.lanes), *self.lanes],
+            [len(self.bit_lanes), *self.bit_lanes],
             [len(code), *code],
             [len(self.ends), *(net for end in self.ends for net in end)],
             [len(self.srams), *memories],
@@ -399,7 +406,7 @@ class Circuit:
         def read(name):
             return [self.net(group, bit) for bit in pins.get(name, ())]
 
-        words = [group.lanes, macro.width, macro.depth, len(macro.prefixes)]
+        words = [group.bit_lanes, macro.width, macro.depth, len(macro.prefixes)]
         for prefix in macro.prefixes:
             for pin in ("enable", "write", "read"):
                 words += read(prefix + macro.pins[pin])

@@ -104,7 +104,9 @@ def simulate(design, program: Program, *, tiles: int = WINDOW_TILES, seed: int =
         config.rows,
         (1 + tiles) * config.rows,
         tuple(circuit.net(element, bit) for bits in ports.values() for bit in bits),
-        tuple(sorted({*np.linspace(0, element.lanes - 1, SAMPLE).round().astype(int).tolist()})),
+        tuple(
+            sorted({*np.linspace(0, element.bit_lanes - 1, SAMPLE).round().astype(int).tolist()})
+        ),
     )
     run = activity.decode(circuit, script.operations, window, seed=seed)
     complaints = script.mismatches(run.responses)
@@ -259,5 +261,5 @@ def blocks_of(design, circuit: Circuit) -> list[str]:
 
 def annotated(circuit: Circuit) -> float:
     """Share of the nets that are read anywhere whose activity was counted."""
-    nets = sum(circuit.lanes[CLOCK + 1 :])
+    nets = sum(circuit.bit_lanes[CLOCK + 1 :])
     return nets / (nets + circuit.undriven)

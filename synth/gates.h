@@ -40,8 +40,8 @@ public:
         uint64_t total = 0;
         uint32_t widest = 1;
         for (uint32_t net = 0; net < nets; ++net) {
-            lanes.push_back(*next++);
-            uint32_t count = (lanes.back() + 63) / 64;
+            bit_lanes.push_back(*next++);
+            uint32_t count = (bit_lanes.back() + 63) / 64;
             offsets.push_back(uint32_t(total));
             total += count;
             if (count > widest) widest = count;
@@ -54,13 +54,13 @@ public:
         uint32_t flops = *next++;
         for (uint32_t flop = 0; flop < flops; ++flop, next += 3) {
             ends.push_back({next[0], next[1], next[2], uint32_t(staged.size())});
-            staged.resize(staged.size() + (lanes[next[1]] + 63) / 64);
+            staged.resize(staged.size() + (bit_lanes[next[1]] + 63) / 64);
         }
         enabled.assign(staged.size(), 0);
         uint32_t srams = *next++;
         while (srams--) {
             Sram sram;
-            sram.lanes = next[0], sram.width = next[1], sram.depth = next[2];
+            sram.bit_lanes = next[0], sram.width = next[1], sram.depth = next[2];
             uint32_t ports = next[3];
             next += 4;
             while (ports--) {
@@ -73,7 +73,7 @@ public:
                 }
                 sram.ports.push_back(port);
             }
-            sram.words.assign(size_t(sram.lanes) * sram.depth * ((sram.width + 63) / 64), 0);
+            sram.words.assign(size_t(sram.bit_lanes) * sram.depth * ((sram.width + 63) / 64), 0);
             this->srams.push_back(sram);
         }
         // Net 0 is low and net 1 is high.
@@ -91,18 +91,18 @@ public:
         reads.assign(this->srams.size(), 0), writes = reads;
     }
 
-    // A port's bit in one lane.
-    void set(uint32_t net, uint32_t lane, bool level) {
-        uint64_t& word = values[offsets[net] + lane / 64];
-        uint64_t bit = uint64_t(1) << lane % 64;
+    // A port's bit in one bit lane.
+    void set(uint32_t net, uint32_t bit_lane, bool level) {
+        uint64_t& word = values[offsets[net] + bit_lane / 64];
+        uint64_t bit = uint64_t(1) << bit_lane % 64;
         if (bool(word & bit) == level) return;
         count(net, 1);
         word ^= bit;
         mark(net);
     }
 
-    bool get(uint32_t net, uint32_t lane) const {
-        return values[offsets[net] + lane / 64] >> lane % 64 & 1;
+    bool get(uint32_t net, uint32_t bit_lane) const {
+        return values[offsets[net] + bit_lane / 64] >> bit_lane % 64 & 1;
     }
 
     // All logic between the edges.
@@ -141,7 +141,7 @@ public:
                 difference[word] = staged[end->staged + word];
             update(end->q, &values[offsets[end->q]]);
         }
-        for (const Answer& answer : answers) set(answer.net, answer.lane, answer.level);
+        for (const Answer& answer : answers) set(answer.net, answer.bit_lane, answer.level);
         answers.clear();
     }
 
@@ -158,7 +158,7 @@ public:
     }
 
     void count_no_more() {
-        for (uint32_t net = 0; net < lanes.size(); ++net) count(net, 0);
+        for (uint32_t net = 0; net < bit_lanes.size(); ++net) count(net, 0);
         counting = false;
     }
 
@@ -170,16 +170,16 @@ public:
         save(path, words);
     }
 
-    // Some lanes of a net, packed.
-    void append(uint32_t net, const std::vector<uint32_t>& lanes,
+    // Some bit lanes of a net, packed.
+    void append(uint32_t net, const std::vector<uint32_t>& bit_lanes,
                 std::vector<uint64_t>& words) const {
-        for (size_t lane = 0; lane < lanes.size(); ++lane) {
-            if (lane % 64 == 0) words.push_back(0);
-            words.back() |= uint64_t(get(net, lanes[lane])) << lane % 64;
+        for (size_t bit_lane = 0; bit_lane < bit_lanes.size(); ++bit_lane) {
+            if (bit_lane % 64 == 0) words.push_back(0);
+            words.back() |= uint64_t(get(net, bit_lanes[bit_lane])) << bit_lane % 64;
         }
     }
 
-    // All lanes of a net, to and from words.
+    // All bit lanes of a net, to and from words.
     void append(uint32_t net, std::vector<uint64_t>& words) const {
         const uint64_t* first = &values[offsets[net]];
         words.insert(words.end(), first, first + words_of(net));
@@ -209,18 +209,18 @@ private:
         std::vector<uint32_t> address, in, mask, out;
     };
     struct Sram {
-        uint32_t lanes, width, depth;
+        uint32_t bit_lanes, width, depth;
         std::vector<Port> ports;
         std::vector<uint64_t> words;
     };
     struct Answer {
-        uint32_t net, lane;
+        uint32_t net, bit_lane;
         bool level;
     };
 
     std::vector<uint64_t> values;   // of all nets, one after the other
     std::vector<uint32_t> offsets;  // of each net
-    std::vector<uint32_t> lanes;    // of each net
+    std::vector<uint32_t> bit_lanes;    // of each net
     std::vector<uint64_t> toggles, highs, joint;  // of nets, nets, states
     std::vector<uint64_t> reads, writes;          // of SRAMs
     uint64_t counted = 0;                         // cycles
@@ -271,10 +271,10 @@ private:
         }
     }
 
-    uint32_t words_of(uint32_t net) const { return (lanes[net] + 63) / 64; }
+    uint32_t words_of(uint32_t net) const { return (bit_lanes[net] + 63) / 64; }
 
     uint64_t mask(uint32_t net, uint32_t word) const {
-        uint32_t rest = lanes[net] - 64 * word;
+        uint32_t rest = bit_lanes[net] - 64 * word;
         return rest >= 64 ? ~uint64_t(0) : (uint64_t(1) << rest) - 1;
     }
 
@@ -349,20 +349,20 @@ private:
         update(target, out);
     }
 
-    // Bits of other modules' instances: runs of (first lane, first bit of all values, length).
+    // Bits of other modules' instances: runs of (first bit lane, first bit of all values, length).
     void gather(uint32_t target, const uint32_t* run, uint32_t runs) {
         uint64_t* out = &values[offsets[target]];
         uint32_t size = words_of(target);
         for (uint32_t word = 0; word < size; ++word) difference[word] = 0;
         for (; runs--; run += 3) {
-            uint32_t lane = run[0], bit = run[1], length = run[2];
+            uint32_t bit_lane = run[0], bit = run[1], length = run[2];
             while (length) {
-                uint32_t room = 64 - lane % 64, part = length < room ? length : room;
+                uint32_t room = 64 - bit_lane % 64, part = length < room ? length : room;
                 uint64_t bits = values[bit / 64] >> bit % 64;
                 if (bit % 64 + part > 64) bits |= values[bit / 64 + 1] << (64 - bit % 64);
                 if (part < 64) bits &= (uint64_t(1) << part) - 1;
-                difference[lane / 64] |= bits << lane % 64;
-                lane += part, bit += part, length -= part;
+                difference[bit_lane / 64] |= bits << bit_lane % 64;
+                bit_lane += part, bit += part, length -= part;
             }
         }
         for (uint32_t word = 0; word < size; ++word) difference[word] ^= out[word];
@@ -373,25 +373,25 @@ private:
         Sram& sram = srams[number];
         uint32_t words = (sram.width + 63) / 64;
         for (const Port& port : sram.ports) {
-            for (uint32_t first = 0; first < sram.lanes; first += 64) {
+            for (uint32_t first = 0; first < sram.bit_lanes; first += 64) {
                 uint64_t enabled = values[offsets[port.enable] + first / 64];
-                for (uint32_t lane = first; enabled && lane < sram.lanes; ++lane, enabled >>= 1) {
+                for (uint32_t bit_lane = first; enabled && bit_lane < sram.bit_lanes; ++bit_lane, enabled >>= 1) {
                     if (!(enabled & 1)) continue;
-                    bool writing = get(port.write, lane), reading = get(port.read, lane);
+                    bool writing = get(port.write, bit_lane), reading = get(port.read, bit_lane);
                     uint32_t address = 0;
                     for (size_t bit = 0; bit < port.address.size(); ++bit)
-                        address |= uint32_t(get(port.address[bit], lane)) << bit;
+                        address |= uint32_t(get(port.address[bit], bit_lane)) << bit;
                     if (address >= sram.depth) continue;
-                    uint64_t* word = &sram.words[(size_t(lane) * sram.depth + address) * words];
+                    uint64_t* word = &sram.words[(size_t(bit_lane) * sram.depth + address) * words];
                     if (reading)
                         for (uint32_t bit = 0; bit < port.out.size(); ++bit)
                             answers.push_back(
-                                {port.out[bit], lane, bool(word[bit / 64] >> bit % 64 & 1)});
+                                {port.out[bit], bit_lane, bool(word[bit / 64] >> bit % 64 & 1)});
                     for (uint32_t bit = 0; writing && bit < port.in.size(); ++bit) {
-                        if (!port.mask.empty() && !get(port.mask[bit], lane)) continue;
+                        if (!port.mask.empty() && !get(port.mask[bit], bit_lane)) continue;
                         uint64_t one = uint64_t(1) << bit % 64;
                         word[bit / 64] &= ~one;
-                        if (get(port.in[bit], lane)) word[bit / 64] |= one;
+                        if (get(port.in[bit], bit_lane)) word[bit / 64] |= one;
                     }
                     if (counting) reads[number] += reading, writes[number] += writing;
                 }

@@ -31,7 +31,7 @@ CLOCK_DUTY = 0.5
 
 @dataclass
 class Part:
-    """Energy of all instances at corresponding places, in pJ a cycle, all lanes together.
+    """Energy of all instances at corresponding places, in pJ a cycle, all bit lanes together.
 
     Attributes
     ----------
@@ -72,8 +72,8 @@ class _Kind:
     flops: list[int] = field(default_factory=list)  # numbers
 
     @cached_property
-    def lanes(self) -> np.ndarray:
-        return np.array([group.lanes for group in self.groups])
+    def bit_lanes(self) -> np.ndarray:
+        return np.array([group.bit_lanes for group in self.groups])
 
     def nets(self, pin: str) -> np.ndarray:
         """Of a pin in each cell; low where it is not connected."""
@@ -93,7 +93,7 @@ class Power:
     def __init__(self, circuit: Circuit, library: Library):
         self.circuit = circuit
         self.library = library
-        self.lanes = np.array(circuit.lanes)
+        self.bit_lanes = np.array(circuit.bit_lanes)
         self.kinds: dict[str, _Kind] = {}
         flops = {(id(group), name): number for number, (group, name) in enumerate(circuit.flops)}
         for group in circuit.groups:
@@ -108,8 +108,8 @@ class Power:
         self.slews = self._slews()
 
     def _loads(self) -> np.ndarray:
-        """What each net drives, in pF: pins alone, the mean over its lanes."""
-        own = np.zeros(len(self.lanes))
+        """What each net drives, in pF: pins alone, the mean over its bit lanes."""
+        own = np.zeros(len(self.bit_lanes))
         for name, kind in self.kinds.items():
             for pin, capacitance in self.library.cells[name].capacitance.items():
                 np.add.at(own, kind.nets(pin), capacitance)
@@ -118,7 +118,7 @@ class Power:
                 np.add.at(own, nets, capacitance)
         loads = own.copy()
         for net, (sources, _) in self.circuit.gathered.items():
-            np.add.at(loads, sources, own[net] / self.lanes[sources])
+            np.add.at(loads, sources, own[net] / self.bit_lanes[sources])
         return loads
 
     def _sram_pins(self, sram: Sram):
@@ -129,7 +129,7 @@ class Power:
 
     def _slews(self) -> np.ndarray:
         """Of each net, in ns: the mean of rise and fall over the cell's inputs."""
-        slews = np.full(len(self.lanes), CLOCK_SLEW_NS)
+        slews = np.full(len(self.bit_lanes), CLOCK_SLEW_NS)
         for _ in range(SLEW_ROUNDS):
             for name, kind in self.kinds.items():
                 clock = self.circuit.logic_of(name).clock
@@ -151,7 +151,8 @@ class Power:
     def parts(self, activity: Activity) -> list[Part]:
         """Energy by group, in the order of the hierarchy."""
         found = {
-            id(group): Part(group.path, group.module, group.lanes) for group in self.circuit.groups
+            id(group): Part(group.path, group.module, group.bit_lanes)
+            for group in self.circuit.groups
         }
         for name, kind in self.kinds.items():
             energies = self._kind(name, kind, activity)
@@ -164,7 +165,7 @@ class Power:
         return list(found.values())
 
     def _kind(self, name: str, kind: _Kind, activity: Activity) -> dict[str, np.ndarray]:
-        """Energies of all cells of a type, in pJ a cycle and all lanes; leakage in mW."""
+        """Energies of all cells of a type, in pJ a cycle and all bit lanes; leakage in mW."""
         cell, logic = self.library.cells[name], self.circuit.logic_of(name)
         volts = self.library.voltage**2
         toggles = self._changes(activity)
@@ -179,7 +180,7 @@ class Power:
 
         for pin, capacitance in cell.capacitance.items():
             nets = kind.nets(pin)
-            changes = np.where(nets == CLOCK, 2.0 * kind.lanes, toggles[nets])
+            changes = np.where(nets == CLOCK, 2.0 * kind.bit_lanes, toggles[nets])
             charge, arcs = changes * capacitance * volts / 2, cell.energy[pin]
             if pin == logic.clock:
                 energies["clock"] += charge + self._clock_energy(arcs, name, kind, highs, activity)
@@ -198,7 +199,7 @@ class Power:
             for related in dict.fromkeys(arc.related for arc in cell.energy[pin]):
                 sources = kind.nets(related)
                 # Of several inputs, each is to blame as often as it changes.
-                blame = np.where(sources == CLOCK, 2.0 * kind.lanes, toggles[sources]) + 1e-12
+                blame = np.where(sources == CLOCK, 2.0 * kind.bit_lanes, toggles[sources]) + 1e-12
                 arcs = [arc for arc in cell.energy[pin] if arc.related == related]
                 total += blame * _mean(arcs, self.slews[sources], self.loads[nets], likely)
                 weights += blame
@@ -210,25 +211,27 @@ class Power:
         for when, value in conditions:
             chance = likely(when)
             leaking, covered = leaking + chance * value, covered + chance
-        energies["leakage_mw"] += kind.lanes * (leaking + (1 - np.minimum(covered, 1)) * otherwise)
+        energies["leakage_mw"] += kind.bit_lanes * (
+            leaking + (1 - np.minimum(covered, 1)) * otherwise
+        )
         return energies
 
     def _changes(self, activity: Activity) -> np.ndarray:
-        """Of each net in a cycle, all lanes together; the clock's own apart."""
+        """Of each net in a cycle, all bit lanes together; the clock's own apart."""
         changes = activity.toggles / activity.cycles
         for net, enable in self.circuit.gated.items():  # a rise and a fall when it is enabled
-            changes[net] = 2 * self._enabled(enable, self.lanes[net], activity)
+            changes[net] = 2 * self._enabled(enable, self.bit_lanes[net], activity)
         return changes
 
-    def _enabled(self, enable, lanes, activity: Activity) -> np.ndarray:
-        """Edges of a clock in a cycle, all lanes together."""
-        return np.where(enable == HIGH, lanes, activity.highs[enable] / activity.cycles)
+    def _enabled(self, enable, bit_lanes, activity: Activity) -> np.ndarray:
+        """Edges of a clock in a cycle, all bit lanes together."""
+        return np.where(enable == HIGH, bit_lanes, activity.highs[enable] / activity.cycles)
 
     def _highs(
         self, name: str, kind: _Kind, clock: str | None, activity: Activity
     ) -> dict[str, np.ndarray]:
         """How often each pin is high; of the clock, while it runs."""
-        full = activity.cycles * self.lanes
+        full = activity.cycles * self.bit_lanes
         highs = {}
         for pin in self.library.cells[name].pins:  # low where nothing is connected
             nets = kind.nets(pin)
@@ -236,8 +239,8 @@ class Power:
         if clock is not None:
             nets = kind.nets(clock)
             edges = [
-                self._enabled(self.circuit.gated.get(net, HIGH), lanes, activity) / lanes
-                for net, lanes in zip(nets.tolist(), kind.lanes.tolist(), strict=True)
+                self._enabled(self.circuit.gated.get(net, HIGH), bit_lanes, activity) / bit_lanes
+                for net, bit_lanes in zip(nets.tolist(), kind.bit_lanes.tolist(), strict=True)
             ]
             highs[clock] = CLOCK_DUTY * np.array(edges)
         return highs
@@ -251,9 +254,9 @@ class Power:
         logic = self.circuit.logic_of(name)
         if logic.enable:  # a gate: its own clock always runs
             slew = self.slews[kind.nets(logic.clock)]
-            return sum(arc.at(slew, 0.0) for arc in arcs if not arc.when) * 2.0 * kind.lanes
+            return sum(arc.at(slew, 0.0) for arc in arcs if not arc.when) * 2.0 * kind.bit_lanes
         enables = np.array([self.circuit.ends[number][2] for number in kind.flops])
-        edges = self._enabled(enables, kind.lanes, activity)
+        edges = self._enabled(enables, kind.bit_lanes, activity)
         counts = activity.joint[kind.flops] / activity.cycles
         total = np.zeros(len(kind.groups))
         for table, (d, q, both) in (("rise", counts[:, :3].T), ("fall", counts[:, 3:].T)):
@@ -283,7 +286,7 @@ class Power:
         cell = sram.macro.cell
         pins = sram.group.netlist.cells[sram.cell][1]
         volts = cell.library.voltage**2
-        full = activity.cycles * self.lanes
+        full = activity.cycles * self.bit_lanes
 
         def nets(pin):
             return np.array([self.circuit.net(sram.group, bit) for bit in pins.get(pin, ())], int)
@@ -296,7 +299,7 @@ class Power:
                 highs[pin] = float(high)
         for pin, capacitance in cell.capacitance.items():
             if pin in [prefix + sram.macro.pins["clock"] for prefix in sram.macro.prefixes]:
-                part.clock += sram.group.lanes * capacitance * volts
+                part.clock += sram.group.bit_lanes * capacitance * volts
                 continue
             changes = float(activity.toggles[nets(pin)].sum()) / activity.cycles
             arcs = cell.energy[pin]
@@ -309,7 +312,7 @@ class Power:
         for write, counts in ((False, activity.reads), (True, activity.writes)):
             energy = sram.macro.energy_pj(write=write)
             part.access += int(counts[number]) / activity.cycles * energy
-        part.leakage_mw += sram.group.lanes * cell.leakage[1]
+        part.leakage_mw += sram.group.bit_lanes * cell.leakage[1]
 
 
 def _mean(arcs: list[Arc], slew, load, likely) -> np.ndarray:

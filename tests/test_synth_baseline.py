@@ -27,7 +27,7 @@ def test_it_multiplies_and_accumulates(cells):
     unit = baseline.fittest(FORMATS, cells, 4.0)
     netlist = Netlist.read(unit.folder / "netlist.json", baseline.NAME)
     circuit = Circuit(
-        baseline.NAME, {baseline.NAME: netlist}, read_liberty(cells.liberty).cells, lanes=5
+        baseline.NAME, {baseline.NAME: netlist}, read_liberty(cells.liberty).cells, bit_lanes=5
     )
     rng = np.random.default_rng(0)
     weight = rng.integers(-32, 32, (200, 5))

@@ -40,8 +40,8 @@ def test_a_hierarchy_of_lanes_computes_like_its_parts(cells):
         chain_1=("chain", {"clk": 2, "a": 4, "y": 6}),
         gate=("XOR2", {"A": 5, "B": 6, "Y": 7}),
     )
-    circuit = Circuit("top", {"top": top, "chain": chain, "stage": stage}, cells, lanes=3)
-    assert [(group.path, group.lanes) for group in circuit.groups] == [
+    circuit = Circuit("top", {"top": top, "chain": chain, "stage": stage}, cells, bit_lanes=3)
+    assert [(group.path, group.bit_lanes) for group in circuit.groups] == [
         ("", 3),
         ("chain", 6),
         ("chain.stage", 18),
@@ -59,7 +59,7 @@ def test_more_lanes_than_a_word(cells):
         gate=("NAND2", {"A": 3, "B": 4, "Y": 5}),
         ff=flop(D=5, Q=6, QN=7),
     )
-    circuit = Circuit("top", {"top": top}, cells, lanes=150)
+    circuit = Circuit("top", {"top": top}, cells, bit_lanes=150)
     rng = np.random.default_rng(1)
     a, b = rng.integers(0, 2, (2, 50, 150))
     outputs, activity = replay(circuit, {"a": a, "b": b})
@@ -76,7 +76,7 @@ def test_more_lanes_than_a_word(cells):
 
 
 def test_what_rests_is_counted_as_well(cells):
-    """One lane: levels that stand for many cycles, an enable that rises above a resting D."""
+    """One bit lane: levels that stand for many cycles, an enable that rises above a resting D."""
     top = netlist(
         {"clk": 2, "a": 3, "e": 4},
         {"y": 6},
@@ -114,7 +114,7 @@ def test_a_gated_clock_holds_the_state(cells):
         ff=flop(D=3, Q=6, CK=5),
         gate=("GATE", {"CK": 2, "E": 4, "G": 5}),
     )
-    circuit = Circuit("top", {"top": top}, cells, lanes=90)
+    circuit = Circuit("top", {"top": top}, cells, bit_lanes=90)
     rng = np.random.default_rng(2)
     a, e = rng.integers(0, 2, (2, 60, 90))
     outputs, activity = replay(circuit, {"a": a, "e": e})
@@ -148,7 +148,7 @@ def test_constants_and_the_clock_are_the_same_for_everybody(cells):
 
 def test_a_net_that_nothing_drives_is_counted(cells):
     top = netlist({"clk": 2}, {"y": 4}, gate=("INV", {"A": 3, "Y": 4}))
-    assert Circuit("top", {"top": top}, cells, lanes=2).undriven == 2
+    assert Circuit("top", {"top": top}, cells, bit_lanes=2).undriven == 2
 
 
 def test_what_cannot_be_simulated_is_refused(cells):

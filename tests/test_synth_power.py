@@ -111,7 +111,7 @@ def test_energy_is_that_of_all_lanes_and_scales_with_activity(library):
     a = rng.integers(0, 2, (200, 70))
 
     def energy(values):
-        circuit = Circuit("top", {"top": top}, library.cells, lanes=values.shape[1])
+        circuit = Circuit("top", {"top": top}, library.cells, bit_lanes=values.shape[1])
         _, activity = replay(circuit, {"a": values}, first=1)
         return total(Power(circuit, library).parts(activity))
 
