@@ -24,8 +24,9 @@ from implicore.hw.sincos import SinCosTable
 from implicore.sincos import SineTable
 from implicore.synth import mapping
 from implicore.synth.activity import replay
-from implicore.synth.circuit import Circuit, Netlist
+from implicore.synth.circuit import Circuit
 from implicore.synth.liberty import read_liberty
+from implicore.synth.netlist import Netlist
 from implicore.synth.power import Power, total
 from implicore.synth.target import find
 

@@ -1,8 +1,8 @@
-"""What toggles while a netlist works: gate-level simulation of a whole accelerator or of a part.
+"""Gate-level simulation of a whole accelerator or of a part, which counts the activity of each net.
 
-Cell by cell, a cycle at a time and without delays: every net settles once a cycle, so glitches are
-not seen. ``sim/fast.cpp`` drives the netlist as it drives the verilated accelerator, from reset
-through the loading of a program to the last voxel.
+Cells have no delays: every net settles once a cycle, so glitches are not seen. ``sim/fast.cpp``
+drives the netlist as it drives the verilated accelerator, from reset through the loading of a
+program to the last voxel.
 """
 
 from __future__ import annotations
@@ -20,29 +20,31 @@ from implicore.errors import BadInput
 from implicore.process import Tool, run
 from implicore.sim import fast, session
 
-from .circuit import Circuit, Netlist
+from .circuit import Circuit
+from .gates import encode
+from .netlist import Netlist
 
 HERE = Path(__file__).parent
 COMPILER = "c++"
 STATES = 6
-"""Counted of each flip-flop, see ``Activity``."""
+"""Counts of each flip-flop, see ``Activity.joint``."""
 OPTIONS = ["-std=c++17", "-O2", "-Wno-unused"]
 
 
 @dataclass(frozen=True)
 class Activity:
-    """Counts of a window.
+    """Counts of a window of cycles, all bit lanes together.
 
     Attributes
     ----------
     cycles : int
-    toggles, highs : ndarray
-        Of each net, all bit lanes together: changes, and cycles at high level.
+        Length of the window.
+    toggles, highs : ndarray of shape (nets,)
+        Changes of each net, and cycles in which it was high.
     joint : ndarray of shape (flip-flops, 6)
-        All bit lanes together: cycles in which D, Q, and both of them were high, of those that ended
-        with an edge of the clock; and of those that began with one.
-    reads, writes : ndarray
-        Of each SRAM, all bit lanes together.
+        Cycles in which D, Q, and both were high: first of those that ended with an edge of the
+        flip-flop's clock, then of those that began with one.
+    reads, writes : ndarray of shape (SRAMs,)
     """
 
     cycles: int
@@ -54,7 +56,7 @@ class Activity:
 
     @classmethod
     def read(cls, path: Path, circuit: Circuit) -> Activity:
-        """What ``gates.h`` wrote."""
+        """Read the counts that ``gates.h`` wrote."""
         words = np.fromfile(path, np.uint64).astype(np.int64)
         nets, flops, srams = len(circuit.bit_lanes), len(circuit.flops), len(circuit.srams)
         cuts = np.cumsum([1, nets, nets, STATES * flops, srams, srams])
@@ -63,7 +65,7 @@ class Activity:
 
 
 def _executable(name: str, circuit: Circuit, files: Mapping[str, str], sources: list) -> Path:
-    """A program around ``gates.h`` for the gates of a library, from the cache if built before."""
+    """Compile a program around ``gates.h`` for the gates of a library, or find it in the cache."""
     if shutil.which(COMPILER) is None:
         raise BadInput("Gate-level simulation needs a C++ compiler: apt-get install g++.")
     cells = "".join(
@@ -88,14 +90,14 @@ def _arity(function: str) -> int:
 
 @dataclass(frozen=True)
 class Window:
-    """What to count and to record.
+    """The window in which activity is counted.
 
     Attributes
     ----------
     first, last : int
-        Voxels delivered before the window opens and before it closes.
+        Delivered voxels at which the window opens and closes.
     nets, bit_lanes : tuple of int
-        To be recorded in every cycle of it.
+        Levels to be recorded in every cycle of the window.
     """
 
     first: int
@@ -106,7 +108,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Run:
-    """What a session on gates brought.
+    """The result of a session on gates.
 
     Attributes
     ----------
@@ -122,7 +124,7 @@ class Run:
 
 
 def decode(circuit: Circuit, operations: list, window: Window, *, seed: int = 0) -> Run:
-    """Carry out a session on an accelerator in gates.
+    """Run a session on an accelerator in gates.
 
     Parameters
     ----------
@@ -131,7 +133,7 @@ def decode(circuit: Circuit, operations: list, window: Window, *, seed: int = 0)
     operations : list of the operations in ``sim.session``
     window : Window
     seed : int
-        Of the flip-flops' state at power-up; all low if 0.
+        Seed of the flip-flops' state at power-up; all low if 0.
     """
     ports = circuit.groups[0].netlist.ports
     ways = ("input", "output")
@@ -156,7 +158,7 @@ def decode(circuit: Circuit, operations: list, window: Window, *, seed: int = 0)
     ]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        circuit.words().tofile(folder / "circuit")
+        encode(circuit).tofile(folder / "circuit")
         np.array(nets, np.uint32).tofile(folder / "ports")
         plan = [seed, window.first, window.last, len(window.nets), *window.nets, *window.bit_lanes]
         np.array(plan, np.uint32).tofile(folder / "window")
@@ -179,14 +181,14 @@ def replay(
     ----------
     circuit : Circuit
     inputs : mapping of str to integers of shape (cycles, bit lanes)
-        By port; all but the clock.
+        Levels of each input port but the clock.
     first : int
         Cycle from which activity is counted.
 
     Returns
     -------
     outputs : dict of str to ndarray of shape (cycles, bit lanes)
-        Before each cycle's edge, unsigned.
+        Levels before each clock edge, unsigned.
     activity : Activity
     """
     ports = circuit.groups[0].netlist.ports
@@ -202,7 +204,7 @@ def replay(
     executable = _executable("replay", circuit, {}, [HERE / "replay.cpp"])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        circuit.words().tofile(folder / "circuit")
+        encode(circuit).tofile(folder / "circuit")
         np.array([cycles, first, len(nets), *nets, *seen], np.uint32).tofile(folder / "plan")
         np.concatenate(packed, axis=1).tofile(folder / "inputs")
         run([executable, "."], folder)
@@ -212,7 +214,15 @@ def replay(
 
 
 def numbers(bits: np.ndarray, widths: Mapping[str, int]) -> dict[str, np.ndarray]:
-    """Unsigned numbers, (cycles, bit lanes) each, that stand one above the other as bits."""
+    """Split recorded bits into unsigned numbers of shape (cycles, bit lanes).
+
+    Parameters
+    ----------
+    bits : ndarray of shape (cycles, bits, bit lanes)
+        The least significant bit of each number first.
+    widths : mapping of str to int
+        Bits of each number, in the order of ``bits``.
+    """
     found, place = {}, 0
     for name, width in widths.items():
         weights = 1 << np.arange(width, dtype=np.int64)
@@ -222,7 +232,7 @@ def numbers(bits: np.ndarray, widths: Mapping[str, int]) -> dict[str, np.ndarray
 
 
 def _packed(values: np.ndarray, width: int) -> np.ndarray:
-    """Words of the bits of a port: (cycles, width, words of all bit lanes)."""
+    """Pack the bits of a port into words: octets of shape (cycles, width * words * 8)."""
     values = np.asarray(values, np.int64)
     bits = values[:, None, :] >> np.arange(width)[None, :, None] & 1
     rest = -bits.shape[2] % 64
@@ -231,7 +241,7 @@ def _packed(values: np.ndarray, width: int) -> np.ndarray:
 
 
 def _bits(path: Path, nets: int, bit_lanes: int) -> np.ndarray:
-    """Recorded bits as (cycles, nets, bit lanes)."""
+    """Read recorded bits, shape (cycles, nets, bit lanes)."""
     if not nets:
         return np.zeros((0, 0, bit_lanes), bool)
     octets = np.fromfile(path, np.uint8).reshape(-1, nets, 8 * -(-bit_lanes // 64))

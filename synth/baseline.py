@@ -9,9 +9,10 @@ from implicore.formats import Formats
 from . import mapping
 from .activity import replay
 from .asic import ELEMENT
-from .circuit import Circuit, Netlist
+from .circuit import Circuit
 from .liberty import read_liberty
 from .mapping import RECIPES, Mapped
+from .netlist import Netlist
 from .power import Power, total
 from .target import Target
 

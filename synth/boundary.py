@@ -13,8 +13,8 @@ from pathlib import Path
 
 from implicore.cache import cached
 
-from .circuit import Netlist
 from .liberty import read_liberty
+from .netlist import Netlist
 
 INSTANCE = re.compile(r"^  \w+ \\?(\S+) +\(\n.*?^  \);\n", re.M | re.S)
 

@@ -1,95 +1,30 @@
-"""A hierarchy of mapped modules as one circuit, in the form that ``gates.h`` computes.
+"""A hierarchy of mapped modules as one circuit for the gate-level simulator.
 
-Instances of one module at corresponding places (``array.row_3.pe_5``, ``array.row_0.pe_1``) are
-*bit lanes* of a *group* (``array.row.pe``): they have the same cells and are computed side by side. A
-net of the module, in all bit lanes, is a *net*. Ports need no nets of their own: what enters a
-module is gathered from wherever it is made.
+Instances of one module at corresponding places (``array.row_3.pe_5``, ``array.row_0.pe_1``) are the
+*bit lanes* of a *group* (``array.row.pe``): they have the same cells and are simulated side by
+side. A *net index* stands for one net of a module in all bit lanes. A port has no net index of its
+own: a module reads its inputs where they are driven.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 
 from implicore.process import ToolFailed
 
+from .hierarchy import Group, Hierarchy
 from .liberty import Cell
 from .liberty.conditions import Function, parse
 from .liberty.logic import Logic, logic_of
 from .macros import Macro
+from .netlist import Netlist
 
 LOW, HIGH, CLOCK = 0, 1, 2
-"""Nets of the constants and of the clock, which are the same for everybody."""
-GATHER = 0xFFFFFFFF
+"""Net indices of the constants and of the clock, which all groups share."""
 CONSTANTS = {"0": LOW, "1": HIGH, "x": LOW, "z": LOW}
-
-
-@dataclass(frozen=True)
-class Netlist:
-    """A module in cells, as Yosys' ``write_json`` describes it.
-
-    Attributes
-    ----------
-    ports : dict
-        Name to direction and bits. A bit is a number, or ``0`` or ``1`` as a string.
-    cells : dict
-        Name to type and connections: pin to bits.
-    names : dict
-        Name of a net to its bits.
-    """
-
-    ports: dict[str, tuple[str, list]]
-    cells: dict[str, tuple[str, dict[str, list]]]
-    names: dict[str, list]
-
-    @classmethod
-    def read(cls, path: Path, name: str) -> Netlist:
-        """One module of a file."""
-        content = json.loads(path.read_text(encoding="utf-8"))["modules"][name]
-        return cls(
-            {port: (one["direction"], one["bits"]) for port, one in content["ports"].items()},
-            {cell: (one["type"], one["connections"]) for cell, one in content["cells"].items()},
-            {net: one["bits"] for net, one in content["netnames"].items()},
-        )
-
-
-@dataclass
-class Group:
-    """Instances of one module at corresponding places.
-
-    Attributes
-    ----------
-    path : str
-        Names from the top, numbers left out; empty for the top.
-    module : str
-    netlist : Netlist
-    bit_lanes : int
-    parent : Group, optional
-    labels : list of str
-        Each bit lane's name in its parent.
-    parents : list of int
-        Each bit lane's parent's bit lane.
-    nets : dict
-        Bit of a net to its net.
-    drivers : dict
-        Bit of a net to what else drives it: the child, or None for a port of the module's own;
-        the port, and its bit's place.
-    """
-
-    path: str
-    module: str
-    netlist: Netlist
-    bit_lanes: int
-    parent: Group | None = None
-    labels: list[str] = field(default_factory=list)
-    parents: list[int] = field(default_factory=list)
-    nets: dict = field(default_factory=dict)
-    drivers: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,8 +36,26 @@ class Sram:
     macro: Macro
 
 
+@dataclass(frozen=True)
+class Operation:
+    """What drives a net in every cycle.
+
+    Attributes
+    ----------
+    net : int
+    function : int, optional
+        Number of the gate's function; None for a net that is gathered from other groups.
+    sources : list of int
+        Nets that must settle before.
+    """
+
+    net: int
+    function: int | None
+    sources: list[int]
+
+
 class Circuit:
-    """The whole hierarchy below one module.
+    """The circuit below one module.
 
     Parameters
     ----------
@@ -110,11 +63,38 @@ class Circuit:
     netlists : mapping of str to Netlist
         Every module.
     cells : mapping of str to Cell
-        The library.
+        The cell library.
     macros : mapping of str to Macro
-        SRAMs by cell name.
+        SRAMs by the name of their cell.
     bit_lanes : int
         Instances of the top, side by side.
+
+    Attributes
+    ----------
+    groups : list of Group
+    bit_lanes : list of int
+        Number of bit lanes of each net.
+    functions : list of str
+        C++ expressions of all gates of the library.
+    operations : list of Operation
+        In an order in which each one comes after those that drive its sources.
+    flops : list of (Group, str)
+        Flip-flops: their group and the name of their cell.
+    flop_nets : list of (int, int, int)
+        D, Q and clock enable of each flip-flop.
+    gated : dict
+        Net of each gated clock to the net of its enable.
+    gathered : dict
+        Net that is driven in other groups to the net and the bit lane that drive each bit lane.
+    srams : list of Sram
+    undriven : int
+        Bits that are read and that nothing drives.
+
+    Raises
+    ------
+    ToolFailed
+        The netlist has something that cannot be simulated: an unknown cell, a loop of logic, a
+        clock from logic, an asynchronous set or reset that is used.
     """
 
     def __init__(
@@ -129,75 +109,56 @@ class Circuit:
         self.netlists = netlists
         self.cells = cells
         self.macros = macros or {}
-        self.logic = {}
+        self.logic: dict[str, Logic] = {}
         self.functions = list(dict.fromkeys(_functions(cells)))
         self._numbers = {function: number for number, function in enumerate(self.functions)}
-        self.groups: list[Group] = []
-        self._children: dict[tuple[int, str], tuple[Group, np.ndarray]] = {}
-        self._hang(Group("", top, netlists[top], bit_lanes, parents=[0] * bit_lanes))
-        self.bit_lanes = [0, 0, 0]  # of each net; those of everybody are filled in at last
+        self.hierarchy = Hierarchy(top, netlists, bit_lanes)
+        self.groups = self.hierarchy.groups
+        self.bit_lanes = [0, 0, 0]  # the shared nets get theirs below
         self.flops: list[tuple[Group, str]] = []
+        self.flop_nets: list[tuple[int, int, int]] = []
         self.srams: list[Sram] = []
-        self._operations: list[tuple[int, list[int], list[int]]] = []  # net, code, sources
-        self.ends: list[tuple[int, int, int]] = []  # D, Q and enable of each flip-flop
-        self.gated: dict[int, int] = {}  # nets of gated clocks to those of their enables
-        self._sources: dict = {}
+        self.gated: dict[int, int] = {}
         self.gathered: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self.undriven = 0
-        self._own_nets()
+        self._sources: dict = {}
+        self._unordered: list[Operation] = []
+        self._number_nets()
         self._connect()
         self.bit_lanes[:3] = [max(self.bit_lanes)] * 3
-        self._operations = self._ordered()
+        self.operations = self._ordered()
 
-    # ------------------------------------------------------------------------------ the hierarchy
+    def logic_of(self, kind: str) -> Logic:
+        """The logic of a type of cell."""
+        if kind not in self.logic:
+            if kind not in self.cells:
+                raise ToolFailed(f"The netlist has a cell {kind}, which is not in the library.")
+            self.logic[kind] = logic_of(self.cells[kind])
+        return self.logic[kind]
 
-    def _hang(self, group: Group) -> None:
-        """Add a group and all below it."""
-        self.groups.append(group)
-        below: dict[tuple[str, str], list[str]] = {}
-        for name, (kind, _) in group.netlist.cells.items():
-            if kind in self.netlists:
-                below.setdefault((re.sub(r"_\d+$", "", name), kind), []).append(name)
-        for (label, kind), names in below.items():
-            path = f"{group.path}.{label}" if group.path else label
-            child = Group(
-                path,
-                kind,
-                self.netlists[kind],
-                group.bit_lanes * len(names),
-                group,
-                [name for _ in range(group.bit_lanes) for name in names],
-                [bit_lane for bit_lane in range(group.bit_lanes) for _ in names],
-            )
-            for number, name in enumerate(names):
-                own = np.arange(group.bit_lanes) * len(names) + number
-                self._children[id(group), name] = child, own
-            self._hang(child)
+    def port(self, name: str) -> list[int]:
+        """Nets of a port of the top."""
+        top = self.groups[0]
+        return [top.nets[bit] for bit in top.netlist.ports[name][1]]
 
-    def _net(self, group: Group, bit=None) -> int:
+    # ---------------------------------------------------------------------------------- the nets
+
+    def _new_net(self, group: Group, bit=None) -> int:
         self.bit_lanes.append(group.bit_lanes)
         net = len(self.bit_lanes) - 1
         if bit is not None:
             group.nets[bit] = net
         return net
 
-    def logic_of(self, kind: str) -> Logic:
-        """What a cell does."""
-        if kind not in self.logic:
-            if kind not in self.cells:
-                raise ToolFailed(f"The netlist has a cell {kind}, which the library has not.")
-            self.logic[kind] = logic_of(self.cells[kind])
-        return self.logic[kind]
-
-    def _own_nets(self) -> None:
-        """Nets for what cells, SRAMs and the top's inputs drive; who drives all others."""
+    def _number_nets(self) -> None:
+        """Number what cells, SRAMs and the top's inputs drive; note which ports drive the rest."""
         top = self.groups[0]
         for port, (direction, bits) in top.netlist.ports.items():
             if port == "clk":
                 top.nets[bits[0]] = CLOCK
             elif direction == "input":
                 for bit in bits:
-                    self._net(top, bit)
+                    self._new_net(top, bit)
         for group in self.groups:
             group.nets |= CONSTANTS
             for port, (direction, bits) in group.netlist.ports.items():
@@ -213,20 +174,17 @@ class Circuit:
                     for pin, bits in pins.items():
                         if pin.endswith(self.macros[kind].pins["data_out"]):
                             for bit in bits:
-                                self._net(group, bit)
+                                self._new_net(group, bit)
                 else:
-                    logic = self.logic_of(kind)
-                    for pin, function in logic.outputs.items():
+                    for pin, function in self.logic_of(kind).outputs.items():
                         for bit in pins.get(pin, ()):
                             if isinstance(function, Function) and not function.pins:
                                 group.nets[bit] = HIGH if function.at({}) else LOW
                             else:
-                                self._net(group, bit)
-
-    # ----------------------------------------------------------------------------- the connections
+                                self._new_net(group, bit)
 
     def source(self, group: Group, bit) -> tuple[np.ndarray, np.ndarray]:
-        """Net and bit lane where a net of each bit lane is made."""
+        """Net and bit lane that drive a bit, for each bit lane of the group."""
         key = (id(group), bit)
         if key in self._sources:
             return self._sources[key]
@@ -238,26 +196,24 @@ class Circuit:
         else:
             child, port, index = group.drivers[bit]
             if child is not None:
-                inner, own = self._children[id(group), child]
-                inner_nets, inner_bit_lanes = self.source(
-                    inner, inner.netlist.ports[port][1][index]
-                )
-                nets, bit_lanes = inner_nets[own], inner_bit_lanes[own]
+                inner, own = self.hierarchy.child(group, child)
+                found = self.source(inner, inner.netlist.ports[port][1][index])
+                nets, bit_lanes = found[0][own], found[1][own]
             elif group.parent is not None:
                 labels, parents = np.array(group.labels), np.array(group.parents)
                 for label in dict.fromkeys(group.labels):
                     outer = group.parent.netlist.cells[label][1].get(port, ())
                     if index >= len(outer):
                         continue
-                    outer_nets, outer_bit_lanes = self.source(group.parent, outer[index])
+                    found = self.source(group.parent, outer[index])
                     here = labels == label
-                    nets[here] = outer_nets[parents[here]]
-                    bit_lanes[here] = outer_bit_lanes[parents[here]]
+                    nets[here] = found[0][parents[here]]
+                    bit_lanes[here] = found[1][parents[here]]
         self._sources[key] = nets, bit_lanes
         return nets, bit_lanes
 
     def net(self, group: Group, bit) -> int:
-        """The net in which a net can be read in a group, made by a gathering if need be."""
+        """The net that a bit is read from in a group; gathered from other groups if need be."""
         if bit in group.nets:
             return group.nets[bit]
         nets, bit_lanes = self.source(group, bit)
@@ -271,9 +227,11 @@ class Circuit:
         ):
             group.nets[bit] = first
             return first
-        net = self._net(group, bit)
+        net = self._new_net(group, bit)
         self.gathered[net] = nets, bit_lanes
         return net
+
+    # ----------------------------------------------------------------------------- the operations
 
     def _connect(self) -> None:
         for group in self.groups:
@@ -286,20 +244,19 @@ class Circuit:
                         for bit in bits:
                             self.net(group, bit)
                 elif self.logic_of(kind).enable:
-                    self._cell(group, name, self.logic_of(kind), pins)
+                    self._connect_cell(group, name, self.logic_of(kind), pins)
                 else:
                     later.append((name, self.logic_of(kind), pins))
-            for name, logic, pins in later:  # when all clocks are known
-                self._cell(group, name, logic, pins)
+            for name, logic, pins in later:  # once all gated clocks are known
+                self._connect_cell(group, name, logic, pins)
         top = self.groups[0]
         for _, bits in top.netlist.ports.values():
             for bit in bits:
                 self.net(top, bit)
         for net, (nets, _) in self.gathered.items():
-            sources = np.unique(nets).tolist()
-            self._operations.append((net, None, sources))
+            self._unordered.append(Operation(net, None, np.unique(nets).tolist()))
 
-    def _cell(self, group: Group, name: str, logic: Logic, pins: dict) -> None:
+    def _connect_cell(self, group: Group, name: str, logic: Logic, pins: dict) -> None:
         def read(pin):
             return self.net(group, pins[pin][0])
 
@@ -311,20 +268,28 @@ class Circuit:
             return
         for pin, level in logic.idle.items():
             if read(pin) != (HIGH if level else LOW):
-                raise ToolFailed(f"The cell {name} of {group.module} is controlled by {pin}.")
+                raise ToolFailed(
+                    f"The cell {name} of {group.module} uses its asynchronous pin {pin}, which is "
+                    "not simulated."
+                )
         clock = read(logic.clock)
         if logic.enable:
             if clock != CLOCK:
-                raise ToolFailed(f"The gate {name} of {group.module} has a clock of its own.")
+                raise ToolFailed(
+                    f"The clock gate {name} of {group.module} is not clocked by clk itself."
+                )
             for bits in (pins.get(pin, ()) for pin in logic.outputs):
                 self.gated |= {group.nets[bit]: read(logic.enable) for bit in bits}
             return
         if clock != CLOCK and clock not in self.gated:
-            raise ToolFailed(f"The flip-flop {name} of {group.module} has a clock of its own.")
+            raise ToolFailed(
+                f"The flip-flop {name} of {group.module} is clocked neither by clk nor by a clock "
+                "gate."
+            )
         if logic.next_state.tree[0] == "pin":
             given = read(logic.next_state.tree[1])
         else:
-            given = self._net(group)
+            given = self._new_net(group)
             self._compute(given, logic.next_state, list(map(read, logic.next_state.pins)))
         state = None
         for pin, inverted in logic.outputs.items():
@@ -332,26 +297,25 @@ class Circuit:
                 if not inverted:
                     state = group.nets[bit]
         if state is None:
-            state = self._net(group)
+            state = self._new_net(group)
         for pin, inverted in logic.outputs.items():
             for bit in pins.get(pin, ()):
                 if inverted:
                     self._compute(group.nets[bit], parse("!Q"), [state])
         self.flops.append((group, name))
-        self.ends.append((given, state, self.gated.get(clock, HIGH)))
+        self.flop_nets.append((given, state, self.gated.get(clock, HIGH)))
 
     def _compute(self, net: int, function: Function, sources: list[int]) -> None:
-        self._operations.append((net, self._numbers[function.cpp()], sources))
+        self._unordered.append(Operation(net, self._numbers[function.cpp()], sources))
 
-    def _ordered(self) -> list:
-        """Operations, each behind those that make its inputs; ToolFailed if there is a loop."""
-        makers = {net: number for number, (net, _, _) in enumerate(self._operations)}
-        waits = [0] * len(self._operations)
-        users: list[list[int]] = [[] for _ in self._operations]
-        for number, (_, _, sources) in enumerate(self._operations):
-            for source in set(sources):
-                if source in makers:
-                    users[makers[source]].append(number)
+    def _ordered(self) -> list[Operation]:
+        drivers = {operation.net: number for number, operation in enumerate(self._unordered)}
+        waits = [0] * len(self._unordered)
+        users: list[list[int]] = [[] for _ in self._unordered]
+        for number, operation in enumerate(self._unordered):
+            for source in set(operation.sources):
+                if source in drivers:
+                    users[drivers[source]].append(number)
                     waits[number] += 1
         ready = [number for number, count in enumerate(waits) if not count]
         for number in ready:
@@ -359,61 +323,11 @@ class Circuit:
                 waits[user] -= 1
                 if not waits[user]:
                     ready.append(user)
-        if len(ready) < len(self._operations):
+        if len(ready) < len(self._unordered):
             raise ToolFailed(
                 f"The netlist of {self.groups[0].module} has a loop of logic without a flip-flop."
             )
-        return [self._operations[number] for number in ready]
-
-    # ------------------------------------------------------------------------------------- output
-
-    def port(self, name: str) -> list[int]:
-        """Nets of a port of the top."""
-        top = self.groups[0]
-        return [top.nets[bit] for bit in top.netlist.ports[name][1]]
-
-    def words(self) -> np.ndarray:
-        """The circuit as ``gates.h`` reads it, uint32."""
-        offsets = np.concatenate(
-            [[0], np.cumsum([-(-bit_lanes // 64) for bit_lanes in self.bit_lanes])]
-        )
-        code: list = []
-        for net, function, sources in self._operations:
-            if function is not None:
-                code += [function, net, len(sources), *sources]
-                continue
-            nets, bit_lanes = self.gathered[net]
-            bits = offsets[nets] * 64 + bit_lanes
-            starts = np.flatnonzero(np.diff(bits, prepend=-2) != 1)
-            lengths = np.diff(starts, append=len(bits))
-            runs = np.stack([starts, bits[starts], lengths], axis=1)
-            code += [GATHER, net, len(sources), *sources, len(runs), *runs.ravel().tolist()]
-        memories: list = []
-        for sram in self.srams:
-            memories += self._memory(sram)
-        parts = [
-            [len(self.bit_lanes), *self.bit_lanes],
-            [len(code), *code],
-            [len(self.ends), *(net for end in self.ends for net in end)],
-            [len(self.srams), *memories],
-        ]
-        return np.concatenate([np.array(part, np.uint32) for part in parts])
-
-    def _memory(self, sram: Sram) -> list[int]:
-        macro, group = sram.macro, sram.group
-        pins = group.netlist.cells[sram.cell][1]
-
-        def read(name):
-            return [self.net(group, bit) for bit in pins.get(name, ())]
-
-        words = [group.bit_lanes, macro.width, macro.depth, len(macro.prefixes)]
-        for prefix in macro.prefixes:
-            for pin in ("enable", "write", "read"):
-                words += read(prefix + macro.pins[pin])
-            for pin in ("address", "data_in", "mask", "data_out"):
-                nets = read(prefix + macro.pins[pin]) if pin in macro.pins else []
-                words += [len(nets), *nets]
-        return words
+        return [self._unordered[number] for number in ready]
 
 
 def _functions(cells: Mapping[str, Cell]) -> list[str]:

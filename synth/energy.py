@@ -24,7 +24,8 @@ from .blocks import BLOCKS
 from .circuit import CLOCK, Circuit
 from .liberty import read_liberty
 from .memories import Memory
-from .power import CLOCK_SLEW_NS, Part, Power
+from .power import Part, Power
+from .slews import CLOCK_SLEW_NS
 
 WINDOW_TILES = 2
 """Voxel tiles counted."""

@@ -7,8 +7,8 @@ from implicore.errors import BadInput
 from implicore.formats import Formats
 from implicore.network_shape import NetworkShape
 from implicore.synth import asic, mapping, target
-from implicore.synth.circuit import Netlist
 from implicore.synth.liberty import read_liberty
+from implicore.synth.netlist import Netlist
 
 FORMATS = Formats.parse("w6a6")
 NETWORK = NetworkShape(frequencies=5, width=7, depth=3, skips=(2,))

@@ -7,8 +7,9 @@ import pytest
 from implicore.formats import Formats
 from implicore.synth import baseline
 from implicore.synth.activity import replay
-from implicore.synth.circuit import Circuit, Netlist
+from implicore.synth.circuit import Circuit
 from implicore.synth.liberty import read_liberty
+from implicore.synth.netlist import Netlist
 
 FORMATS = Formats.parse("w6a7")
 

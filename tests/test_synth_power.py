@@ -6,7 +6,8 @@ import pytest
 
 from implicore.synth.activity import replay
 from implicore.synth.circuit import Circuit
-from implicore.synth.power import CLOCK_SLEW_NS, Power, total
+from implicore.synth.power import Power, total
+from implicore.synth.slews import CLOCK_SLEW_NS
 
 _SPEC = spec_from_file_location("synth_library", Path(__file__).with_name("synth_library.py"))
 small = module_from_spec(_SPEC)
