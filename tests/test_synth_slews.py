@@ -1,0 +1,40 @@
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+
+from implicore.synth.circuit import Circuit
+from implicore.synth.power import Power
+from implicore.synth.slews import CLOCK_SLEW_NS
+
+_SPEC = spec_from_file_location("synth_library", Path(__file__).with_name("synth_library.py"))
+small = module_from_spec(_SPEC)
+_SPEC.loader.exec_module(small)
+netlist = small.netlist
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    return small.library(tmp_path_factory.mktemp("library"))
+
+
+def test_a_load_is_what_all_readers_in_all_lanes_add_up_to(library):
+    """An inverter that drives one pin in the module, and one more in half of the instances."""
+    part = netlist(
+        {"a": 3}, {"y": 4}, gate=("INV", {"A": 3, "Y": 4}), more=("INV", {"A": 4, "Y": 5})
+    )
+    top = netlist(
+        {"clk": 2, "a": 3},
+        {"y": 6},
+        part_0=("part", {"a": 3, "y": 4}),
+        part_1=("part", {"a": 3, "y": 5}),
+        gate=("NAND2", {"A": 4, "B": 5, "Y": 6}),
+        xor=("XOR2", {"A": 4, "B": "1", "Y": 7}),
+    )
+    circuit = Circuit("top", {"top": top, "part": part}, library.cells)
+    power = Power(circuit, library)
+    group = circuit.groups[1]
+    # INV.A in both, NAND2.A and XOR2.A in one, NAND2.B in the other.
+    assert power.loads[group.nets[4]] == pytest.approx(0.01 + (0.02 + 0.02 + 0.03) / 2)
+    assert power.slews[group.nets[4]] == pytest.approx(0.3)
+    assert power.slews[circuit.groups[0].nets[3]] == CLOCK_SLEW_NS
