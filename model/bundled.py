@@ -1,20 +1,18 @@
-"""The MRI that ships inside the package, so that nothing is downloaded to try it."""
+"""The MRI that the package contains, so that trying implicore needs no download."""
 
 from importlib.resources import files
 from pathlib import Path
 
 
 def bundled_mri() -> Path:
-    """Path of the bundled T1 brain: the MNI152 2009a template, resampled.
+    """Return the path of the bundled T1 brain, the MNI152 2009a template, resampled to 2 mm.
 
-    The file is NIfTI-1, uint8 with the full 0 .. 255 scale, in MNI152 space;
-    `tools/make_bundled_mri.py` made it. Its copyright notice lies beside it
-    (``NOTICE-MNI152.txt``).
+    The file is NIfTI-1, uint8 with the full scale of 0 to 255, in MNI152 space, made by
+    ``tools/make_bundled_mri.py``. Its copyright notice is ``NOTICE-MNI152.txt`` in the same folder.
 
     Returns
     -------
     pathlib.Path
-        A file that exists as long as the package is installed as files, which both
-        pip and an editable installation do.
+        A file that exists if the package is installed as files, as pip does.
     """
     return Path(str(files(__package__) / "data" / "mni152_t1.nii.gz"))

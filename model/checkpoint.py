@@ -1,7 +1,7 @@
 """The model file: a trained network with everything needed to render or compile it.
 
-The file is safetensors: float32 weights, int16 frequencies and one JSON text. It holds no code,
-so it is safe to load from a stranger, and reading it needs numpy alone.
+The file is in safetensors format: float32 weights, int16 frequencies and one JSON text. It holds no
+code, so that an untrusted file is safe to load, and reading it does not need torch.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _KEY = "implicore"
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A trained network and the image it stands for.
+    """A trained network and the image that it represents.
 
     Parameters
     ----------
     shape : NetworkShape
     sigma : float
-        The standard deviation B was drawn with, in turns per unit of network coordinate.
+        Standard deviation with which B was drawn, in turns per unit of network coordinate.
     frequencies : int64 array, shape (L, 3)
         B, in units of ``implicore.fixed.FREQUENCY``.
     weights : tuple of float32 arrays, shape (outputs, inputs)
@@ -43,14 +43,14 @@ class Model:
     frame : Frame
         World to network coordinates.
     grids : tuple of Grid
-        Where the voxels of the images were; the first is the one to render by default.
+        The grids of the images; the first is rendered by default.
     intensity : Intensity
-        The network's output t stands for ``low + t * (high - low)``.
+        The network's output t represents ``low + t * (high - low)``.
     images : tuple of dicts
-        Per image ``name``, ``sha256`` of type, shape, affine and voxels, and what else the caller
-        of the training recorded, such as ``path`` and ``crop``.
+        For each image its ``name``, the ``sha256`` of its type, shape, affine and voxels, and what
+        the caller of the training added, such as ``path`` and ``crop``.
     training : dict
-        How it was trained and how well: ``psnr_db``, ``steps``, ``seconds``, ``seed``, ...
+        Settings and outcome of the training: ``psnr_db``, ``steps``, ``seconds``, ``seed``, ...
     """
 
     shape: NetworkShape
@@ -81,7 +81,7 @@ class Model:
 
     @property
     def bits_per_voxel(self) -> float:
-        """Size of the float32 weights over the voxels of all images."""
+        """Bits of the float32 weights over the voxels of all images."""
         return 32 * self.shape.parameters / sum(grid.voxels for grid in self.grids)
 
     @property
@@ -98,7 +98,7 @@ class Model:
         }
 
     def save(self, path) -> None:
-        """Write the model file, whole or not at all. The same model makes the same bytes."""
+        """Write the model file atomically. The same model makes the same bytes."""
         tensors = {"frequencies": self.frequencies.astype(np.int16)}
         for number, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True), 1):
             tensors[f"layer{number:02}.weight"] = weight
@@ -117,7 +117,7 @@ class Model:
 
     @classmethod
     def load(cls, path) -> Model:
-        """Read a model file. What is not one, or is damaged, raises BadInput."""
+        """Read a model file; raise BadInput if it is damaged or none."""
         tensors, header = read_tensors(path, kind="model")
         try:
             shape = dict(header["shape"])
@@ -150,21 +150,21 @@ def image_digest(volume) -> str:
 
 
 def write_tensors(path, tensors: dict[str, np.ndarray], header: dict) -> None:
-    """Write named arrays and a JSON header with a digest over both, whole or not at all."""
+    """Write named arrays and a JSON header with a digest over both, atomically."""
     tensors = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     header = {"version": VERSION, **header}
     text = json.dumps(header, sort_keys=True, allow_nan=False)
-    # One key only: safetensors writes several in a random order.
+    # One key only: safetensors writes several keys in random order.
     text = json.dumps({"digest": _digest(text, tensors), "header": text})
     with atomic_write(path) as temporary:
         temporary.write_bytes(safetensors.numpy.save(tensors, {_KEY: text}))
 
 
 def read_tensors(path, kind: str) -> tuple[dict[str, np.ndarray], dict]:
-    """Read what ``write_tensors`` wrote, of the given ``kind``; raise BadInput otherwise."""
+    """Read a file of ``write_tensors``; raise BadInput if it is damaged or not of that ``kind``."""
     path = Path(path)
     try:
-        path.open("rb").close()  # the library's own messages for a missing file are not a sentence
+        path.open("rb").close()  # for a missing file, the library's own message is no sentence
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata = (file.metadata() or {}).get(_KEY)
             if metadata is None:

@@ -1,8 +1,8 @@
-"""Quantization-aware tuning: the weights learn to live with their own rounding.
+"""Quantization-aware tuning: training the weights for the integers that they become.
 
-The forward pass is the program's integer arithmetic, carried in float32; the backward pass takes
-every rounding for the identity (the straight-through estimator, Bengio et al., arXiv 1308.3432).
-Units, multipliers and shifts stay as they were chosen.
+The forward pass is the program's integer arithmetic, carried in float32. The backward pass treats
+every rounding as the identity (straight-through estimator, Bengio et al., arXiv 1308.3432).
+Scales, multipliers and shifts are not changed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .train import bf16_helps
 
 BATCH = 2048
 WEIGHT_RATE = 1.6
-"""Adam's steps in units of a weight's integer, times the number of integers there are."""
+"""Learning rate of the weights, in units of a weight's integer times the number of integers."""
 
 BIAS_RATE = 1e-4
 WARM_UP = 0.05
@@ -41,7 +41,7 @@ class IntegerNetwork(torch.nn.Module):
     Parameters
     ----------
     model : Model
-        Where the weights start.
+        The initial weights.
     formats : Formats
     scales : list of Scales
     """
@@ -57,7 +57,7 @@ class IntegerNetwork(torch.nn.Module):
         self.midpoints = [torch.tensor(u.midpoints).float() for u in scales]
         self.ratios = [torch.tensor(u.accumulators / u.outputs).float() for u in scales]
         self.per_unit = [torch.tensor(1 / u.outputs).float() for u in scales]
-        # In units of their integers, so that one learning rate suits every format.
+        # In units of their integers, so that one learning rate fits every format.
         self.integers = torch.nn.ParameterList(
             torch.tensor(w) * unit for w, unit in zip(model.weights, self.to_integers, strict=True)
         )
@@ -66,14 +66,14 @@ class IntegerNetwork(torch.nn.Module):
         self.gradient_type = torch.bfloat16 if narrow else torch.float32
 
     def features(self, coordinates: np.ndarray) -> torch.Tensor:
-        """Integer features, float32 (points, 2 L), of integer coordinates (points, 3)."""
+        """Compute integer features, float32 (points, 2 L), of integer coordinates (points, 3)."""
         bits = self.formats.table_address_bits
         phases = phase_address(self.model.frequencies, coordinates, bits)
         phases = torch.from_numpy(phases.T.astype(np.int64))
         return torch.cat([self.table[0][phases], self.table[1][phases]], dim=1)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Integer features (points, 2 L) to intensities from 0 to 1, (points,)."""
+        """Map integer features (points, 2 L) to intensities (points,) from 0 to 1."""
         formats, shape = self.formats, self.model.shape
         top = formats.weight_max
         hidden = features[:, :0]
@@ -90,7 +90,7 @@ class IntegerNetwork(torch.nn.Module):
         return results[:, 0] / formats.output_max
 
     def to_model(self) -> Model:
-        """The model with this network's weights and biases."""
+        """Return the model with this network's weights and biases."""
         weights = zip(self.integers, self.to_integers, strict=True)
         return replace(
             self.model,
@@ -104,29 +104,29 @@ class Rounded(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, values: torch.Tensor, low: float, high: float) -> torch.Tensor:
-        """Integers from ``low`` to ``high``."""
+        """Round to integers from ``low`` to ``high``."""
         ctx.save_for_backward((values > low - 0.5) & (values < high + 0.5))
         return (values + 0.5).floor_().clamp_(low, high)
 
     @staticmethod
     def backward(ctx, gradient: torch.Tensor):
-        """The gradient by the values, as if there had been no rounding."""
+        """Return the gradient with respect to the values, as if there had been no rounding."""
         (inside,) = ctx.saved_tensors
         return gradient * inside, None, None
 
 
 class Affine(torch.autograd.Function):
-    """``inputs @ weights.T + offsets``: exact forwards, in a narrow type backwards."""
+    """``inputs @ weights.T + offsets``, exact in the forward pass, narrow in the backward pass."""
 
     @staticmethod
     def forward(ctx, inputs, weights, offsets, gradient_type) -> torch.Tensor:
-        """Results (points, outputs) in float32."""
+        """Compute the results (points, outputs) in float32."""
         ctx.save_for_backward(inputs.to(gradient_type), weights.to(gradient_type))
         return torch.addmm(offsets, inputs, weights.T)
 
     @staticmethod
     def backward(ctx, gradient: torch.Tensor):
-        """Gradients by the inputs, the weights and the offsets."""
+        """Return the gradients with respect to inputs, weights and offsets."""
         inputs, weights = ctx.saved_tensors
         narrow = gradient.to(inputs.dtype)
         by_inputs = (narrow @ weights).float() if ctx.needs_input_grad[0] else None
@@ -145,20 +145,23 @@ def finetune(
     clock: Callable[[], float] = time.perf_counter,
     report: Callable[[float, int, float], None] = lambda spent, step, loss: None,
 ) -> Model:
-    """Tune a model's weights for the integers they will become.
+    """Tune a model's weights for the integers that they become.
 
     Parameters
     ----------
     model : Model
         With weights rounded by ``quantize``.
+    formats : Formats
+    scales : list of Scales
+        As ``quantize`` returned them.
     coordinates : int16 array, shape (samples, 3)
-        All samples of the images.
+        All voxels of the images.
     targets : float32 array, shape (samples,)
         Their intensities, 0 to 1 over the model's intensity range.
     seconds : float
-        On ``clock``.
-    report : callable
-        Told the seconds spent, the step and the mean squared error now and then.
+        Duration, measured on ``clock``.
+    report : function (seconds spent, step, mean squared error)
+        Called every eighth step.
 
     Returns
     -------
@@ -193,7 +196,7 @@ def finetune(
 def tuned(
     formats: Formats, model: Model, scales: list[Scales], voxels, *, seconds: float, quiet: bool
 ) -> Model:
-    """``finetune`` on all ``voxels`` (a ``compiler.Voxels``), with a progress bar."""
+    """Run ``finetune`` on all ``voxels`` (a ``compiler.Voxels``) with a progress bar."""
     with tqdm(
         total=seconds, desc="tuning", disable=quiet, leave=False, bar_format=BAR_FORMAT
     ) as bar:

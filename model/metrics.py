@@ -1,4 +1,4 @@
-"""How close two images are."""
+"""Image quality: PSNR and SSIM."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from skimage.metrics import structural_similarity
 
 _BLOCK = 1 << 20
-"""Voxels taken to float64 at a time, so that a large image needs no second large array."""
+"""Voxels converted to float64 at a time, so that a large image needs no second large array."""
 
 _WINDOW = 7
 """Edge of the SSIM window in voxels."""
@@ -45,8 +45,8 @@ def ssim(reference, image, peak: float) -> float:
     """Mean structural similarity of two volumes or planes, 1 for identical ones.
 
     Z. Wang et al., "Image quality assessment", IEEE TIP 2004, with scikit-image's defaults: a
-    uniform window of 7 voxels along each axis. Axes of length 1 are dropped; an axis shorter than
-    the window is continued by its mirror image.
+    uniform window of 7 voxels along each axis. Axes of length 1 are dropped. An axis shorter than
+    the window is extended by its mirror image.
 
     Parameters
     ----------
@@ -56,8 +56,8 @@ def ssim(reference, image, peak: float) -> float:
         Full scale in that unit, as for ``psnr``.
     """
     reference, image = (_fill_window(v) for v in _pair(reference, image, peak))
-    # In slabs along the first axis, each with the margin its windows need: the similarity is
-    # local, and on a large volume the statistics would take a dozen arrays of its size.
+    # In slabs along the first axis, each with the margin that its windows need. The similarity is
+    # local, and the statistics of a whole volume would take a dozen arrays of its size.
     margin = _WINDOW // 2
     inside = len(reference) - 2 * margin
     thickness = max(1, _BLOCK // math.prod(reference.shape[1:]))

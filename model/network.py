@@ -21,7 +21,7 @@ from implicore.network_shape import NetworkShape
 from .checkpoint import Model
 
 INITIAL_MIX = 0.5
-"""Share of random weights beside the identity when a hidden layer starts."""
+"""Ratio of random weights to the identity in the initial weights of a hidden layer."""
 
 
 class FourierNetwork(nn.Module):
@@ -48,13 +48,13 @@ class FourierNetwork(nn.Module):
         self._initialize(rng)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Fourier features of coordinates: (n, 3) -> (n, 2 L), L cosines, then L sines."""
+        """Compute Fourier features of coordinates: (n, 3) -> (n, 2 L), L cosines, then L sines."""
         turns = x @ self.frequencies.T  # (n, L)
         angle = 2 * math.pi * (turns - turns.round())  # a whole turn changes nothing
         return torch.cat([angle.cos(), angle.sin()], dim=-1)
 
     def decode(self, features: torch.Tensor) -> torch.Tensor:
-        """Intensities of Fourier features: (n, 2 L) -> (n,)."""
+        """Compute intensities from Fourier features: (n, 2 L) -> (n,)."""
         hidden = features[:, :0]  # (n, 0), from the second layer on (n, width)
         for layer, size in zip(self.layers, self.shape.layers, strict=True):
             if size.features:
@@ -65,7 +65,7 @@ class FourierNetwork(nn.Module):
         return self.layers[-1](hidden.to(self.layers[-1].weight.dtype)).squeeze(-1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Intensities at network coordinates: (n, 3) -> (n,)."""
+        """Compute intensities at network coordinates: (n, 3) -> (n,)."""
         return self.decode(self.features(x))
 
     @classmethod
@@ -81,8 +81,8 @@ class FourierNetwork(nn.Module):
 
     @torch.no_grad()
     def _initialize(self, rng) -> None:
-        # Close to the identity where a layer's input is hidden activations: fifteen plain layers
-        # then pass signal and gradient like a few, and train like a few (+2 dB in 15 s over
+        # Close to the identity where a layer's inputs are hidden activations: fifteen plain layers
+        # then pass signal and gradient as well as a few, and train as fast (+2 dB in 15 s over
         # torch's default at width 64).
         for layer, size in zip(self.layers, self.shape.layers, strict=True):
             weight = rng.normal(0.0, math.sqrt(2 / size.inputs), (size.outputs, size.inputs))
@@ -108,7 +108,7 @@ def render_float(model: Model, points, batch: int = 8192) -> np.ndarray:
     points : array, shape (n, 3)
         Network coordinates (``model.frame.coordinates`` of world mm).
     batch : int
-        Points at a time; bounds the memory.
+        Points per evaluation, which bounds the memory.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def render_float(model: Model, points, batch: int = 8192) -> np.ndarray:
 
 
 def reconstruct(model: Model, grid: Grid) -> np.ndarray:
-    """Float32 intensities of a model on a grid, in the image's unit, of the grid's shape."""
+    """Compute a model's float32 intensities on a grid, in the image's unit and the grid's shape."""
     affine = model.frame.affine(grid)
     low, high = model.intensity.low, model.intensity.high
     image = np.empty(grid.shape, np.float32)
@@ -135,7 +135,7 @@ def reconstruct(model: Model, grid: Grid) -> np.ndarray:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Keep torch to one thread of the processor: for layers this small, more only contend."""
+    """Limit torch to one thread: for layers as small as these, more threads only contend."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -16,24 +16,24 @@ from .volume import Volume
 PROFILES = ("point", "slice")
 
 SLICE_POINTS = 4
-"""Points that stand for one thick slice, each drawn anew from its own quarter of the thickness."""
+"""Points that represent one thick slice; each is drawn from its own quarter of the thickness."""
 
 THICK = 1.5
-"""A scan has a thick axis if its voxels are this many times longer along it than along another."""
+"""Least ratio of the longest to the shortest edge of a voxel for a scan to have a thick axis."""
 
 
 class Samples:
-    """The voxels of images of one subject: where they are and what they hold.
+    """The voxels of the images of one subject: coordinates and intensities.
 
-    The images share one frame, around all of them, and one intensity scale, from the lowest of
-    their low ends to the highest of their high ends: they are taken to be in the same unit.
+    The images share one frame, around all of them, and one intensity scale, from their lowest low
+    end to their highest high end. Their intensities are assumed to be in the same unit.
 
     Parameters
     ----------
     volumes : list of Volume
     profile : 'point' or 'slice'
-        A voxel is the image at its centre, or the mean over its thickness (a box profile) if its
-        scan has thick slices.
+        What a voxel is: the image at its centre or, if its scan has thick slices, the mean over
+        its thickness (a box profile).
     device : torch.device
     """
 
@@ -70,16 +70,16 @@ class Samples:
         self._starts = self._ends - voxels
 
     def __len__(self) -> int:
-        """Voxels of all images."""
+        """Count the voxels of all images."""
         return len(self.targets)
 
     def coordinates(
         self, index: torch.Tensor, rng: np.random.Generator | None = None
     ) -> torch.Tensor:
-        """Network coordinates, float32 (n * points, 3), of the voxels ``index``, int64 (n,).
+        """Compute network coordinates, float32 (n * points, 3), of voxels ``index``, int64 (n,).
 
-        The ``points`` of a voxel follow one another. They are drawn from the strata of its
-        thickness, or are their middles without an ``rng``.
+        The ``points`` of a voxel follow one another. ``rng`` draws one from each stratum of the
+        voxel's thickness; without it, they are the centres of the strata.
         """
         number = torch.bucketize(index, self._ends, right=True)
         shape = self._shapes[number]
@@ -100,10 +100,10 @@ class Samples:
 
 
 class Batches:
-    """Batches of voxel numbers without replacement, a new random order every epoch.
+    """Batches of voxel numbers without replacement, in a new random order every epoch.
 
-    What a step draws depends on the seed and its number alone, so that a resumed training needs
-    nothing else to go on exactly.
+    A batch depends on the seed and the step's number alone, so that a resumed training needs
+    nothing else to continue exactly.
     """
 
     def __init__(self, samples: int, size: int, seed: int):
@@ -111,7 +111,7 @@ class Batches:
         self._epoch, self._order = None, None
 
     def __getitem__(self, step: int) -> torch.Tensor:
-        """Voxel numbers, int64 (size,), of a step counted from 0."""
+        """Return the voxel numbers, int64 (size,), of a step counted from 0."""
         epoch, place = divmod(step, self.samples // self.size)
         if epoch != self._epoch:
             order = np.random.default_rng((self.seed, 1, epoch)).permutation(self.samples)
@@ -119,7 +119,7 @@ class Batches:
         return self._order[place * self.size : (place + 1) * self.size]
 
     def rng(self, step: int) -> np.random.Generator:
-        """What else a step draws."""
+        """Return the random generator of everything else that a step draws."""
         return np.random.default_rng((self.seed, 2, step))
 
 

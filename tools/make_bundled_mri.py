@@ -1,22 +1,21 @@
-"""Make the MRI that ships inside the package from nilearn's copy of the MNI152 template.
+"""Make the bundled MRI from nilearn's copy of the MNI152 template.
 
-The template (ICBM 152 nonlinear symmetric 2009a, T1, 1 mm, uint8, skull already
-removed) is about 1.6 MB compressed. The package has room for 1 MB, so the volume is
-resampled to a coarser isotropic grid: each output voxel is a Gaussian-weighted mean
-around its centre, the full width at half maximum being one output voxel. That is what
-keeps detail finer than the new grid from folding back into it, and, unlike a sharper
-filter, it rings nowhere along the edge of the brain.
+The template (ICBM 152 nonlinear symmetric 2009a, T1, 1 mm, uint8, skull removed) takes about 1.6 MB
+compressed. The package has room for 1 MB, so the volume is resampled to a coarser isotropic grid.
+Each output voxel is a Gaussian-weighted mean around its centre, with a full width at half maximum
+of one output voxel. This filter prevents aliasing and, unlike a sharper one, does not ring at the
+edge of the brain.
 
-1.25 mm would just fit (916 kB, 4.4 million voxels). The default is 2 mm (248 kB, 1.07
-million voxels): the volume exists to try every step in minutes, and the slowest step,
-simulating the hardware, pays for each voxel.
+1.25 mm would just fit (916 kB, 4.4 million voxels). The default is 2 mm (248 kB, 1.07 million
+voxels): every step shall take minutes, and the slowest one, simulating the hardware, takes time for
+each voxel.
 
-Running it again on the same template with the same numpy gives the same bytes.
+The same template and the same version of numpy give the same bytes.
 
     python -m pip install --no-deps nilearn
     python tools/make_bundled_mri.py
 
-``--template`` takes the template from anywhere else, such as an unpacked wheel.
+``--template`` names another copy of the template, such as one in an unpacked wheel.
 """
 
 import argparse
@@ -37,7 +36,7 @@ MNI_152 = 4  # NIfTI's code for a coordinate system aligned with that atlas
 
 
 def find_template() -> Path:
-    """Path of the template inside an installed nilearn, which is not imported for it."""
+    """Find the template in an installed nilearn without importing it."""
     spec = importlib.util.find_spec("nilearn")
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError("nilearn is not installed; give the template with --template")
@@ -95,13 +94,13 @@ def resample(voxels: np.ndarray, affine: np.ndarray, step: float) -> tuple[np.nd
 
 
 def to_uint8(voxels: np.ndarray) -> np.ndarray:
-    """Stretch to the whole 0 .. 255 and round; what the average left below one half is air."""
+    """Stretch to the full scale of 0 to 255 and round; averages below one half become air."""
     low, high = voxels.min(), voxels.max()
     return np.floor((voxels - low) * (255.0 / (high - low)) + 0.5).astype(np.uint8)
 
 
 def encode(voxels: np.ndarray, affine: np.ndarray) -> bytes:
-    """NIfTI-1 file, gzipped without name or time so that the bytes depend on the image only."""
+    """Encode as gzipped NIfTI-1, without name or time: the bytes depend on the image only."""
     image = nibabel.Nifti1Image(voxels, affine)
     image.header.set_xyzt_units("mm")
     image.header["descrip"] = b"ICBM 152 2009a nonlinear symmetric T1, resampled"
@@ -114,10 +113,10 @@ def encode(voxels: np.ndarray, affine: np.ndarray) -> bytes:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Read the template, write the volume; 2 when the template is missing, 1 when too large."""
-    parser = argparse.ArgumentParser(description="Make the MRI that ships inside the package.")
-    parser.add_argument("--template", type=Path, help="the 1 mm template (else nilearn's)")
-    parser.add_argument("--voxel-mm", type=float, default=VOXEL_MM, help="(%(default)s)")
+    """Make the file; return 2 if there is no template, 1 if the result is too large."""
+    parser = argparse.ArgumentParser(description="Make the bundled MRI.")
+    parser.add_argument("--template", type=Path, help="the 1 mm template (default: nilearn's)")
+    parser.add_argument("--voxel-mm", type=float, default=VOXEL_MM, help="default: %(default)s")
     parser.add_argument("-o", "--output", type=Path, default=OUTPUT)
     arguments = parser.parse_args(argv)
     try:
@@ -130,7 +129,7 @@ def main(argv: list[str] | None = None) -> int:
     content = encode(to_uint8(voxels), affine)
     print(f"{voxels.shape} voxels of {arguments.voxel_mm} mm: {len(content)} bytes")
     if len(content) > LIMIT_BYTES:
-        print(f"The package has room for {LIMIT_BYTES} bytes only", file=sys.stderr)
+        print(f"The package has room for only {LIMIT_BYTES} bytes.", file=sys.stderr)
         return 1
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_bytes(content)

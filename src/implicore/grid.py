@@ -1,7 +1,7 @@
-"""Where voxels are: sampling grids in world millimetres and the frame the network sees them in.
+"""Sampling grids in world millimetres, and the frame that maps them to network coordinates.
 
-World coordinates are RAS+ millimetres, as NIfTI has them. An affine maps a voxel *index* (the
-voxel's centre) to world coordinates.
+World coordinates are RAS+ millimetres, as in NIfTI. An affine maps a voxel *index* (the voxel's
+centre) to world coordinates.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}
 """The world axis (R, A, S) that each anatomical plane is perpendicular to."""
 
 MAX_AXIS = 1 << 16
-"""Samples along one axis of a grid; the guard bits of the coordinate generator are sized for it."""
+"""Most samples along one axis of a grid. It sets the coordinate generator's guard bits."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Grid:
     Raises
     ------
     BadInput
-        A shape or affine that describes no grid.
+        If shape or affine describe no grid.
     """
 
     shape: tuple[int, int, int]
@@ -107,21 +107,20 @@ class Grid:
         return int(np.prod(self.shape, dtype=np.int64))
 
     def world(self, index) -> np.ndarray:
-        """World coordinates in mm, shape (..., 3), of (fractional) indices of shape (..., 3)."""
+        """Compute world coordinates in mm, (..., 3), of integer or fractional indices (..., 3)."""
         return np.asarray(index, dtype=np.float64) @ self.matrix[:3, :3].T + self.matrix[:3, 3]
 
     def corners(self, *, edges: bool) -> np.ndarray:
-        """The 8 corners in mm, shape (8, 3): of voxel edges, or of the outermost voxel centres."""
+        """Compute the 8 corners in mm, (8, 3), of the voxel edges or of the outer voxel centres."""
         margin = 0.5 if edges else 0.0
         ends = [(-margin, n - 1 + margin) for n in self.shape]
         return self.world(list(product(*ends)))
 
     def scaled(self, factor: float) -> Grid:
-        """The same field of view, ``factor`` times as many samples along each axis.
+        """Sample the same field of view with ``factor`` times as many voxels along each axis.
 
-        The number of samples is rounded to the nearest whole number, at least 1, and the voxel
-        size follows from it, so the outer voxel edges stay exactly where they were. Factor 1
-        returns this very grid.
+        The number of samples is rounded to the nearest whole number, at least 1. The voxel size
+        follows from it, so that the outer voxel edges do not move. Factor 1 returns this grid.
         """
         if not (np.isfinite(factor) and 0 < factor <= MAX_AXIS):
             raise BadInput(f"The scale must be a positive number up to {MAX_AXIS}, not {factor}.")
@@ -140,12 +139,26 @@ class Grid:
     def plane(
         self, name: Literal["axial", "coronal", "sagittal"], millimetres: float, scale: float = 1.0
     ) -> Grid:
-        """An anatomical plane through this grid's field of view.
+        """Place an anatomical plane through this grid's field of view.
 
-        Returns a grid of shape (columns, rows, 1) perpendicular to the plane's world axis at
-        ``millimetres``, covering the world bounding box of this grid, sampled at the finest voxel
-        size of this grid divided by ``scale``. Index 0 runs along the first remaining world axis
-        (R before A before S), index 1 along the second.
+        Parameters
+        ----------
+        name : 'axial', 'coronal' or 'sagittal'
+        millimetres : float
+            Position along the world axis that the plane is perpendicular to.
+        scale : float
+            Samples per finest voxel size of this grid.
+
+        Returns
+        -------
+        Grid
+            Of shape (columns, rows, 1), covering the world bounding box of this grid. Index 0 runs
+            along the first remaining world axis (R before A before S), index 1 along the second.
+
+        Raises
+        ------
+        BadInput
+            If there is no such plane, or it lies outside the image.
         """
         if name not in PLANES:
             raise BadInput(f"The plane must be one of {', '.join(PLANES)}, not {name!r}.")
@@ -174,7 +187,7 @@ class Grid:
         return Grid.from_array(shape, matrix)
 
     def middle_plane(self) -> Grid:
-        """The axial plane through the centre of this grid, sampled as by ``plane``."""
+        """Place the axial plane through the centre of this grid, at its finest voxel size."""
         corners = self.corners(edges=True)
         return self.plane("axial", float((corners[:, 2].min() + corners[:, 2].max()) / 2))
 
@@ -186,9 +199,9 @@ class Frame:
     Parameters
     ----------
     centre : tuple of 3 floats
-        World mm that become the network's origin.
+        World position in mm of the network's origin.
     extent : float
-        World mm that become 1, the same along every axis, positive.
+        Length in mm that becomes 1, the same along every axis, positive.
     """
 
     centre: tuple[float, float, float]
@@ -202,17 +215,17 @@ class Frame:
 
     @classmethod
     def around(cls, grids) -> Frame:
-        """The frame in which the voxel edges of all ``grids`` span (-1, 1) on the longest axis."""
+        """Make the frame in which the voxel edges of ``grids`` span (-1, 1) on the longest axis."""
         corners = np.concatenate([grid.corners(edges=True) for grid in grids])
         low, high = corners.min(axis=0), corners.max(axis=0)
         return cls(tuple(((low + high) / 2).tolist()), float((high - low).max() / 2))
 
     def coordinates(self, world) -> np.ndarray:
-        """Network coordinates, float64 (..., 3), of world mm (..., 3)."""
+        """Compute network coordinates, float64 (..., 3), of world positions in mm (..., 3)."""
         return (np.asarray(world, dtype=np.float64) - self.centre) / self.extent
 
     def affine(self, grid: Grid) -> np.ndarray:
-        """The (3, 4) map from a grid's index to network coordinates: steps, then origin."""
+        """Compute the (3, 4) map from a grid's index to network coordinates: steps, then origin."""
         affine = grid.matrix[:3] / self.extent
         affine[:, 3] = (grid.matrix[:3, 3] - self.centre) / self.extent
         return affine
