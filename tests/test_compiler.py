@@ -80,13 +80,13 @@ def test_tuning_wins_back_what_narrow_weights_lose(trained):
             scales,
             voxels.coordinates,
             voxels.targets,
-            seconds=400,
+            seconds=1600,
             clock=lambda: next(ticks),
         )
 
     plain = compile_model(model, formats, [volume])
     tuned = compile_model(model, formats, [volume], tune=tune)
-    assert tuned.psnr_db > plain.psnr_db + 1
+    assert tuned.psnr_db > plain.psnr_db + 3
 
 
 def test_tuning_that_makes_it_worse_is_dropped(trained):
