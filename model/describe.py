@@ -1,4 +1,4 @@
-"""What a file is: a trained model or a compiled program, in words and figures."""
+"""Descriptions of model and program files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,19 @@ from .checkpoint import Model
 
 
 def describe(path) -> dict:
-    """Everything worth knowing about a model or program file, name to value, in order."""
+    """Describe a model or program file.
+
+    Returns
+    -------
+    dict
+        Name to value, in the order in which a user reads it: kind, network, formats, geometry,
+        intensities, training or digest, and size.
+
+    Raises
+    ------
+    BadInput
+        The file cannot be read or is neither a model nor a program.
+    """
     path = Path(path)
     try:
         with open(path, "rb") as file:

@@ -1,8 +1,8 @@
-"""The golden model: a program rendered in exact integers, whatever carries them.
+"""The golden model: programs decoded in exact integer arithmetic.
 
-Numpy multiplies integer matrices an order of magnitude slower than floating-point ones, so sums
-of products travel in float32 or float64 wherever the program's own proven ranges say that no
-partial sum, in any order, leaves the integers which that type holds exactly.
+Numpy multiplies integer matrices an order of magnitude slower than floating-point ones. Where the
+program's proven accumulator ranges show that float32 or float64 represents every partial sum
+exactly, in any order, the products are therefore computed in that type.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from implicore.program import Layer, Program
 from implicore.sincos import SineTable
 
 EXACT_FLOAT32, EXACT_FLOAT64 = 1 << 24, 1 << 53
-"""Magnitudes up to which a type holds every integer."""
+"""Magnitude up to which the type represents every integer."""
 
 MAX_VOXELS = 1 << 32
-"""Voxels of one volume, 1,625 along each axis: a mistyped scale must not take all memory."""
+"""Voxels of one volume, 1,625 along each axis: a mistyped scale must not exhaust the memory."""
 
 BLOCK = 2048
-"""Points decoded at a time: the activations of a layer then stay in the second-level cache."""
+"""Points decoded at a time, so that the activations of a layer stay in the second-level cache."""
 
 
 class Renderer:
-    """Decodes any points of a program, bit for bit as the hardware does.
+    """Decode points of a program, bit for bit as the hardware does.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Renderer:
         self._sines = table.sines.astype(np.float32)
         last = program.shape.depth - 1
         self._layers = [
-            _Stage(
+            _ExactLayer(
                 layer,
                 formats.activation_max,
                 formats.output_max if number == last else formats.activation_max,
@@ -53,7 +53,7 @@ class Renderer:
         ]
 
     def voxels(self, coordinates: np.ndarray) -> np.ndarray:
-        """Decode points.
+        """Decode points given in network coordinates.
 
         Parameters
         ----------
@@ -62,7 +62,13 @@ class Renderer:
 
         Returns
         -------
-        uint16 array, shape (points,), values 0 to ``formats.output_max``.
+        uint16 array, shape (points,)
+            Voxels, 0 to ``formats.output_max``.
+
+        Raises
+        ------
+        BadInput
+            The array has another shape, or a coordinate lies outside its format.
         """
         coordinates = checked_points(coordinates)
         voxels = np.empty(len(coordinates), np.uint16)
@@ -72,7 +78,7 @@ class Renderer:
         return voxels
 
     def _decode(self, coordinates: np.ndarray) -> np.ndarray:
-        """One block: arrays are (neurons, points) throughout."""
+        """Decode one block of points; arrays have the shape (neurons, points)."""
         features = self.features(coordinates)
         activations = features
         for stage, size in zip(self._layers, self.program.shape.layers, strict=True):
@@ -82,7 +88,7 @@ class Renderer:
         return activations[0]
 
     def features(self, coordinates: np.ndarray) -> np.ndarray:
-        """Features of a block of points, integers in float32, shape (2 L, points)."""
+        """Return the features of a block of points, integers in float32, shape (2 L, points)."""
         program = self.program
         phases = phase_address(
             program.frequencies, coordinates, program.formats.table_address_bits
@@ -93,14 +99,20 @@ class Renderer:
         return features
 
     def points(self, millimetres: np.ndarray) -> np.ndarray:
-        """Decode free points given in world mm, shape (points, 3); each is rounded once."""
+        """Decode points given in world mm, shape (points, 3); each coordinate is rounded once.
+
+        Raises
+        ------
+        BadInput
+            A point is not finite or lies beyond the coordinate format.
+        """
         coordinates = self.program.frame.coordinates(millimetres)
         if not np.isfinite(coordinates).all():
             raise BadInput("Points must be finite numbers.")
         if coordinates.size and np.abs(coordinates).max() > -COORDINATE.low * COORDINATE.step:
             raise BadInput(
                 f"Points must lie within {-COORDINATE.low * COORDINATE.step:g} frame extents of "
-                f"its centre, not {np.abs(coordinates).max():.3g}."
+                f"the frame's centre, but one lies {np.abs(coordinates).max():.3g} away."
             )
         return self.voxels(COORDINATE.quantize(coordinates))
 
@@ -116,18 +128,24 @@ class Renderer:
         ----------
         grid : Grid
         convert : function of a uint16 array, optional
-            Applied to each block, so that a large volume never exists in a wide type.
+            Converts each block, so that a large volume never exists in a wide type.
         advance : function of an int, optional
-            Told the number of voxels done since the last call.
+            Called with the number of voxels decoded since its last call.
 
         Returns
         -------
-        array of the grid's shape, uint16 or what ``convert`` returns.
+        array of the grid's shape
+            uint16, or the type that ``convert`` returns.
+
+        Raises
+        ------
+        BadInput
+            The grid has more than ``MAX_VOXELS`` voxels or lies beyond the coordinate format.
         """
         if grid.voxels > MAX_VOXELS:
             raise BadInput(
-                f"The grid has {grid.voxels} voxels, more than the {MAX_VOXELS} that are "
-                "decoded at once: choose a smaller scale, or render it in parts."
+                f"The grid has {grid.voxels} voxels, more than the limit of {MAX_VOXELS}: "
+                "choose a smaller scale, or render it in parts."
             )
         job = GridJob.of(grid, self.program.frame)
         convert = convert or (lambda voxels: voxels)
@@ -139,16 +157,19 @@ class Renderer:
         return flat.reshape(grid.shape, order="F")
 
 
-class _Stage:
-    """One layer in the narrowest arithmetic that keeps every partial sum exact.
+class _ExactLayer:
+    """One layer in the fastest arithmetic in which every partial sum is exact.
 
-    Scaled by powers of two and by small multipliers, weights stay exact, so that most often one
-    product in float32 gives results that only need a floor and the saturation. Where the sums fit
-    float32, if need be in two chunks, but their rescaling does not, that is done in float64; where
-    the sums do not, everything is; and the widest formats rescale in integers.
+    Weights scaled by powers of two and by small multipliers remain exact. So one product in float32
+    usually gives results that need only floor and saturation. Otherwise:
+
+    - If float32 represents the accumulators, if necessary in two chunks of the inputs, but not the
+      rescaled values, the rescaling uses float64.
+    - If it does not represent the accumulators, both use float64.
+    - If float64 does not represent the rescaled values, the rescaling uses integers.
     """
 
-    MAX_CHUNKS = 2  # beyond two passes in float32, one in float64 is as fast
+    MAX_CHUNKS = 2  # more passes in float32 are slower than one in float64
 
     def __init__(self, layer: Layer, activation_max: int, high: int):
         self.layer, self.high = layer, high
@@ -177,7 +198,7 @@ class _Stage:
         self.offset = offset if self.scale is not None else offset.astype(carrier)
 
     def _chunks(self, weights: np.ndarray, activation_max: int) -> list[slice] | None:
-        """The fewest slices of the inputs whose sums float32 holds, or None."""
+        """Return the fewest slices of the inputs with sums exact in float32, or None."""
         weights = weights.astype(np.int64)
         for count in range(1, self.MAX_CHUNKS + 1):
             edges = np.linspace(0, weights.shape[1], count + 1).astype(int)
@@ -187,7 +208,7 @@ class _Stage:
         return None
 
     def __call__(self, activations: np.ndarray) -> np.ndarray:
-        """Activations (inputs, points) to (outputs, points), integers carried in float32."""
+        """Map activations (inputs, points) to (outputs, points), integers in float32."""
         carrier = self.weights[0].dtype
         sums = self.weights[0] @ activations[self.slices[0]].astype(carrier, copy=False)
         if self.integers:
@@ -204,7 +225,7 @@ class _Stage:
 
 
 def _reach(weights: np.ndarray, activation_max: int) -> int:
-    """The greatest magnitude of any partial sum."""
+    """Return the greatest magnitude of any partial sum."""
     negative = -np.minimum(weights, 0).sum(axis=1).min(initial=0)
     positive = np.maximum(weights, 0).sum(axis=1).max(initial=0)
     return int(max(negative, positive)) * activation_max

@@ -7,7 +7,7 @@ from implicore.errors import BadInput
 from implicore.fixed import COORDINATE, OFFSET_FRACTION, requantize
 from implicore.formats import Formats
 from implicore.job import GridJob
-from implicore.model.golden import BLOCK, Renderer, _Stage
+from implicore.model.golden import BLOCK, Renderer, _ExactLayer
 from implicore.network_shape import NetworkShape
 from implicore.program import Layer
 from implicore.random_program import random_program
@@ -78,7 +78,7 @@ def test_extreme_weights(weights, formats):
 @pytest.mark.parametrize("inputs", [1, 17, 18, 35, 70])
 @pytest.mark.parametrize(("top", "activation_bits"), [(15, 16), (15, 9), (32767, 16), (3, 4)])
 def test_sums_at_the_end_of_the_exact_floats(top, activation_bits, inputs, shift, multiplier):
-    """Large sums with busy last bits: floats end at 2**24 and 2**53, and nothing may be lost."""
+    """Large sums with varied last bits, around the 2**24 and 2**53 where floats become inexact."""
     rng = np.random.default_rng(inputs)
     high = (1 << activation_bits) - 1
     weights = rng.integers(top - 1, top + 1, (16, inputs)).astype(np.int16)
@@ -87,7 +87,7 @@ def test_sums_at_the_end_of_the_exact_floats(top, activation_bits, inputs, shift
     middle = ((sums[:, 0] * multiplier) << OFFSET_FRACTION) >> shift  # one point is in range
     offsets = (high << 2) - middle + rng.integers(0, 8, 16)
     constants = np.full(16, multiplier), offsets, np.full(16, shift)
-    stage = _Stage(Layer(weights, *constants), high, high)
+    stage = _ExactLayer(Layer(weights, *constants), high, high)
     expected = requantize(sums, *(vector[:, None] for vector in constants), high)
     assert (stage(activations.astype(np.float32)) == expected).all()
 
@@ -118,7 +118,9 @@ def test_grids_points_and_planes_agree(scale):
 
 def test_points_beyond_the_format_are_refused():
     renderer = Renderer(random_program(NetworkShape(2, 3, 2), Formats(8, 8)))
-    with pytest.raises(BadInput, match=r"^Points must lie within 2 frame extents .*, not \S+\.$"):
+    with pytest.raises(
+        BadInput, match=r"^Points must lie within 2 frame extents .* one lies \S+ away\.$"
+    ):
         renderer.points(np.array([[1e6, 0, 0]]))
     with pytest.raises(BadInput, match=r"^Points must be finite numbers\.$"):
         renderer.points(np.array([[np.nan, 0, 0]]))

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, so that a killed run never leaves half a result."""
+"""Atomic writing: a file appears complete or not at all, even if the process is killed."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from .errors import BadInput
 
 @contextmanager
 def atomic_write(path) -> Iterator[Path]:
-    """Write a file under a temporary name and give it its own name only when it is complete.
+    """Write a file under a temporary name and rename it when it is complete.
 
     Parameters
     ----------
     path : path-like
-        Where the file shall be. A symbolic link is followed. A device or a pipe, which cannot be
-        replaced, is written in place.
+        Destination. A symbolic link is followed. A device or a pipe cannot be replaced and is
+        written in place.
 
     Yields
     ------
     pathlib.Path
-        An existing, empty file in the same folder, with the same endings as ``path``. It is renamed
-        on success, replacing any earlier file, and removed if the body raises.
+        An empty file in the same folder, with the same suffixes as ``path``. It is renamed to
+        ``path`` on success, replacing an earlier file, and removed if the body raises.
 
     Raises
     ------
     BadInput
-        ``path`` cannot be written: it is a folder, its folder is missing or closed to us, the disk
-        is full. Any ``OSError`` of the body counts as this: it should do nothing but write.
+        ``path`` cannot be written: it is a folder, its folder does not exist or is read-only, or
+        the disk is full. Every ``OSError`` of the body is reported as this, so the body should
+        do nothing but write.
     """
     path = Path(path)
     if path.is_dir():
@@ -55,7 +56,7 @@ def atomic_write(path) -> Iterator[Path]:
 
 
 def require_writable(path) -> None:
-    """Raise BadInput unless ``atomic_write(path)`` is going to work: for before long work."""
+    """Raise BadInput if ``atomic_write(path)`` would fail; call it before long work."""
     path = Path(path)
     if path.is_dir():
         raise BadInput(f"{path} is a folder, not a file to write.")
@@ -69,8 +70,8 @@ def require_writable(path) -> None:
 def write_json(path, content: dict) -> None:
     """Write a dictionary as JSON, atomically.
 
-    Numpy scalars and arrays become numbers and lists. JSON knows no infinity and no NaN: they
-    become ``null`` (the PSNR of two identical images, for example).
+    Numpy scalars and arrays become numbers and lists. Infinity and NaN, which JSON cannot express,
+    become ``null``: the PSNR of two identical images, for example.
     """
     text = json.dumps(_plain(content), indent=2, allow_nan=False) + "\n"
     with atomic_write(path) as temporary:
@@ -94,12 +95,12 @@ def _plain(value):
 
 
 def make_folder(path: str | Path) -> Path:
-    """A folder to write into, made if there is none; BadInput if that cannot be."""
+    """Return ``path`` as a folder, created if it does not exist; BadInput if that fails."""
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
         raise BadInput(f"{path} is a file, not a folder.") from None
     except OSError as error:
-        raise BadInput(f"{path} cannot be made: {error.strerror}.") from None
+        raise BadInput(f"{path} cannot be created: {error.strerror}.") from None
     return path

@@ -1,9 +1,9 @@
-"""The one exception a user is meant to see."""
+"""The exception for errors that a user can correct."""
 
 
 class BadInput(ValueError):
-    """Something given from outside cannot be used: a file, an option, a program.
+    """An input cannot be used: a file, an option, a program.
 
-    The message is one whole sentence for somebody who has never seen the code. The command line
-    prints it on stderr and exits with code 2; a traceback is never shown for it.
+    The message is one sentence that makes sense without knowledge of the code. The command line
+    prints it on stderr, without a traceback, and exits with code 2.
     """

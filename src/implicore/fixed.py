@@ -1,8 +1,8 @@
-"""Fixed-point numbers: the one definition of rounding, saturation and rescaling.
+"""Fixed-point numbers: the project's one definition of rounding, saturation and rescaling.
 
-Two rules serve the whole project. A real number becomes an integer by *rounding half up*,
-``floor(x + 1/2)``. Hardware only ever *truncates* (an arithmetic right shift, which rounds
-towards minus infinity): where it must round, half a unit has been added to a constant beforehand.
+A real number becomes an integer by *rounding half up*, ``floor(x + 1/2)``. Hardware only
+*truncates*, by an arithmetic right shift, which rounds towards minus infinity. Where hardware must
+round, half a unit has been added to a constant beforehand.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import numpy as np
 
 
 def round_half_up(value) -> np.ndarray:
-    """The nearest integers as int64, ties towards plus infinity."""
+    """Return the nearest integers as int64, ties towards plus infinity."""
     return np.floor(np.asarray(value, dtype=np.float64) + 0.5).astype(np.int64)
 
 
 def signed_bits(low: int, high: int) -> int:
-    """Bits of the narrowest two's complement integer that holds ``low`` and ``high``."""
+    """Return the bits of the narrowest two's complement integer for ``low`` and ``high``."""
     return (
         max((~low if low < 0 else low).bit_length(), (~high if high < 0 else high).bit_length()) + 1
     )
@@ -33,52 +33,51 @@ class FixedPoint:
 
     @property
     def step(self) -> float:
-        """The value of one unit in the last place."""
+        """Value of one unit in the last place."""
         return 2.0**-self.fraction
 
     @property
     def low(self) -> int:
-        """The least integer."""
+        """Least integer."""
         return -(1 << (self.bits - 1))
 
     @property
     def high(self) -> int:
-        """The greatest integer."""
+        """Greatest integer."""
         return (1 << (self.bits - 1)) - 1
 
     def quantize(self, value) -> np.ndarray:
-        """Real numbers to int64: rounded half up, saturated."""
+        """Convert real numbers to integers, int64, rounded half up and saturated."""
         scaled = np.asarray(value, dtype=np.float64) / self.step
         return round_half_up(np.clip(scaled, self.low, self.high))
 
     def holds(self, integers) -> bool:
-        """Whether every integer lies within the format."""
+        """Return whether every integer lies within the format."""
         integers = np.asarray(integers)
         return bool(((integers >= self.low) & (integers <= self.high)).all())
 
 
 COORDINATE = FixedPoint(bits=16, fraction=14)
-"""A network coordinate, -2 to 2: the image fills (-1, 1), the rest is room for oblique planes."""
+"""A network coordinate, -2 to 2. The image fills (-1, 1); oblique planes may reach beyond."""
 
 FREQUENCY = FixedPoint(bits=16, fraction=10)
-"""A coefficient of the Fourier matrix B, in turns per unit of coordinate, -32 to 32."""
+"""A coefficient of B, in turns per unit of coordinate, -32 to 32."""
 
 GRID_GUARD = 24
-"""Fraction bits that grid origins and steps carry beyond those of ``COORDINATE``."""
+"""Extra fraction bits of grid origins and step vectors, beyond those of ``COORDINATE``."""
 
 PHASE_FRACTION = COORDINATE.fraction + FREQUENCY.fraction
 """Fraction bits of a phase in turns; its integer bits are dropped."""
 
-
 OFFSET_FRACTION = 3
-"""Fraction bits of a requantizer's offset: it counts eighths of a unit of the result."""
+"""Fraction bits of a requantizer's offset, which counts eighths of a unit of the result."""
 
 SHIFT_BITS = 6
-"""Width of a requantizer's shift, which runs from 0 to 63."""
+"""Bits of a requantizer's shift, 0 to 63."""
 
 
 def phase_address(frequencies: np.ndarray, coordinates: np.ndarray, bits: int) -> np.ndarray:
-    """Phases of all frequencies at all points, in units of ``2**-bits`` turns, modulo one turn.
+    """Return the phase of every frequency at every point, modulo one turn.
 
     Parameters
     ----------
@@ -91,9 +90,10 @@ def phase_address(frequencies: np.ndarray, coordinates: np.ndarray, bits: int) -
 
     Returns
     -------
-    uint32 array, shape (L, points), values 0 to ``2**bits - 1``.
+    uint32 array, shape (L, points)
+        In units of ``2**-bits`` turns, 0 to ``2**bits - 1``.
     """
-    # Only the fraction counts, so products and sums may wrap at 32 bits.
+    # Only the fraction matters, so products and sums may wrap at 32 bits.
     frequencies = np.asarray(frequencies).astype(np.uint32)
     coordinates = np.asarray(coordinates).astype(np.uint32)
     turns = frequencies[:, 0, None] * coordinates[:, 0]
@@ -105,22 +105,29 @@ def phase_address(frequencies: np.ndarray, coordinates: np.ndarray, bits: int) -
 
 
 def requantize(
-    sums: np.ndarray,
+    accumulators: np.ndarray,
     multiplier: np.ndarray,
     offset: np.ndarray,
     shift: np.ndarray,
     high: int,
 ) -> np.ndarray:
-    """Rescale sums to integers from 0 to ``high``.
+    """Rescale accumulators to integers from 0 to ``high``.
 
-    ``(((sum * multiplier << 3) >> shift) + offset) >> 3``, saturated, where 3 is
-    ``OFFSET_FRACTION``: the offset, in eighths of a unit, is added after the shift, where it is
-    narrow. The two floors are one: for a shift of at least 3 this equals
-    ``(sum * multiplier + (offset << (shift - 3))) >> shift``, and nothing is lost.
+    The result is ``(((accumulator * multiplier << 3) >> shift) + offset) >> 3``, saturated, where
+    3 is ``OFFSET_FRACTION``. Adding the offset after the shift keeps the adder narrow and loses
+    nothing: for a shift of at least 3, this equals
+    ``(accumulator * multiplier + (offset << (shift - 3))) >> shift``.
 
-    The offset carries the bias, the half that turns truncation into rounding, and the correction
+    The offset contains the bias, the half that turns truncation into rounding, and the correction
     for the features' midpoint. Saturation at 0 is the ReLU of a hidden layer and the darkest
-    voxel of the last one. All arrays int64 and broadcast together.
+    voxel of the output layer.
+
+    Parameters
+    ----------
+    accumulators, multiplier, offset, shift : int64 arrays
+        Broadcast together.
+    high : int
+        Greatest result.
     """
-    scaled = ((sums * multiplier) << OFFSET_FRACTION) >> shift
+    scaled = ((accumulators * multiplier) << OFFSET_FRACTION) >> shift
     return np.clip((scaled + offset) >> OFFSET_FRACTION, 0, high)

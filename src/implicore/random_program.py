@@ -1,4 +1,4 @@
-"""Random programs: any shape, any formats, weights that may be extreme. For checking machines."""
+"""Random programs of any shape and formats, for tests of hardware and simulators."""
 
 import numpy as np
 
@@ -12,14 +12,20 @@ from .program import Intensity, Layer, Program
 def random_program(
     shape: NetworkShape, formats: Formats, *, seed: int = 0, weights: str = "random"
 ) -> Program:
-    """A legal program whose activations spread over their whole range.
+    """Draw a valid program whose activations spread over their whole range.
 
-    ``weights`` is ``random``, or ``max``, ``min`` or ``zero`` for all weights alike.
+    Parameters
+    ----------
+    shape : NetworkShape
+    formats : Formats
+    seed : int
+    weights : str
+        ``random``; or ``max``, ``min`` or ``zero``, the value of all weights.
     """
     rng = np.random.default_rng(seed)
     top = formats.weight_max
-    # A few random activation vectors go through the layers as they are drawn, so that each
-    # requantizer can be centred on what it will see: otherwise deep networks are constant.
+    # A few random activation vectors pass through the layers as they are drawn, and each
+    # requantizer is centred on the accumulators that result. Otherwise deep networks are constant.
     features = rng.integers(0, formats.activation_max + 1, (shape.features, 32))
     layers, hidden = [], np.empty((0, 32), np.int64)
     for number, size in enumerate(shape.layers, 1):
@@ -29,18 +35,20 @@ def random_program(
             "min": np.full((size.outputs, size.inputs), -top - 1),
             "zero": np.zeros((size.outputs, size.inputs), int),
         }[weights]
-        sums = matrix @ np.concatenate([features[: size.features], hidden[: size.hidden]])
+        accumulators = matrix @ np.concatenate([features[: size.features], hidden[: size.hidden]])
         high = formats.output_max if number == shape.depth else formats.activation_max
         multipliers = rng.integers(1, 1 << max(1, formats.multiplier_bits), size.outputs)
-        spread = np.maximum(sums.std(axis=1), 1) * multipliers * 4 / high
+        spread = np.maximum(accumulators.std(axis=1), 1) * multipliers * 4 / high
         shifts = np.clip(np.round(np.log2(spread)).astype(int), 0, 63)
         limit = 1 << (formats.offset_bits - 1)
-        middle = high * rng.uniform(0.2, 0.6, size.outputs) - sums.mean(axis=1) * np.ldexp(
+        middle = high * rng.uniform(0.2, 0.6, size.outputs) - accumulators.mean(axis=1) * np.ldexp(
             multipliers.astype(float), -shifts
         )
         offsets = np.clip(round_half_up(middle * 2**OFFSET_FRACTION), -limit, limit - 1)
         layers.append(Layer(matrix.astype(np.int16), multipliers, offsets, shifts))
-        hidden = requantize(sums, *(v[:, None] for v in (multipliers, offsets, shifts)), high)
+        hidden = requantize(
+            accumulators, *(v[:, None] for v in (multipliers, offsets, shifts)), high
+        )
     frequencies = rng.integers(FREQUENCY.low, FREQUENCY.high + 1, (shape.frequencies, 3))
     angle = rng.uniform(0, 1)
     turn = [[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]]

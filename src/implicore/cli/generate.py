@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from ..errors import BadInput
 from .console import say
@@ -40,6 +39,7 @@ def run(options: argparse.Namespace) -> tuple[int, dict]:
     """Write the Verilog, its sidecar files and, on request, its tests."""
     from time import perf_counter
 
+    from ..atomic import make_folder
     from ..config_file import read_config
     from ..program import Program
 
@@ -54,9 +54,7 @@ def run(options: argparse.Namespace) -> tuple[int, dict]:
     from ..hw.verilog import generate
     from ..sim.bundle import write_tests
 
-    folder = Path(options.folder)
-    if folder.exists() and not folder.is_dir():
-        raise BadInput(f"{folder} is a file, not a folder.")
+    folder = make_folder(options.folder)
     started = perf_counter()
     try:
         metrics = generate(config, folder, memories=options.memories)
