@@ -1,9 +1,9 @@
-"""Random accelerators, networks and jobs, each against the golden model and the prediction.
+"""Random accelerators, networks and jobs, compared with golden model and predicted cycles.
 
     python bench/campaign.py --count 300 --seed 1 [--json FILE]
 
-Each seed is a case, see ``implicore.sim.cases``. What fails is made small, and the line that runs
-it again is printed. Exit code 1 if any case failed.
+Each seed is a case, see ``implicore.sim.cases``. A case that fails is reduced, and the command that
+reproduces it is printed. The exit code is 1 if any case failed.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from implicore.sim.cases import Size
 
 
 def spread(cases) -> dict:
-    """What the cases covered: counts and extremes by name."""
+    """Summarize what the cases covered: counts and extremes by name."""
     shapes = [program.shape for case in cases for program in case.programs]
 
     def reach(values):
@@ -53,10 +53,10 @@ def spread(cases) -> dict:
 
 
 def main(argv=None) -> int:
-    """Run the cases; 1 if one fails."""
+    """Run the cases; return 1 if one fails."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=1, help="of the first case")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the first case")
     parser.add_argument("--size", default="", help="limits, as in side=4,depth=2")
     parser.add_argument("--keep", default="", help="numbers of the steps to keep, as in 0,2")
     parser.add_argument("--simulator", choices=["icarus", "verilator", "fast"])
@@ -90,5 +90,5 @@ def main(argv=None) -> int:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        os.environ.setdefault("IMPLICORE_CACHE", folder)  # hundreds of builds nobody needs again
+        os.environ.setdefault("IMPLICORE_CACHE", folder)  # hundreds of builds used once
         sys.exit(main())

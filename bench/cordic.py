@@ -1,9 +1,9 @@
-"""A pipelined CORDIC: the usual alternative to a sine table, for ``bench/sincos.py``.
+"""A pipelined CORDIC, the usual alternative to a sine table, for ``bench/sincos.py``.
 
-Rotation mode (Volder 1959): a vector is turned by +-atan(2^-i) until the rest of the phase is
-small, each turn two shifts and two additions. The first vector is as long as all turns together
-make it too short, so nothing is multiplied. Phases and outputs mean what those of
-``implicore.sincos.SineTable`` mean: both stand for the middle of their interval.
+Rotation mode (Volder 1959): a vector is rotated by +-atan(2^-i) until the remaining phase is small.
+Each rotation takes two shifts and two additions. The initial length of the vector compensates the
+gain of all rotations, so nothing is multiplied. Phases and outputs are those of
+``implicore.sincos.SineTable``: both represent the middle of their interval.
 """
 
 import numpy as np
@@ -13,17 +13,18 @@ from amaranth.lib.wiring import In, Out
 
 
 class Cordic(wiring.Component):
-    """Cosine and sine of a phase in each cycle.
+    """Cosine and sine of one phase per cycle.
 
-    Latency: ``latency`` cycles, one a turn and two around them.
+    Latency: ``latency`` cycles, one per rotation and two more.
 
     Parameters
     ----------
     address_bits, output_bits : int
         As in ``SineTable``.
     turns : int
+        Number of rotations.
     guard : int
-        Bits that vector and phase carry beyond their results.
+        Extra bits of vector and phase during the rotations.
 
     Attributes
     ----------
@@ -47,23 +48,23 @@ class Cordic(wiring.Component):
 
     @property
     def phase_bits(self) -> int:
-        """Of the rest of the phase: half a unit of the phase, and the guard, below the point."""
+        """Bits of the remaining phase, guard bits included."""
         return self.address_bits + self.guard
 
     @property
     def start(self) -> int:
-        """Length of the first vector, in units of the guarded output."""
+        """Length of the initial vector, in units of the output with guard bits."""
         shrinks = np.prod(np.cos(np.arctan(2.0 ** -np.arange(self.turns))))
         return int(round(shrinks * (1 << (self.output_bits - 1 + self.guard))))
 
     @property
     def angles(self) -> list[int]:
-        """Of each turn, in units of the guarded phase."""
+        """Angles of the rotations, in units of the phase with guard bits."""
         turns = np.arctan(2.0 ** -np.arange(self.turns)) / (2 * np.pi)
         return [int(round(turn * (1 << self.phase_bits))) for turn in turns]
 
     def compute(self, phase: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Cosine and sine as the hardware makes them."""
+        """Compute cosine and sine as the hardware does."""
         z = ((np.asarray(phase, np.int64) << 1 | 1) << self.guard) >> 1
         quarter = 1 << (self.phase_bits - 2)
         quadrant = (z + quarter // 2) >> (self.phase_bits - 2)
@@ -102,7 +103,7 @@ class Cordic(wiring.Component):
         x, y = (Signal(width, name=f"{axis}_0", reset_less=True) for axis in "xy")
         m.d.sync += [
             quadrant.eq(turned[quarter_bits:]),
-            # The rest lies within an eighth of a turn to either side.
+            # The remaining phase is within an eighth of a turn to either side.
             z.eq(turned[:quarter_bits] - (1 << (quarter_bits - 1))),
         ]
         m.d.comb += [x.eq(self.start), y.eq(0)]

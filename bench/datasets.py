@@ -1,4 +1,4 @@
-"""Real images that Debian and Ubuntu package, for tests and benchmarks: read where installed."""
+"""Real images that Debian and Ubuntu package, for tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ CRANIUM = Path("/usr/share/doc/invesalius-examples/examples/Cranium.inv3")
 
 
 def ch2() -> Volume:
-    """T1 MRI of a head, (181, 217, 181) voxels of 1 mm, uint8."""
+    """Load a T1 MRI of a head, (181, 217, 181) voxels of 1 mm, uint8."""
     _need(CH2, "mricron-data")
     return load_volume(CH2)
 
 
 def ch2_crop() -> Volume:
-    """The 64^3 voxels in the centre of ``ch2``."""
+    """Load the 64^3 voxels in the centre of ``ch2``."""
     volume = ch2()
     first = [(n - 64) // 2 for n in volume.grid.shape]
     return crop(volume, ",".join(f"{low}:{low + 64}" for low in first))
 
 
 def cranium() -> Volume:
-    """CT of a head, (256, 256, 108) voxels of 0.957 x 0.957 x 1.5 mm, int16 in Hounsfield units.
+    """Load a CT of a head, (256, 256, 108) voxels of 0.957 x 0.957 x 1.5 mm, int16 in HU.
 
-    An InVesalius project: a gzipped tar of property lists and the raw voxels, slice by slice. It
-    records no origin and no direction; InVesalius turns DICOM's rows upside down, so the voxel
-    axes are left, anterior, superior. The origin is put in the centre.
+    The file is an InVesalius project: a gzipped tar of property lists and raw voxels, slice by
+    slice. It records neither origin nor direction. InVesalius flips the rows of DICOM, so the voxel
+    axes are left, anterior, superior. The origin is set to the centre.
     """
     _need(CRANIUM, "invesalius-examples")
     with gzip.open(CRANIUM) as file, tarfile.open(fileobj=file) as archive:
@@ -47,7 +47,7 @@ def cranium() -> Volume:
     data = data.transpose(2, 1, 0).astype(np.int16, order="C")
     affine = np.diag([*project["spacing"], 1.0]) * [[-1], [1], [1], [1]]
     affine[:3, 3] = -affine[:3, :3] @ (np.array(data.shape) - 1) / 2
-    # As a scan read from a file would have it, see load_volume.
+    # Rounded like the affine of a scan read from a file, see load_volume.
     affine = affine.astype(np.float32).astype(np.float64)
     return Volume(data, Grid.from_array(data.shape, affine), CRANIUM.name)
 

@@ -1,8 +1,8 @@
-"""Energy of a decode in gates: by block, beside the bare unit, with and without gated zeros.
+"""Gate-level energy of a decode: by block, next to the bare unit, with and without gated zeros.
 
     python bench/energy.py PROGRAM [--config medium] [--target ihp-sg13g2] [--long TILES]
 
-``--long`` also counts a window of so many voxel tiles: what the short one is worth.
+``--long`` also measures a window of that many voxel tiles, to validate the short one.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from implicore.synth import asic, energy, target
 
 
 def main() -> None:
-    """Run as a script."""
+    """Measure and print both variants."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("program")
     parser.add_argument("--config", default="medium")
@@ -38,7 +38,7 @@ def main() -> None:
             print(f"  {name:16} {figures[name]:10.3f}")
         for name in ("pj", "element_energy", "machine_energy", "element_area", "logic_area"):
             print(f"  bare {name:16} {bare[name]:10.3f}")
-        macs = figures["pj_per_mac"] / figures["power_mw"]  # pJ of a multiply-accumulate, per mW
+        macs = figures["pj_per_mac"] / figures["power_mw"]  # pJ per multiply-accumulate and mW
         for block, one in sorted(
             figures["power_blocks"].items(), key=lambda item: -item[1]["power_mw"]
         ):

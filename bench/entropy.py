@@ -1,8 +1,8 @@
-"""How close program files come to the entropy of their integers.
+"""Size of program files relative to the entropy of their integers.
 
-The zero-order entropy of a list of integers is what an ideal coder would need that knew how often
-each value occurs, and had not to say so. A file passes if it is within 5 % of its weights' entropy
-plus 2000 bytes. Write programs with ``implicore compile`` and name them here.
+The zero-order entropy of a list of integers is the size that an ideal coder reaches if the decoder
+already knows how often each value occurs. A file passes if its size is at most the entropy of its
+weights plus 5 % and 2000 bytes. ``implicore compile`` writes the programs.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ SHARE, BYTES = 1.05, 2000
 
 
 def entropy_bytes(values: np.ndarray) -> float:
-    """Zero-order entropy of integers, all of them together, in bytes."""
+    """Compute the zero-order entropy of all integers together, in bytes."""
     counts = np.unique(values, return_counts=True)[1]
     return float(counts @ np.log2(counts.sum() / counts)) / 8
 
 
 def account(path) -> dict:
-    """The figures of one program file."""
+    """Measure one program file; results by name."""
     program = Program.load(path)
     weights = [layer.weights.ravel() for layer in program.layers]
     pooled = entropy_bytes(np.concatenate(weights))
@@ -47,7 +47,7 @@ def account(path) -> dict:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print a Markdown table; 1 if a file is longer than allowed, 2 for bad input."""
+    """Print a Markdown table; return 1 if a file is too large, 2 on bad input."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("programs", nargs="+", metavar="PROGRAM", help="program file (.inr)")
     parser.add_argument("--json", metavar="FILE", help="write the figures to a JSON file")

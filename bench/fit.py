@@ -1,7 +1,7 @@
-"""How well networks are trained: PSNR within a budget of cpu-seconds of one thread.
+"""Training quality: PSNR within a budget of cpu-seconds of one thread.
 
-The budget holds everything but reading the image and the final evaluation: the choice of sigma,
-the Fourier features, the training. Run ``python bench/fit.py --help`` for the options.
+The budget includes the choice of sigma, the Fourier features and the training, but neither reading
+the image nor the final evaluation. ``python bench/fit.py --help`` lists the options.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TARGETS = {
     ("ch2", "quality", 240.0): 47.5,
     ("bundled", "demo", 60.0): 39.0,
 }
-"""Decibels asked of (volume, preset, seconds); what runs without options."""
+"""Goals in dB by (volume, preset, seconds), which are the runs without options."""
 
 
 COLUMNS = {
@@ -43,12 +43,12 @@ COLUMNS = {
 
 
 def main() -> int:
-    """Train, print a table, and return 1 if a target was missed."""
+    """Train, print a table, and return 1 if a goal was missed."""
     arguments = parser(__doc__)
     arguments.add_argument("--volume", action="append", choices=VOLUMES, help="may be repeated")
     arguments.add_argument("--preset", action="append", choices=NETWORKS, help="may be repeated")
     arguments.add_argument("--seconds", action="append", type=float, help="may be repeated")
-    arguments.add_argument("--sigma", type=float, help="chosen within the budget unless given")
+    arguments.add_argument("--sigma", type=float, help="default: chosen within the budget")
     arguments.add_argument("--seed", type=int, default=0)
     options = arguments.parse_args()
     runs = list(TARGETS)

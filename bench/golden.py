@@ -1,8 +1,8 @@
-"""How fast the golden model is: beside float32 inference and what else a user would pick.
+"""Speed of the golden model, compared with torch in float32 and ONNX Runtime in int8.
 
-One network three ways, in turns in one process with one thread each: torch in float32, ONNX
+The decoders of one network run in turn in one process, with one thread each: torch in float32, ONNX
 Runtime with static 8-bit quantization, and the golden model in each format. The ratio to torch is
-the median over the rounds of the ratios within a round. Run ``python bench/golden.py --help``.
+the median of the ratios within each round. ``python bench/golden.py --help`` lists the options.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from implicore.network_shape import NETWORKS
 
 POINTS = 1 << 16
 TARGETS = {"w8a8": 0.5, "w8a12": 0.3}
-"""Share of torch's rate asked of each format."""
+"""Goals by format, as shares of torch's rate."""
 
 
 def torch_decoder(model):
-    """Coordinates (n, 3) in coordinate units to intensities, by torch in float32."""
+    """Return a function that decodes coordinates (n, 3), in coordinate units, by torch."""
     network = FourierNetwork.from_model(model).eval()
 
     @torch.inference_mode()
@@ -45,7 +45,7 @@ def torch_decoder(model):
 
 
 def onnx_decoder(model, calibration):
-    """The same by ONNX Runtime: weights and activations of the layers statically in 8 bits."""
+    """Return the same by ONNX Runtime, weights and activations statically in 8 bits, or None."""
     try:
         import onnx
         import onnxruntime as ort
@@ -129,7 +129,7 @@ COLUMNS = {
 
 
 def main() -> int:
-    """Measure, print a table, and return 1 if a target was missed."""
+    """Measure, print a table, and return 1 if a goal was missed."""
     arguments = parser(__doc__)
     arguments.add_argument("--preset", action="append", choices=NETWORKS, help="may be repeated")
     arguments.add_argument("--formats", action="append", help="may be repeated")

@@ -1,4 +1,4 @@
-"""What measurements share: options, a table that grows on the screen, targets, the way to end."""
+"""Common parts of the measurements: options, a live table, goals, exit codes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from implicore.errors import BadInput
 
 
 def parser(text: str) -> argparse.ArgumentParser:
-    """A parser with the script's docstring, and with ``--json``."""
+    """Make a parser with the script's docstring and with ``--json``."""
     made = argparse.ArgumentParser(
         description=text, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -23,13 +23,13 @@ def parser(text: str) -> argparse.ArgumentParser:
 
 
 class Table:
-    """Rows of figures, printed as they come.
+    """Rows of results, printed as they arrive.
 
     Parameters
     ----------
     columns : mapping of str to (str, str)
-        Key in the row, to the title and the format of its values, as in ``7.2f``. A column is at
-        least as wide as its title; what is None is left out.
+        Key in the row, mapped to the title and the format of its values, as in ``7.2f``. A column
+        is at least as wide as its title. None is printed as an empty cell.
     """
 
     def __init__(self, columns: Mapping[str, tuple[str, str]]):
@@ -39,7 +39,7 @@ class Table:
         self._print({key: title for key, (title, _) in columns.items()})
 
     def add(self, row: dict, *, missed: bool = False) -> None:
-        """Print a row; ``missed`` if a target was."""
+        """Print a row; ``missed`` tells that it missed a goal."""
         self.rows.append(row)
         self.missed |= missed
         cells = {
@@ -49,7 +49,7 @@ class Table:
         self._print(cells)
 
     def end(self, json: str | None) -> int:
-        """Write the rows to a JSON file if there is to be one; 1 if a target was missed."""
+        """Write the rows to a JSON file, if one is named; return 1 if a goal was missed."""
         if json:
             write_json(json, {"runs": self.rows})
         return int(self.missed)
@@ -63,9 +63,9 @@ class Table:
 
 
 def run(main: Callable[[], int]) -> None:
-    """Leave with the exit code of ``main``, which multiplies on one thread.
+    """Run ``main`` with one BLAS thread and exit with its code.
 
-    Bad input is one sentence and exit code 2.
+    Bad input is reported in one sentence, with exit code 2.
     """
     try:
         with threadpool_limits(1):

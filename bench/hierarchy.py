@@ -1,9 +1,9 @@
-"""Mapping module by module against mapping all at once: the area of the same 4 x 4 accelerator.
+"""Area of a 4 x 4 accelerator mapped module by module, and mapped as one.
 
     python bench/hierarchy.py [--config tiny] [--target ihp-sg13g2]
 
-Both by one recipe that inserts no buffers, so that the hierarchy alone is compared: abc's buffering
-of a flat array takes a third more area, that of single modules a few per cent.
+Both use one recipe that inserts no buffers, so that only the hierarchy differs. abc's buffering of
+a flat array adds a third to the area, that of single modules a few per cent.
 """
 
 import argparse

@@ -1,9 +1,9 @@
 """One network from three thick-slice scans, against cubic upsampling (after Wu et al., IREM 2021).
 
-The 64^3 crop of ch2 is averaged over 4 voxels along one axis, once per axis: three orthogonal
-scans of one subject. One network is fitted to all three in world coordinates and rendered on the
-crop's own grid; beside it stands the mean of the scans' cubic upsamplings. Noise, where there is
-any, is Gaussian, added to the scans. The truth is used for nothing but the last column.
+The 64^3 crop of ch2 is averaged over 4 voxels along one axis, once per axis, which gives three
+orthogonal scans of one subject. One network is fitted to all three in world coordinates and
+rendered on the crop's grid. It is compared with the mean of the scans' cubic upsamplings. Noise is
+Gaussian and added to the scans. The truth is used for the PSNR alone.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from implicore.model.volume import Volume
 from implicore.network_shape import NETWORKS
 
 FACTOR = 4
-"""Voxels of the crop in the thickness of a slice."""
+"""Thickness of a slice, in voxels of the crop."""
 
 TARGETS = {0.0: 1.5, 0.03: 2.5}
-"""Decibels above the cubic upsamplings asked for, by the noise in parts of full scale.
+"""Goals in dB above the cubic upsamplings, by the noise as a fraction of full scale.
 
-They are asked of the slice profile, which is what these scans are; points are there to compare."""
+They hold for the slice profile, which describes these scans; points are for comparison."""
 
 
 def thick_scan(volume: Volume, axis: int, noise: float, rng: np.random.Generator) -> Volume:
@@ -67,12 +67,12 @@ COLUMNS = {
 
 
 def main() -> int:
-    """Fit, print a table, and return 1 if a target was missed."""
+    """Fit, print a table, and return 1 if a goal was missed."""
     arguments = parser(__doc__)
     arguments.add_argument("--preset", default="demo", choices=NETWORKS)
     arguments.add_argument("--seconds", type=float, default=60.0, help="cpu-seconds per fit")
-    arguments.add_argument("--sigma", type=float, help="chosen within the budget unless given")
-    arguments.add_argument("--noise", action="append", type=float, help="parts of full scale")
+    arguments.add_argument("--sigma", type=float, help="default: chosen within the budget")
+    arguments.add_argument("--noise", action="append", type=float, help="fraction of full scale")
     arguments.add_argument("--profile", action="append", choices=("point", "slice"))
     arguments.add_argument("--seed", type=int, default=0)
     options = arguments.parse_args()

@@ -1,8 +1,7 @@
-"""What integers cost: the fall of the PSNR from a trained network to its program, by format.
+"""Quantization loss: the drop of the PSNR from a trained network to its program, by format.
 
-Takes a model file and the image it was trained on (``implicore fit``), compiles it to each format,
-untuned and after some cpu-seconds of tuning, and says which source the loss comes from. Run
-``python bench/losses.py --help`` for the options.
+A model file (``implicore fit``) is compiled to each format, with and without tuning, and the loss
+is attributed to its sources. ``python bench/losses.py --help`` lists the options.
 """
 
 from __future__ import annotations
@@ -20,8 +19,7 @@ from implicore.model.quantize import STAGES
 from implicore.model.volume import load_volume
 
 TARGETS = {("w8a12", 0.0): 0.15, ("w8a8", 30.0): 0.5, ("w16a16", 0.0): 0.01}
-"""Decibels asked of (formats, seconds of tuning); what runs without options."""
-
+"""Goals in dB by (formats, seconds of tuning), which are the runs without options."""
 
 COLUMNS = {
     "formats": ("formats", "<9"),
@@ -35,10 +33,10 @@ COLUMNS = {
 
 
 def main() -> int:
-    """Compile, print a table, and return 1 if a target was missed."""
+    """Compile, print a table, and return 1 if a goal was missed."""
     arguments = parser(__doc__)
     arguments.add_argument("model", help="model file that fit wrote")
-    arguments.add_argument("image", nargs="?", help="its image; the bundled MRI if none is given")
+    arguments.add_argument("image", nargs="?", help="its image (default: the bundled MRI)")
     arguments.add_argument("--formats", action="append", help="such as w8a12; may be repeated")
     arguments.add_argument("--finetune", type=float, help="cpu-seconds of tuning")
     options = arguments.parse_args()

@@ -1,9 +1,9 @@
-"""Breaks the hardware on purpose, and counts how often the quick tests notice.
+"""Inject faults into the hardware and count how many the quick tests detect.
 
     python bench/mutants.py [NUMBER...] [--json FILE]
 
 Each mutant is one changed piece of a source file under ``hw/``, in a copy of the repository. The
-benches of the components run first, then the fresh random cases; the first failure ends a run.
+components' tests run first, then random cases. The first failure ends a run.
 """
 
 import argparse
@@ -25,7 +25,7 @@ TESTS = [
     "tests/test_sim_campaign.py",
 ]
 TIMEOUT = 900
-"""Seconds after which a run counts as hanging: noticed."""
+"""Seconds after which a run counts as hanging, and the mutant as detected."""
 
 
 class Mutant(NamedTuple):
@@ -240,7 +240,7 @@ MUTANTS = [
 
 
 def copy(folder: Path) -> dict[str, str]:
-    """The repository in a folder, and an environment in which it is the one that is imported."""
+    """Copy the repository to a folder; return the environment that imports that copy."""
     for name in ("tests", "bench", "tools", "docs"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "constraints.txt", "Makefile"):
@@ -257,8 +257,8 @@ def copy(folder: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(folder / "site"), "IMPLICORE_CACHE": str(cache)}
 
 
-def notice(mutant: Mutant | None) -> tuple[str, float]:
-    """The test that notices, ``""`` if none does, and the seconds it took."""
+def detect(mutant: Mutant | None) -> tuple[str, float]:
+    """Return the test that detects a mutant, ``""`` if none does, and the seconds it took."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         environment = {**os.environ, **copy(folder)}
@@ -290,20 +290,20 @@ def notice(mutant: Mutant | None) -> tuple[str, float]:
 
 
 def main(argv=None) -> int:
-    """Try the mutants; 1 if more than one in 25 survives."""
+    """Try the mutants; return 1 if more than one in 25 survives."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("numbers", nargs="*", type=int, help="of the mutants (all)")
+    parser.add_argument("numbers", nargs="*", type=int, help="mutants to try (default: all)")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args(argv)
     chosen = arguments.numbers or range(len(MUTANTS))
     results = {}
     for number in chosen:
         mutant = MUTANTS[number]
-        test, seconds = notice(mutant)
+        test, seconds = detect(mutant)
         results[mutant.what] = test
         print(f"{number:3} {mutant.what:45} {test or 'SURVIVED'} ({seconds:.0f} s)", flush=True)
     survived = [what for what, test in results.items() if not test]
-    print(f"{len(results) - len(survived)} of {len(results)} noticed")
+    print(f"{len(results) - len(survived)} of {len(results)} detected")
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=2) + "\n")
     return 1 if 25 * len(survived) > len(results) else 0

@@ -104,7 +104,7 @@ def main() -> int:
     """Measure and print a table."""
     arguments = parser(__doc__)
     arguments.add_argument("-o", "--output", default="build/performance", help="folder to work in")
-    arguments.add_argument("--write", metavar="FILE.md", help="document to put the table into")
+    arguments.add_argument("--write", metavar="FILE.md", help="document whose table is replaced")
     options = arguments.parse_args()
     target, library = check_tools()
     folder, cache = Path(options.output) / "demo", Path(options.output) / "cache"

@@ -1,11 +1,11 @@
-"""Predicted accelerators against synthesized ones, none of which the predictor was built from.
+"""Accuracy of the predictor, on synthesized accelerators that it was not fitted to.
 
     python bench/predict.py MODEL [--target ihp-sg13g2] [--only ROW...] [--json FILE]
 
 A model (``implicore fit``) is compiled to each format. Every accelerator is synthesized, and its
-netlist decodes the program; the prediction is for the same clock. "logic" is the error of the area
-without memories, whose macros are known. Goals: area within 5 %, energy of a voxel within 15 %.
-The first run takes an hour, later ones what has changed.
+netlist decodes the program. The prediction is for the same clock. "logic" is the error of the area
+without memories, whose macros are known. Goals: area within 5 %, energy per voxel within 15 %. The
+first run takes an hour; later ones repeat only what has changed.
 """
 
 import hashlib
@@ -25,10 +25,10 @@ from implicore.synth.explore.predict import predict
 from implicore.synth.explore.space import Source
 
 AREA, ENERGY = 0.05, 0.15
-"""Errors that are aimed at."""
+"""The greatest errors allowed."""
 
 CONFIGS = (
-    # formats, zeros gated, rows, columns, lanes, a network that the memories hold as well
+    # formats, zeros gated, rows, columns, lanes, another network that the memories must hold
     ("w8a12", False, 8, 8, 1, None),
     ("w8a12", False, 6, 10, 1, "fast"),
     ("w8a12", False, 5, 24, 2, "quality"),
@@ -71,7 +71,7 @@ COLUMNS = {
 
 
 def compare(config: AcceleratorConfig, program, found: leaves.Leaves) -> dict:
-    """Synthesis and prediction of one accelerator."""
+    """Synthesize and predict one accelerator."""
     design = asic.map_accelerator(config, found.target)
     clock = design.fmax_mhz
     measured = energy.summary(design, program, energy.simulate(design, program), clock)
@@ -93,13 +93,18 @@ def compare(config: AcceleratorConfig, program, found: leaves.Leaves) -> dict:
 
 
 def main() -> int:
-    """Measure, print a table; 1 if an error is greater than what is aimed at."""
+    """Measure, print a table, and return 1 if a goal was missed."""
     arguments = parser(__doc__)
     arguments.add_argument("model")
     arguments.add_argument("--target", default="ihp-sg13g2")
     numbers = range(1, len(CONFIGS) + 1)
     arguments.add_argument(
-        "--only", type=int, nargs="+", choices=numbers, metavar="ROW", help="of the table, from 1"
+        "--only",
+        type=int,
+        nargs="+",
+        choices=numbers,
+        metavar="ROW",
+        help="rows to measure, from 1",
     )
     options = arguments.parse_args()
     cells, model = target.find(options.target), Model.load(options.model)

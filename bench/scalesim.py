@@ -1,11 +1,11 @@
-"""Cycles of the same layers on the same output-stationary arrays: SCALE-Sim, cycles.py, the RTL.
+"""Cycles of the same layers on the same output-stationary array: SCALE-Sim, cycles.py and RTL.
 
     pip install 'implicore[peers]'
     python bench/scalesim.py [ROWSxCOLUMNS:NETWORK...] [--tiles 4] [--json FILE]
 
-``--tiles`` voxel tiles of each network, one voxel a row, are decoded. SCALE-Sim has every layer as
-a product of matrices (voxels x inputs x neurons), its memories fast enough never to stall; the RTL
-is the generated Verilog in the compiled simulator. ``docs/exploration.md`` explains the columns.
+``--tiles`` voxel tiles of each network, one voxel per row, are decoded. In SCALE-Sim every layer is
+a matrix product (voxels x inputs x neurons), with memories that never stall. The RTL is the
+generated Verilog in the compiled simulator. ``docs/exploration.md`` explains the columns.
 """
 
 import csv
@@ -68,7 +68,7 @@ scalesim(save_disk_space=True, verbose=False, config="c.cfg", topology="t.csv", 
 
 
 def peer(layers, rows: int, columns: int, voxels: int) -> int:
-    """SCALE-Sim's cycles for all layers, one after the other."""
+    """Return SCALE-Sim's cycles for all layers, one after the other."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "c.cfg").write_text(CONFIGURATION.format(rows=rows, columns=columns))
@@ -77,7 +77,7 @@ def peer(layers, rows: int, columns: int, voxels: int) -> int:
             for number, layer in enumerate(layers)
         ]
         (folder / "t.csv").write_text("\n".join(["Layer, M, N, K, Sparsity,", *lines, ""]))
-        # Its layouts are asked for even where they are not used.
+        # SCALE-Sim requires layouts even if it does not use them.
         zeros = ", ".join("1" * 14)
         lines = [f"layer{number}, {zeros}," for number in range(len(layers))]
         (folder / "l.csv").write_text("\n".join(["Layer,", *lines, ""]))
@@ -93,7 +93,7 @@ def peer(layers, rows: int, columns: int, voxels: int) -> int:
 
 
 def measure(pair: str, tiles: int) -> dict:
-    """One array and network; figures by name."""
+    """Measure one array and network; results by name."""
     size, _, network = pair.partition(":")
     rows, columns = map(int, size.split("x"))
     shape, formats = NETWORKS[network], Formats(8, 12)
@@ -134,7 +134,7 @@ COLUMNS = {
 
 
 def main() -> int:
-    """Print the table; 1 if the RTL is not as predicted or a difference is not explained."""
+    """Print the table; return 1 if the RTL deviates or a difference is not explained."""
     arguments = parser(__doc__)
     arguments.add_argument("pairs", nargs="*", default=PAIRS, metavar="ROWSxCOLUMNS:NETWORK")
     arguments.add_argument("--tiles", type=int, default=4)

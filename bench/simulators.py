@@ -1,10 +1,10 @@
-"""The simulators side by side on one accelerator, one program and the same points.
+"""Speed of the simulators on one accelerator, one program and the same points.
 
     python bench/simulators.py [ACCELERATOR:NETWORK] [--json FILE]
 
-Cycles a second of processor time on one core: what other processes do to a shared machine is left
-out. Each simulator decodes as many points as it can in a minute or so; voxels must equal the
-golden model's and cycles the predicted ones.
+Rates are cycles per second of processor time on one core, so that other processes do not matter.
+Each simulator decodes as many points as it can in about a minute. Voxels must equal the golden
+model's and cycles the predicted ones.
 """
 
 import argparse
@@ -29,13 +29,13 @@ TILES = {"icarus": 1, "verilator": 40, "fast": 1000}
 
 
 def processor_seconds() -> float:
-    """Of all children so far."""
+    """Return the processor time of all child processes so far."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def measure(simulator: str, config, program) -> dict:
-    """Build and run one simulator; figures by name."""
+    """Build and run one simulator; results by name."""
     points = np.random.default_rng(1).integers(
         COORDINATE.low, COORDINATE.high + 1, (TILES[simulator] * config.rows, 3)
     )
@@ -62,14 +62,14 @@ def measure(simulator: str, config, program) -> dict:
 
 
 def main(argv=None) -> int:
-    """Measure all; 1 if a voxel or a cycle differs, or the compiled one is not 10 times faster."""
+    """Measure all; return 1 on a mismatch, or if the compiled one is not 10 times as fast."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pair", nargs="?", default="medium:demo", metavar="ACCELERATOR:NETWORK")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args(argv)
     accelerator, network = arguments.pair.split(":")
     config = ACCELERATORS[accelerator]
-    # The network keeps its width; few layers, so that the slow simulators come to an end.
+    # The network keeps its width, but has few layers, so that the slow simulators finish.
     shape = replace(NETWORKS[network], depth=2, skips=())
     program = random_program(shape, config.formats, seed=1)
     results = []

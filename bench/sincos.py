@@ -1,12 +1,12 @@
-"""The sine table beside a CORDIC of the same accuracy: area, energy, clock, latency, error.
+"""The sine table against a CORDIC of the same accuracy: area, energy, clock, latency, error.
 
     python bench/sincos.py [--target ihp-sg13g2] [--json FILE]
 
-Both take a phase of A bits and give sine and cosine of A bits; the CORDIC is the smallest whose
-greatest error, over all phases, is at most one unit or the table's own if that is greater. Both are
-mapped by every recipe for their best product of area and period; their gates are simulated on
-random phases, and every value is compared with the model's. The table gives one value a cycle, the
-CORDIC a pair: energies are those of a pair.
+Both map a phase of A bits to sine and cosine of A bits. The CORDIC is the smallest whose greatest
+error over all phases is at most one unit, or the table's error if that is greater. Both are mapped
+by the recipe with the smallest product of area and period. Their netlists are simulated on random
+phases, and every value is compared with the model's. The table gives one value per cycle, the
+CORDIC a pair; energies are per pair.
 """
 
 import argparse
@@ -35,7 +35,7 @@ CYCLES, LANES = 400, 16
 
 
 def error(bits: int, cosine: np.ndarray, sine: np.ndarray) -> float:
-    """The greatest distance of any phase's values from the truth, in units of the output."""
+    """Compute the greatest error over all phases, in units of the output."""
     angle = 2 * np.pi * (np.arange(1 << bits) + 0.5) / (1 << bits)
     half = 1 << (bits - 1)
     return max(
@@ -45,8 +45,8 @@ def error(bits: int, cosine: np.ndarray, sine: np.ndarray) -> float:
 
 
 def smallest_cordic(bits: int, limit: float) -> tuple[Cordic, float]:
-    """The CORDIC of fewest register bits within an error."""
-    warnings.simplefilter("ignore", UnusedElaboratable)  # most are only looked at
+    """Find the CORDIC with the fewest register bits within an error; return it and its error."""
+    warnings.simplefilter("ignore", UnusedElaboratable)  # most are only computed with
     phases = np.arange(1 << bits)
     sizes = product(range(bits - 3, bits + 3), range(0, 7))
     for turns, guard in sorted(sizes, key=lambda size: size[0] * (bits + size[1])):
@@ -58,7 +58,7 @@ def smallest_cordic(bits: int, limit: float) -> tuple[Cordic, float]:
 
 
 def mapped(unit, name: str, target) -> mapping.Mapped:
-    """The unit by the recipe of the least product of area and period."""
+    """Map a unit by the recipe with the smallest product of area and period."""
     ports = [getattr(unit, port) for port in unit.signature.members]
     text = verilog.convert(unit, name=name, ports=ports, emit_src=False, strip_internal_attrs=True)
     found = mapping.map_all(
@@ -69,7 +69,7 @@ def mapped(unit, name: str, target) -> mapping.Mapped:
 
 
 def energy(module: mapping.Mapped, inputs: dict, target) -> tuple[dict, float]:
-    """Outputs, and pJ a cycle of one unit."""
+    """Simulate a unit; return its outputs and its pJ per cycle."""
     library = read_liberty(target.liberty)
     netlist = Netlist.read(module.folder / "netlist.json", module.name)
     if "rst" in netlist.ports:
@@ -80,7 +80,7 @@ def energy(module: mapping.Mapped, inputs: dict, target) -> tuple[dict, float]:
 
 
 def table_row(bits: int, target) -> dict:
-    """The table's figures."""
+    """Measure the table."""
     unit = SinCosTable(bits, bits)
     latency = unit.latency
     module = mapped(unit, f"table_{bits}", target)
@@ -96,7 +96,7 @@ def table_row(bits: int, target) -> dict:
 
 
 def cordic_row(bits: int, target, limit: float) -> dict:
-    """The CORDIC's figures."""
+    """Measure the CORDIC."""
     unit, found = smallest_cordic(bits, limit)
     latency = unit.latency
     shape = f"{unit.turns} turns, {unit.guard} guard bits"
@@ -110,7 +110,7 @@ def cordic_row(bits: int, target, limit: float) -> dict:
 
 
 def row(name, bits, module, pj, latency, found, *, pairs_a_cycle) -> dict:
-    """One line of the table."""
+    """Make one row of the results."""
     mhz = 1000 / module.period_ns
     return {
         "unit": name,

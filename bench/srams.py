@@ -1,8 +1,8 @@
-"""The model of SRAMs for processes without macros, fitted to a kit's: coefficients and residuals.
+"""Fit the SRAM model for processes without macros to the macros of a kit.
 
     PDK_ROOT=... python bench/srams.py [--target ihp-sg13g2]
 
-Prints what ``implicore.synth.macros`` states, to be copied there when the kit changes.
+Prints the coefficients in ``implicore.synth.macros``, which must be updated when the kit changes.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from implicore.synth.target import find
 
 
 def fit(what: str, terms: list, values: list) -> str:
-    """Least squares of the relative error; a line of coefficients and the greatest residual."""
+    """Minimize the squared relative error; return coefficients and greatest residual as text."""
     terms, values = np.array(terms, float), np.array(values, float)
     found, *_ = np.linalg.lstsq(terms / values[:, None], np.ones(len(values)), rcond=None)
     worst = np.abs(terms @ found / values - 1).max()
@@ -22,7 +22,7 @@ def fit(what: str, terms: list, values: list) -> str:
 
 
 def main(argv=None) -> None:
-    """Fit one-port and two-port macros apart."""
+    """Fit one-port and two-port macros separately."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--target", default="ihp-sg13g2")
     everything = macros_of(find(parser.parse_args(argv).target))

@@ -1,10 +1,10 @@
-"""Utilization of the array, by the hardware's own counters in RTL simulation.
+"""Utilization of the array, from the hardware's counters in RTL simulation.
 
     python bench/utilization.py [ACCELERATOR:NETWORK...] [--size 64] [--json FILE]
 
-Each pair decodes a slice of ``size`` x ``size`` voxels of a random program with the generated
-Verilog in the compiled simulator. The voxels must equal the golden model's and the cycles the
-predicted ones.
+For each pair, the generated Verilog decodes a slice of ``size`` x ``size`` voxels of a random
+program in the compiled simulator. Voxels must equal the golden model's and cycles the predicted
+ones.
 """
 
 from harness import Table, parser, run
@@ -19,7 +19,7 @@ PAIRS = ("small:demo", "small:quality", "medium:demo", "medium:quality", "paper:
 
 
 def measure(accelerator: str, network: str, size: int) -> dict:
-    """Decode a slice; figures by name."""
+    """Decode a slice; results by name."""
     config = ACCELERATORS[accelerator]
     program = random_program(NETWORKS[network], config.formats, seed=1)
     plane = program.grid.plane("axial", float(program.grid.matrix[2, 3]))
@@ -43,7 +43,7 @@ COLUMNS = {
 
 
 def main() -> int:
-    """Measure, print a table; 1 if a voxel, a cycle or another counter is not the expected one."""
+    """Measure, print a table, and return 1 if a voxel or a counter is not as expected."""
     arguments = parser(__doc__)
     arguments.add_argument("pairs", nargs="*", default=PAIRS, metavar="ACCELERATOR:NETWORK")
     arguments.add_argument("--size", type=int, default=64)
