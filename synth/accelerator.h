@@ -1,8 +1,9 @@
-// A netlist in the place of a verilated accelerator: what `fast.cpp` takes for its top.
+// A gate-level accelerator with the interface of a verilated one, for `fast.cpp`.
 //
-// The environment's GATES names a folder. There `circuit` is the netlist; `window` has the seed of
-// the state at power-up, the numbers of delivered voxels between which activity is counted, and
-// what is to be recorded meanwhile: the number of nets, the nets, bit lanes; `activity` and `record` are written.
+// The environment variable GATES names a folder. It holds `circuit`; `ports`, the nets of the
+// inputs and of the outputs; and `window`: the seed of the state at power-up, the numbers of
+// delivered voxels between which activity is counted, and what is recorded meanwhile: the number of
+// nets, the nets, the bit lanes. `activity` and `record` are written there.
 #pragma once
 #include <string>
 
@@ -29,8 +30,8 @@ public:
                 for (uint32_t one : nets) gates.append(one, bit_lanes, record);
             delivered += m_axis_voxels_tvalid && m_axis_voxels_tready;
             gates.edge();
-            if (state == BEFORE && delivered >= window[1]) gates.count_from_now(), state = COUNTING;
-            if (state == COUNTING && delivered >= window[2]) gates.count_no_more(), state = DONE;
+            if (state == BEFORE && delivered >= window[1]) gates.start_counting(), state = COUNTING;
+            if (state == COUNTING && delivered >= window[2]) gates.stop_counting(), state = DONE;
             return;
         }
         const uint32_t* net = ports.data();

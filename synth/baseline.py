@@ -1,4 +1,4 @@
-"""The limit: a multiply-accumulate and nothing else, mapped and driven like the array's own."""
+"""The bare multiply-accumulate: mapped and driven like a processing element, as a lower bound."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .target import Target
 
 NAME = "bare_multiply_accumulate"
 SETTLED = 4
-"""Cycles after which nothing in it is left of its state at power-up but the sum."""
+"""Cycles after which only its sum still depends on the state at power-up."""
 
 
 def verilog(formats: Formats) -> str:
-    """Signed weight times unsigned activation, a register, an accumulator that can begin anew."""
+    """Signed weight times unsigned activation, a product register, an accumulator with a reset."""
     weight, activation, total_ = (
         formats.weight_bits,
         formats.activation_bits,
@@ -45,7 +45,7 @@ endmodule
 
 
 def fittest(formats: Formats, target: Target, period_ns: float) -> Mapped:
-    """The bare unit, mapped by the rule for the accelerator's modules: in time, then small."""
+    """The bare unit by the recipe that is least late for the clock, then smallest."""
     text = verilog(formats)
     found = mapping.map_all(
         RECIPES,
@@ -55,26 +55,26 @@ def fittest(formats: Formats, target: Target, period_ns: float) -> Mapped:
 
 
 def compare(design, operands: dict[str, np.ndarray], result: dict, clock_mhz: float) -> dict:
-    """The bare unit beside the accelerator.
+    """Compare the bare unit with the accelerator.
 
     Parameters
     ----------
     design : asic.Design
     operands : dict of str to ndarray of shape (cycles, elements)
-        ``weight_in``, ``activation_in`` and ``done`` of processing elements at work.
+        ``weight_in``, ``activation_in`` and ``done`` of processing elements during a decode.
     result : dict
-        ``pj_per_mac`` and ``element_pj`` of the accelerator.
+        ``pj_per_mac`` and ``element_pj`` of the accelerator, as in ``energy.measure``.
     clock_mhz : float
-        At which leakage is shared out.
+        Clock at which leakage is converted to energy a cycle.
 
     Returns
     -------
     dict
-        ``recipe``, ``area_um2``, ``fmax_mhz``; ``pj``, its energy in a cycle; ``clock_pj`` of it;
-        ``zero_activations``, their share; and multiples of it: ``element_area`` and
-        ``element_energy`` of one processing element, ``logic_area`` of everything but the
-        memories, by elements, and ``machine_energy`` of a useful multiply-accumulate, memories
-        included.
+        Of the bare unit: ``recipe``, ``area_um2``, ``fmax_mhz``; ``pj``, its energy a cycle, of
+        which ``clock_pj`` at the clock's edges; ``operands``; ``zero_activations``, their share.
+        As multiples of it: ``element_area`` and ``element_energy`` of a processing element;
+        ``logic_area`` of everything but the memories, for each element; ``machine_energy`` of a
+        useful multiply-accumulate, memories included.
     """
     config = design.config
     unit = fittest(config.formats, design.target, design.period_ns)
@@ -82,8 +82,8 @@ def compare(design, operands: dict[str, np.ndarray], result: dict, clock_mhz: fl
     netlist = Netlist.read(unit.folder / "netlist.json", NAME)
     cycles, elements = operands["done"].shape
     circuit = Circuit(NAME, {NAME: netlist}, library.cells, bit_lanes=elements)
-    # Whoever gives the operands holds them in registers, as the element's neighbours do: the
-    # bare unit is given them a cycle after an element is.
+    # An element holds its own operands in registers. The bare unit has none: it gets the operands
+    # a cycle later, and `done`, which an element does not hold, as it is.
     _, activity = replay(
         circuit,
         {

@@ -1,9 +1,9 @@
-"""What of a module can be seen from outside: the netlist for the timing of many of them.
+"""Interface logic models: the part of a netlist that takes part in timing from outside.
 
-A path from register to register inside a module is as long in every instance. It is enough to look
-at it once, in the module alone; of the instances, only what lies between their ports and their
-first registers, with all the loads on it, takes part in the timing of the whole (an interface logic
-model, exact where clock and wires are ideal).
+A path from register to register inside a module is equally long in every instance, so it is timed
+once, in the module alone. The timing of the whole design only needs what lies between the ports of
+an instance and its first registers, with all loads on it. This is exact where clock and wires are
+ideal.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ INSTANCE = re.compile(r"^  \w+ \\?(\S+) +\(\n.*?^  \);\n", re.M | re.S)
 
 
 def boundary(netlist: Path, name: str, liberty: Path) -> Path:
-    """The netlist beside ``netlist.json``, less what no port can see.
+    """The Verilog netlist of a module, reduced to its ``visible`` cells.
 
     Parameters
     ----------
     netlist : Path
-        Of a module without children.
+        Of a module without children; the same in JSON stands beside it.
     name : str
     liberty : Path
     """
@@ -42,7 +42,7 @@ def boundary(netlist: Path, name: str, liberty: Path) -> Path:
 
 
 def visible(module: Netlist, liberty: Path) -> set[str]:
-    """Cells on paths between a port and a register, the registers and all loads included."""
+    """Names of the cells between a port and a register, with the registers and all loads."""
     library = read_liberty(liberty).cells
     flops = {name for name, cell in library.items() if cell.group.all("ff")}
     inputs, outputs = {}, {}

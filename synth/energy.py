@@ -1,8 +1,8 @@
-"""What a decode costs: power by block, energy of a multiply-accumulate, a voxel and a slice.
+"""Power by block, and energy of a multiply-accumulate, a voxel and a slice, from a decode.
 
-A line of voxels through the middle of the program's image is decoded on the whole accelerator in
-gates, every voxel compared with the golden model. Activity is counted over whole voxel tiles, once
-the pipeline is full. Nothing is sampled but time.
+The whole accelerator in gates decodes a line of voxels through the middle of the program's image.
+Every voxel is compared with the golden model. Activity is counted over whole voxel tiles, once the
+pipeline is full: a sample in time, of every net.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from .power import Part, Power
 from .slews import CLOCK_SLEW_NS
 
 WINDOW_TILES = 2
-"""Voxel tiles counted."""
+"""Voxel tiles over which activity is counted."""
 AROUND = 3
-"""Tiles that are decoded beside: one before the window, two behind it for the mapper to work on."""
+"""Tiles that are decoded besides: one before the window, two after it that keep the mapper busy."""
 SLICE = 256 * 256
 SHARES = ("data_mw", "clock_mw", "sram_mw", "leakage_mw")
 
 ELEMENTS = "core.array.row.pe"
 SAMPLE = 64
-"""Processing elements, spread over the array, whose operands are recorded."""
+"""Number of processing elements, spread over the array, whose operands are recorded."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Activity of a real decode, and what it takes.
+    """Activity and energy of a decode.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Measurement:
     operands : dict of str to ndarray of shape (cycles, elements)
         Inputs of a sample of the array's processing elements.
     voxels, cycles : int
-        Decoded, every one as by the golden model; simulated, loading included.
+        Voxels decoded, all equal to the golden model's; cycles simulated, loading included.
     """
 
     parts: list[Part]
@@ -63,7 +63,7 @@ class Measurement:
 
 
 def line(program: Program, voxels: int) -> GridJob:
-    """So many voxels, evenly spread over the middle line of the middle plane."""
+    """A job of this many voxels, evenly spread over the middle line of the middle plane."""
     plane = GridJob.of(program.grid.middle_plane(), program.frame)
     along, across = (np.array(step) for step in plane.steps[:2])
     origin = np.array(plane.origin) + across * (plane.shape[1] // 2)
@@ -73,23 +73,28 @@ def line(program: Program, voxels: int) -> GridJob:
 
 
 def circuit_of(design) -> Circuit:
-    """The whole accelerator of a mapped design."""
+    """The circuit of a whole mapped accelerator."""
     macros = {memory.macro.name: memory.macro for memory in design.memories.values()}
     cells = read_liberty(design.target.liberty).cells
     return Circuit("implicore", activity.netlists_of(design), cells, macros)
 
 
 def simulate(design, program: Program, *, tiles: int = WINDOW_TILES, seed: int = 1) -> Measurement:
-    """Decode on gates; ToolFailed if a voxel or the count of a memory's accesses is wrong.
+    """Decode on gates.
 
     Parameters
     ----------
     design : Design
     program : Program
     tiles : int
-        Voxel tiles to be counted.
+        Voxel tiles over which activity is counted.
     seed : int
-        Of the flip-flops' state at power-up.
+        Seed of the flip-flops' state at power-up.
+
+    Raises
+    ------
+    ToolFailed
+        A voxel or the number of accesses to a memory is wrong.
     """
     config = design.config
     config.check_fits(program)
@@ -110,9 +115,9 @@ def simulate(design, program: Program, *, tiles: int = WINDOW_TILES, seed: int =
         ),
     )
     run = activity.decode(circuit, script.operations, window, seed=seed)
-    complaints = script.mismatches(run.responses)
-    if complaints or run.activity is None:
-        raise ToolFailed(f"The netlist does not decode: {'; '.join(complaints) or 'no voxels'}.")
+    mismatches = script.mismatches(run.responses)
+    if mismatches or run.activity is None:
+        raise ToolFailed(f"The netlist does not decode: {'; '.join(mismatches) or 'no voxels'}.")
     power = Power(circuit, read_liberty(design.target.liberty))
     found = Measurement(
         power.parts(run.activity),
@@ -127,7 +132,7 @@ def simulate(design, program: Program, *, tiles: int = WINDOW_TILES, seed: int =
 
 
 def accesses(config, shape, tiles: int) -> dict[str, Accesses]:
-    """Of so many voxel tiles in the midst of a job, by role."""
+    """Accesses to the memories in this many voxel tiles within a job, by role."""
     one, two = (predict(shape, config, count * config.rows).memories for count in (8, 8 + tiles))
     return {
         role: Accesses(two[role].reads - one[role].reads, two[role].writes - one[role].writes)
@@ -136,7 +141,7 @@ def accesses(config, shape, tiles: int) -> dict[str, Accesses]:
 
 
 def _check_accesses(design, program: Program, found: Measurement, tiles: int) -> None:
-    """What the macros did is what ``cycles.py`` says; ToolFailed else."""
+    """Compare the accesses to the macros with those that ``cycles.py`` predicts."""
     expected = accesses(design.config, program.shape, tiles)
     seen = dict.fromkeys(expected, (0, 0))
     wide = {memory.role: memory.wide for memory in design.memories.values()}
@@ -162,7 +167,7 @@ def measure(design, program: Program, clock_mhz: float, folder: Path | None = No
     program : Program
     clock_mhz : float
     folder : Path, optional
-        Where ``energy.json`` is written: the result, and all instances at corresponding places.
+        Where ``energy.json`` is written: the result, and the energy of each group of instances.
 
     Returns
     -------
@@ -184,7 +189,7 @@ def measure(design, program: Program, clock_mhz: float, folder: Path | None = No
 
 
 def summary(design, program: Program, found: Measurement, clock_mhz: float) -> dict:
-    """``measure``'s result, the bare multiply-accumulate apart."""
+    """The result of ``measure`` without the bare multiply-accumulate."""
     config, shape = design.config, program.shape
     slice_ = predict(shape, config, SLICE)
     blocks: dict[str, dict[str, float]] = {}
@@ -203,13 +208,13 @@ def summary(design, program: Program, found: Measurement, clock_mhz: float) -> d
         "activity": (
             f"all nets of the whole netlist in {found.activity.cycles} cycles of a decode of "
             f"{found.voxels} voxels across the image, each equal to the golden model's; "
-            f"clock and outer inputs rise within {CLOCK_SLEW_NS} ns"
+            f"the clock and the inputs have a slew of {CLOCK_SLEW_NS} ns"
         ),
     }
 
 
 def sram_mw(memory: Memory, job: Prediction, clock_mhz: float) -> float:
-    """Of a memory's macros, all instances together, from the exact counts of a job."""
+    """Power of a memory's macros, all instances together, from the exact accesses of a job."""
     counts = job.memories[memory.role]
     energy = counts.reads * memory.energy_pj(write=False)
     energy += counts.writes * memory.energy_pj(write=True)
@@ -217,7 +222,7 @@ def sram_mw(memory: Memory, job: Prediction, clock_mhz: float) -> float:
 
 
 def costs(blocks: dict[str, dict[str, float]], slice_: Prediction, clock_mhz: float) -> dict:
-    """What a decode at such a power costs.
+    """Metrics of a decode at this power.
 
     Parameters
     ----------
@@ -249,7 +254,7 @@ def costs(blocks: dict[str, dict[str, float]], slice_: Prediction, clock_mhz: fl
 
 
 def blocks_of(design, circuit: Circuit) -> list[str]:
-    """The block that each group belongs to."""
+    """The block of each group of instances."""
     found: dict[int, str] = {}
     for group in circuit.groups:  # parents come first
         if group.module in design.memories:
@@ -261,6 +266,6 @@ def blocks_of(design, circuit: Circuit) -> list[str]:
 
 
 def annotated(circuit: Circuit) -> float:
-    """Share of the nets that are read anywhere whose activity was counted."""
+    """Share of the nets that are read whose activity was counted."""
     nets = sum(circuit.bit_lanes[CLOCK + 1 :])
     return nets / (nets + circuit.undriven)

@@ -1,8 +1,9 @@
-// A netlist of cells, a cycle at a time (activity.py says how it is written down).
+// A gate-level simulator of a circuit that gates.py has encoded, a cycle at a time.
 //
-// All instances of a module compute side by side, one bit of a word each: a *net* is one net of a
-// module in all its instances, an operation one cell in all of them. Operations stand in an order
-// in which every one finds its inputs done; only those are computed whose inputs changed.
+// All instances of a module are simulated side by side, each in a bit lane: one bit of a word. A
+// net index stands for one net of a module in all instances, an operation for one cell in all of
+// them. Operations come after those that drive their inputs. Only those are computed whose inputs
+// changed.
 #pragma once
 #include <cstdint>
 #include <cstdio>
@@ -12,7 +13,7 @@
 
 class Gates {
 public:
-    // A file of words.
+    // Reads a file of words.
     static std::vector<uint32_t> read(const std::string& path) {
         FILE* file = std::fopen(path.c_str(), "rb");
         if (!file) fail("cannot read a file of the circuit");
@@ -32,7 +33,7 @@ public:
             fail("cannot write the activity");
     }
 
-    // With a seed the flip-flops wake up as they like, else low.
+    // Flip-flops power up in a random state with a seed, else low.
     Gates(const std::string& path, uint64_t seed) {
         std::vector<uint32_t> all = read(path);
         const uint32_t* next = all.data();
@@ -46,14 +47,13 @@ public:
             total += count;
             if (count > widest) widest = count;
         }
-        values.assign(total + 1, 0);  // a gathered word may reach one beyond
+        values.assign(total + 1, 0);  // gathering may read one word beyond the last
         difference.assign(widest, 0);
         uint32_t size = *next++;
         operations.assign(next, next + size);
         next += size;
-        uint32_t flops = *next++;
-        for (uint32_t flop = 0; flop < flops; ++flop, next += 3) {
-            ends.push_back({next[0], next[1], next[2], uint32_t(staged.size())});
+        for (uint32_t left = *next++; left--; next += 3) {
+            flops.push_back({next[0], next[1], next[2], uint32_t(staged.size())});
             staged.resize(staged.size() + (bit_lanes[next[1]] + 63) / 64);
         }
         enabled.assign(staged.size(), 0);
@@ -77,21 +77,22 @@ public:
             this->srams.push_back(sram);
         }
         // Net 0 is low and net 1 is high.
-        for (uint32_t word = 0; word < words_of(1); ++word) values[offsets[1] + word] = ~uint64_t(0);
-        for (const End& end : ends)
-            for (uint32_t word = 0; word < words_of(end.q); ++word)
-                values[offsets[end.q] + word] = seed ? noise(seed) & mask(end.q, word) : 0;
+        for (uint32_t word = 0; word < words_of(1); ++word)
+            values[offsets[1] + word] = ~uint64_t(0);
+        for (const Flop& flop : flops)
+            for (uint32_t word = 0; word < words_of(flop.q); ++word)
+                values[offsets[flop.q] + word] = seed ? noise(seed) & mask(flop.q, word) : 0;
         find_users(nets);
         pending.assign((starts.size() + 63) / 64, 0);
         for (size_t number = 0; number < starts.size(); ++number)
             pending[number / 64] |= uint64_t(1) << number % 64;
         changed.assign(nets, 1);
         since.assign(nets, 0);
-        toggles.assign(nets, 0), highs.assign(nets, 0), joint.assign(STATES * ends.size(), 0);
+        toggles.assign(nets, 0), highs.assign(nets, 0), joint.assign(STATES * flops.size(), 0);
         reads.assign(this->srams.size(), 0), writes = reads;
     }
 
-    // A port's bit in one bit lane.
+    // Sets the level of a net in one bit lane.
     void set(uint32_t net, uint32_t bit_lane, bool level) {
         uint64_t& word = values[offsets[net] + bit_lane / 64];
         uint64_t bit = uint64_t(1) << bit_lane % 64;
@@ -105,48 +106,48 @@ public:
         return values[offsets[net] + bit_lane / 64] >> bit_lane % 64 & 1;
     }
 
-    // All logic between the edges.
+    // Computes all logic between two edges.
     void settle() {
         for (size_t word = 0; word < pending.size(); ++word)
-            while (pending[word]) {  // what an operation changes is used by later ones alone
+            while (pending[word]) {  // an operation only marks later ones
                 size_t bit = __builtin_ctzll(pending[word]);
                 pending[word] &= pending[word] - 1;
                 compute(&operations[starts[64 * word + bit]]);
             }
         if (counting) {
-            for (size_t flop = 0; flop < ends.size(); ++flop) count_states(flop);
+            for (size_t number = 0; number < flops.size(); ++number) count_states(number);
             ++counted;
         }
     }
 
-    // The clock's edge: flip-flops and memories take what settled before it.
+    // The clock's edge: flip-flops and SRAMs take the levels that settled before it.
     void edge() {
         active.clear();
-        for (const End& end : ends) {
-            const uint64_t* e = &values[offsets[end.e]];
-            if (end.e != ALWAYS)
-                for (uint32_t word = 0; word < words_of(end.q); ++word)
-                    enabled[end.staged + word] = e[word];
-            if (!changed[end.d] && !changed[end.e]) continue;
-            const uint64_t* d = &values[offsets[end.d]];
-            const uint64_t* q = &values[offsets[end.q]];
-            for (uint32_t word = 0; word < words_of(end.q); ++word)
-                staged[end.staged + word] = (d[word] ^ q[word]) & e[word] & mask(end.q, word);
-            active.push_back(&end);
+        for (const Flop& flop : flops) {
+            const uint64_t* e = &values[offsets[flop.e]];
+            if (flop.e != ALWAYS)
+                for (uint32_t word = 0; word < words_of(flop.q); ++word)
+                    enabled[flop.staged + word] = e[word];
+            if (!changed[flop.d] && !changed[flop.e]) continue;
+            const uint64_t* d = &values[offsets[flop.d]];
+            const uint64_t* q = &values[offsets[flop.q]];
+            for (uint32_t word = 0; word < words_of(flop.q); ++word)
+                staged[flop.staged + word] = (d[word] ^ q[word]) & e[word] & mask(flop.q, word);
+            active.push_back(&flop);
         }
         for (size_t number = 0; number < srams.size(); ++number) access(number);
         std::fill(changed.begin(), changed.end(), 0);
-        for (const End* end : active) {
-            for (uint32_t word = 0; word < words_of(end->q); ++word)
-                difference[word] = staged[end->staged + word];
-            update(end->q, &values[offsets[end->q]]);
+        for (const Flop* flop : active) {
+            for (uint32_t word = 0; word < words_of(flop->q); ++word)
+                difference[word] = staged[flop->staged + word];
+            update(flop->q, &values[offsets[flop->q]]);
         }
-        for (const Answer& answer : answers) set(answer.net, answer.bit_lane, answer.level);
-        answers.clear();
+        for (const ReadBit& bit : read_bits) set(bit.net, bit.bit_lane, bit.level);
+        read_bits.clear();
     }
 
-    // Toggles and times at high level are counted from now on, or no longer.
-    void count_from_now() {
+    // Starts and stops counting changes and times at high level.
+    void start_counting() {
         std::fill(toggles.begin(), toggles.end(), 0);
         std::fill(highs.begin(), highs.end(), 0);
         std::fill(joint.begin(), joint.end(), 0);
@@ -157,12 +158,12 @@ public:
         counting = true;
     }
 
-    void count_no_more() {
+    void stop_counting() {
         for (uint32_t net = 0; net < bit_lanes.size(); ++net) count(net, 0);
         counting = false;
     }
 
-    // Cycles, then the counts.
+    // Writes the number of cycles, then the counts.
     void write(const std::string& path) const {
         std::vector<uint64_t> words{counted};
         for (const auto* list : {&toggles, &highs, &joint, &reads, &writes})
@@ -170,7 +171,7 @@ public:
         save(path, words);
     }
 
-    // Some bit lanes of a net, packed.
+    // Appends some bit lanes of a net, packed.
     void append(uint32_t net, const std::vector<uint32_t>& bit_lanes,
                 std::vector<uint64_t>& words) const {
         for (size_t bit_lane = 0; bit_lane < bit_lanes.size(); ++bit_lane) {
@@ -179,7 +180,7 @@ public:
         }
     }
 
-    // All bit lanes of a net, to and from words.
+    // Appends all bit lanes of a net, or sets them from words.
     void append(uint32_t net, std::vector<uint64_t>& words) const {
         const uint64_t* first = &values[offsets[net]];
         words.insert(words.end(), first, first + words_of(net));
@@ -201,8 +202,8 @@ private:
     static const uint32_t GATHER = 0xFFFFFFFF;
     static const uint32_t ALWAYS = 1;  // the net of an enable that is always high
     static const uint32_t STATES = 6;
-    struct End {
-        uint32_t d, q, e, staged;
+    struct Flop {
+        uint32_t d, q, e, staged;  // nets, and the first word in `staged`
     };
     struct Port {
         uint32_t enable, write, read;
@@ -213,28 +214,28 @@ private:
         std::vector<Port> ports;
         std::vector<uint64_t> words;
     };
-    struct Answer {
+    struct ReadBit {
         uint32_t net, bit_lane;
         bool level;
     };
 
-    std::vector<uint64_t> values;   // of all nets, one after the other
-    std::vector<uint32_t> offsets;  // of each net
-    std::vector<uint32_t> bit_lanes;    // of each net
+    std::vector<uint64_t> values;   // levels of all nets, one net after the other
+    std::vector<uint32_t> offsets;  // first word of each net
+    std::vector<uint32_t> bit_lanes;  // of each net
     std::vector<uint64_t> toggles, highs, joint;  // of nets, nets, states
     std::vector<uint64_t> reads, writes;          // of SRAMs
     uint64_t counted = 0;                         // cycles
     std::vector<uint32_t> operations;
-    std::vector<End> ends;
+    std::vector<Flop> flops;
     std::vector<Sram> srams;
     std::vector<uint64_t> staged, enabled, difference, since;
-    std::vector<const End*> active;
-    std::vector<Answer> answers;
+    std::vector<const Flop*> active;
+    std::vector<ReadBit> read_bits;
     std::vector<uint8_t> changed;
     bool counting = false;
 
-    std::vector<uint64_t> pending;      // operations to be computed, a bit each
-    std::vector<uint32_t> starts;       // of each operation
+    std::vector<uint64_t> pending;             // operations to be computed, a bit each
+    std::vector<uint32_t> starts;              // first word of each operation
     std::vector<uint32_t> users, first_users;  // operations that read each net
 
     void find_users(uint32_t nets) {
@@ -282,17 +283,18 @@ private:
         return state ^= state << 13, state ^= state >> 7, state ^= state << 17;
     }
 
-    // D, Q and both, in cycles whose end is an edge of a flip-flop's clock; the same in cycles that
-    // began with one.
-    void count_states(size_t flop) {
-        const End& end = ends[flop];
-        const uint64_t* d = &values[offsets[end.d]];
-        const uint64_t* q = &values[offsets[end.q]];
-        const uint64_t* e = &values[offsets[end.e]];
-        uint64_t* states = &joint[STATES * flop];
-        for (uint32_t word = 0; word < words_of(end.q); ++word) {
-            uint64_t now = e[word] & mask(end.q, word);
-            uint64_t before = end.e == ALWAYS ? now : enabled[end.staged + word] & mask(end.q, word);
+    // Counts D, Q and both in cycles that end with an edge of the flip-flop's clock, and the same
+    // in cycles that began with one.
+    void count_states(size_t number) {
+        const Flop& flop = flops[number];
+        const uint64_t* d = &values[offsets[flop.d]];
+        const uint64_t* q = &values[offsets[flop.q]];
+        const uint64_t* e = &values[offsets[flop.e]];
+        uint64_t* states = &joint[STATES * number];
+        for (uint32_t word = 0; word < words_of(flop.q); ++word) {
+            uint64_t now = e[word] & mask(flop.q, word);
+            uint64_t before =
+                flop.e == ALWAYS ? now : enabled[flop.staged + word] & mask(flop.q, word);
             states[0] += __builtin_popcountll(d[word] & now);
             states[1] += __builtin_popcountll(q[word] & now);
             states[2] += __builtin_popcountll(d[word] & q[word] & now);
@@ -302,7 +304,7 @@ private:
         }
     }
 
-    // Before a net changes: the time that its present value stood.
+    // Counts the time that a net held its present value, before it changes.
     void count(uint32_t net, uint64_t bits) {
         if (!counting) return;
         uint64_t high = 0;
@@ -313,7 +315,7 @@ private:
         toggles[net] += bits;
     }
 
-    // Apply `difference` to a net.
+    // Applies `difference` to a net.
     void update(uint32_t net, uint64_t* out) {
         uint32_t size = words_of(net);
         uint64_t any = 0;
@@ -349,7 +351,8 @@ private:
         update(target, out);
     }
 
-    // Bits of other modules' instances: runs of (first bit lane, first bit of all values, length).
+    // Gathers bits of other modules' instances: runs of (first bit lane, first bit of all values,
+    // length).
     void gather(uint32_t target, const uint32_t* run, uint32_t runs) {
         uint64_t* out = &values[offsets[target]];
         uint32_t size = words_of(target);
@@ -375,7 +378,8 @@ private:
         for (const Port& port : sram.ports) {
             for (uint32_t first = 0; first < sram.bit_lanes; first += 64) {
                 uint64_t enabled = values[offsets[port.enable] + first / 64];
-                for (uint32_t bit_lane = first; enabled && bit_lane < sram.bit_lanes; ++bit_lane, enabled >>= 1) {
+                for (uint32_t bit_lane = first; enabled && bit_lane < sram.bit_lanes;
+                     ++bit_lane, enabled >>= 1) {
                     if (!(enabled & 1)) continue;
                     bool writing = get(port.write, bit_lane), reading = get(port.read, bit_lane);
                     uint32_t address = 0;
@@ -385,7 +389,7 @@ private:
                     uint64_t* word = &sram.words[(size_t(bit_lane) * sram.depth + address) * words];
                     if (reading)
                         for (uint32_t bit = 0; bit < port.out.size(); ++bit)
-                            answers.push_back(
+                            read_bits.push_back(
                                 {port.out[bit], bit_lane, bool(word[bit / 64] >> bit % 64 & 1)});
                     for (uint32_t bit = 0; writing && bit < port.in.size(); ++bit) {
                         if (!port.mask.empty() && !get(port.mask[bit], bit_lane)) continue;

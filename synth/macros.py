@@ -1,4 +1,4 @@
-"""SRAM macros: those of a process kit, or a stated model of them where there are none."""
+"""SRAM macros: those of a process kit, or a model of them where a kit has none."""
 
 from __future__ import annotations
 
@@ -26,20 +26,25 @@ PINS = {
     "data_in": "DIN",
     "data_out": "DOUT",
 }
-"""Of modelled macros; a kit's are described in its target."""
+"""Pin names of modelled macros; those of a kit stand in its target."""
 
 
 @dataclass(frozen=True)
 class Macro:
-    """An SRAM.
+    """An SRAM macro.
 
     Attributes
     ----------
     name : str
-    depth, width, ports : int
+    depth : int
+        Words.
+    width : int
+        Bits of a word.
+    ports : int
+        1 or 2; of two, the first one writes and the last one reads.
     liberty : Path
     pins : dict
-        What its pins are called, as in ``PINS``; also ``mask`` and ``high``.
+        Names of its pins, as in ``PINS``; also ``mask``, and ``high``, pins that are tied high.
     """
 
     name: str
@@ -51,31 +56,31 @@ class Macro:
 
     @cached_property
     def cell(self) -> Cell:
-        """Its entry in its library."""
+        """The cell in its library."""
         return read_liberty(self.liberty).cells[self.name]
 
     @property
     def prefixes(self) -> list[str]:
-        """Of its ports' pins."""
+        """Prefix of the pins of each port."""
         return self.pins["ports"][: self.ports]
 
     @property
     def area_um2(self) -> float:
-        """Its area."""
+        """Area in um2."""
         return self.cell.area
 
     @cached_property
     def access_ns(self) -> float:
-        """The longest time from the clock to its data, loads and slopes of the library included."""
+        """The longest delay from the clock to the read data in any table of the library."""
         return self.cell.access_ns
 
     @property
     def leakage_mw(self) -> float:
-        """Its leakage, whatever its state."""
+        """Leakage in mW, the same in every state."""
         return self.cell.leakage[1]
 
     def energy_pj(self, *, write: bool) -> float:
-        """Energy of one access, from the internal power of the clock pin.
+        """Energy of one access in pJ, from the internal power of the clock pin.
 
         The first port writes, the last one reads. Inputs are as ``memories`` connects them.
         Raises BadInput if no table of the library holds in such an access.
@@ -90,12 +95,12 @@ class Macro:
 
 @cache
 def _access_pj(cell: Cell, clock: str, high: frozenset[str]) -> float:
-    """Looked up once: a sweep asks for thousands of memories of a few macros."""
+    """Evaluated once: a sweep chooses among the same few macros thousands of times."""
     return cell.period_energy(clock, {pin: pin in high for pin in cell.pins})
 
 
 def macros_of(target: Target) -> list[Macro]:
-    """The macros that a kit has."""
+    """The SRAM macros of a kit; BadInput if none has a name of the given pattern."""
     pattern = re.compile(target.macros["size"])
     found = []
     for path in target.macro_files:
@@ -106,7 +111,9 @@ def macros_of(target: Target) -> list[Macro]:
         sizes = {field: int(value) for field, value in sizes.groupdict().items()}
         found.append(Macro(name, liberty=path, pins=target.macros, **sizes))
     if not found:
-        raise BadInput(f"No SRAM macro of {target.title} has a name like {target.macros['size']}.")
+        raise BadInput(
+            f"No SRAM macro of {target.title} matches the pattern {target.macros['size']}."
+        )
     return found
 
 
@@ -115,25 +122,26 @@ def macros_of(target: Target) -> list[Macro]:
 _AREA = {1: [4844.6, 8.6623, 492.04, 3.3207], 2: [10919.5, 30.690, 849.56, 5.9813]}  # um2
 _READ = {1: [4.5449, 1.7010e-4, 0.50857, 7.5728e-4], 2: [1.2427, 4.5061e-3, 0.54354, 7.9385e-4]}
 _WRITE = {1: [6.1454, 1.0027e-3, 0.66477, 8.2398e-4], 2: [2.4585, 4.4076e-3, 0.68545, 9.3086e-4]}
-"""Constant, and for every word, bit of a word, and bit: least squares; pJ."""
+"""Coefficients of a constant, words, bits of a word, and bits: least squares; pJ."""
 _ACCESS = {
     1: [-0.47770, 0.44165, 9.4595e-3, 8.0574e-5],
     2: [3.5267, -0.099961, 5.618e-3, 2.0010e-3],
 }
-"""Constant, and for every doubling of the depth, bit of a word, and word; ns."""
-_LEAKAGE = {1: 0.012086, 2: 0.019464}  # nW a bit
+"""Coefficients of a constant, doublings of the depth, bits of a word, and words; ns."""
+_LEAKAGE = {1: 0.012086, 2: 0.019464}  # nW for each bit
 _SETUP = 0.3  # ns
-_CAPACITANCE = 0.006  # pF of a pin
+_CAPACITANCE = 0.006  # pF of each pin
 _SCALE, _VOLTAGE = 0.13, 1.2  # um, V: IHP SG13G2
 
 
 def modelled(depth: int, width: int, ports: int, target: Target) -> Macro:
-    """An SRAM that no kit has, of exactly this size: a stated model as a Liberty file.
+    """A modelled SRAM of exactly this size, as a Liberty file in the cache.
 
-    Least squares over the 18 one-port and 10 two-port macros of IHP SG13G2 (``bench/srams.py``
-    prints the coefficients and the residuals: area within 9 %, energy 12 %, access 15 %), scaled
-    by the rules of constant field: lengths by s, areas by s^2, times by s^2/v (capacitance times
-    voltage over current), energies by s v^2, v being the ratio of the voltages.
+    The model is a least-squares fit to the 18 one-port and 10 two-port macros of IHP SG13G2.
+    ``bench/srams.py`` prints the coefficients and the residuals: area within 9 %, energy 12 %,
+    access 15 %. It is scaled by the rules of constant field: lengths by s, areas by s^2, times by
+    s^2/v (capacitance times voltage over current), energies by s v^2, where s and v are the ratios
+    of the lengths and of the voltages.
     """
     s = target.estimate["scale"] / _SCALE
     v = target.estimate["voltage"] / _VOLTAGE
@@ -161,7 +169,7 @@ def modelled(depth: int, width: int, ports: int, target: Target) -> Macro:
 def _liberty(
     name: str, depth: int, width: int, ports: int, voltage: float, figures: dict[str, float]
 ) -> str:
-    """A Liberty file in the manner of a kit's."""
+    """A Liberty file of the same structure as that of a kit's macro."""
     address = max(1, (depth - 1).bit_length())
     setup = "".join(
         f'timing() {{ related_pin : "{{clock}}"; timing_type : {kind}_rising; '

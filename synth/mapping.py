@@ -1,7 +1,7 @@
-"""Verilog to cells: every distinct module is mapped once, alone, and kept.
+"""Mapping of Verilog to cells: every distinct module is mapped once, alone, and cached.
 
-Modules without a clock are parts of the module above: logic is optimized across them. All others
-keep their boundaries, which are registers or memories nearly everywhere.
+A module without a clock is merged into the module above, and logic is optimized across the two. All
+others keep their boundaries, which are registers or memories nearly everywhere.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ class Source:
         return bool(re.search(r"^ +input (wire )?clk\b", self.text, re.M))
 
     def instances(self, modules: Iterable[str]) -> dict[str, str]:
-        """Instances of the given modules in it, label to module."""
+        """Its instances of the given modules: label to module."""
         found = re.findall(r"^ +(\w+) +(?:#\(.*?\) *)?\\?(\w+) +\($", self.text, re.M)
         modules = set(modules)
         return {label: module for module, label in found if module in modules}
 
     @property
     def stub(self) -> str:
-        """Its ports alone."""
+        """Verilog declaration: its ports alone."""
         ports = re.findall(
             r"^ +(input|output)(?: reg| wire)? *(\[\d+:0\])? *(\w+)[;,]?$", self.text, re.M
         )
@@ -57,7 +57,7 @@ class Source:
 
 
 def split(verilog: str) -> dict[str, Source]:
-    """The modules of a text by name."""
+    """The modules of a Verilog text by name."""
     return {
         found[1]: Source(found[1], found[0])
         for found in re.finditer(r"^module (\w+).*?^endmodule$", verilog, re.M | re.S)
@@ -66,7 +66,7 @@ def split(verilog: str) -> dict[str, Source]:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to map a module.
+    """A way to map a module.
 
     Attributes
     ----------
@@ -74,9 +74,10 @@ class Recipe:
     synth : str
         Options of Yosys' ``synth``.
     abc : str
-        Script.
+        Script of ABC.
     buffered : bool
-        Tell ABC what drives inputs and registers' outputs: it then buffers what they drive.
+        Whether ABC is given the drivers of inputs and of register outputs, so that it buffers nets
+        of high fan-out.
     """
 
     name: str
@@ -102,7 +103,7 @@ RECIPES = (
 
 
 GATED_FLOPS = 4
-"""Flip-flops with one enable that are worth a cell to gate their clock."""
+"""Least number of flip-flops with one enable for which their clock is gated."""
 
 ENABLES = "".join(
     f"module \\$_SDFF{kind}E_PP{value}P_ (input D, C, E, R, output Q);\n"
@@ -110,7 +111,7 @@ ENABLES = "".join(
     for kind, enable in (("", "E | R"), ("C", "E"))
     for value, data in ((0, "D & ~R"), (1, "D | R"))
 )
-"""Resets made part of the data and the enable: a clock that stands still resets nothing."""
+"""Resets become part of data and enable: a flip-flop with a gated clock cannot be reset."""
 
 
 @dataclass(frozen=True)
@@ -123,15 +124,15 @@ class Mapped:
     folder : Path
         ``netlist.v`` and ``netlist.json``.
     area_um2 : float
-        Of its own cells, children apart.
+        Area of its own cells, without children.
     period_ns : float
-        The least clock period that it allows alone.
+        Least clock period of the module alone.
     cells : dict
-        Count by type.
+        Number of cells by type.
     children : dict
         Instance to module, macros included.
     fan_out : int
-        Most pins of cells that an input other than the clock drives.
+        The most pins of cells that an input other than the clock drives.
     """
 
     name: str
@@ -145,7 +146,7 @@ class Mapped:
 
 
 def script(name: str, recipe: Recipe, target: Target) -> str:
-    """The Yosys script that maps ``module.v``, with ``stubs.v`` for what it instantiates."""
+    """The Yosys script that maps ``module.v``; ``stubs.v`` declares what it instantiates."""
     liberty = f"-liberty {target.liberty}"
     exclude = "".join(f" -dont_use {cell}" for cell in target.exclude)
     ties = ""
@@ -191,24 +192,25 @@ def map_module(
     macros: Sequence[Path] = (),
     driver: bool = True,
 ) -> Mapped:
-    """Map one module, or take it from the cache.
+    """Map one module, or find it in the cache.
 
     Parameters
     ----------
     source : str
-        Verilog of the module and of those that become part of it.
+        Verilog of the module and of those that are merged into it.
     name : str
     stubs : str
-        Ports of all others that it instantiates.
+        Verilog declarations of all others that it instantiates.
     children : dict
-        Their instances, label to module.
+        Instances of those: label to module.
     recipe : Recipe
     target : Target
     macros : sequence of Path
-        Liberty files of the macros that it instantiates: their times count. Their ports stand in
-        ``source``.
+        Liberty files of the macros that it instantiates, which are timed as well. Their ports stand
+        in ``source``.
     driver : bool
-        Whether its period is that behind the target's driver, or behind ideal inputs.
+        Whether the target's driver cell drives the inputs when the module is timed; else they are
+        ideal.
     """
     text = script(name, recipe, target)
     driving = target.driver if driver else ""
@@ -278,7 +280,7 @@ def _fan_out(netlist: Path, name: str) -> int:
 
 
 def merged(modules: dict[str, Source]) -> Iterator[tuple[Source, str, dict[str, str], str]]:
-    """The modules to be mapped: each with its whole text, its children, and their stubs."""
+    """The modules to map: each with its whole text, its children, and their declarations."""
     for module in modules.values():
         if not module.clocked:
             continue
@@ -295,6 +297,6 @@ def merged(modules: dict[str, Source]) -> Iterator[tuple[Source, str, dict[str, 
 
 
 def map_all(jobs: Iterable, run) -> list:
-    """``run`` on every job, two at a time: each is a process of its own."""
+    """Run every job, two at a time; each starts a process of its own."""
     with ThreadPoolExecutor(WORKERS) as pool:
         return list(pool.map(run, jobs))

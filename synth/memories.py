@@ -1,4 +1,4 @@
-"""The accelerator's memories as SRAM macros: tiles in depth and in width, and the logic between."""
+"""The accelerator's memories, tiled from SRAM macros in depth and in width."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from .macros import Macro, macros_of, modelled
 from .target import Target
 
 TILES_NS = 0.3
-"""Allowed for the choice between tiles behind their outputs."""
+"""Allowance for the multiplexer behind tiles in depth."""
 
 NEARLY = 1.08
-"""Of the fastest answer: what is as good where none is fast enough."""
+"""Factor on the shortest access time within which tilings are taken where none is fast enough."""
 
 SHALLOWEST = 256
-"""Words of the smallest modelled macro that another one is put beside."""
+"""Least depth of a modelled macro that is tiled in depth."""
 
 NARROWEST = 8
-"""Bits of the narrowest modelled macro that another one is put beside: narrow ones are faster."""
+"""Least width of a modelled macro that is tiled in width; narrow macros are faster."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Memory:
     ----------
     module, role : str
     depth, width, ports : int
-        As the accelerator sees it.
+        Of the memory, as the accelerator sees it.
     macro : Macro
     deep, wide : int
-        Tiles in depth and in width.
+        Number of tiles in depth and in width.
     """
 
     module: str
@@ -46,36 +46,37 @@ class Memory:
 
     @property
     def area_um2(self) -> float:
-        """Of its macros."""
+        """Area of its macros."""
         return self.deep * self.wide * self.macro.area_um2
 
     def energy_pj(self, *, write: bool) -> float:
-        """Of one access: only the tiles at the address' depth are at work."""
+        """Energy of one access in pJ: only the tiles that hold the address are enabled."""
         return self.wide * self.macro.energy_pj(write=write)
 
     @property
     def leakage_mw(self) -> float:
-        """Of its macros."""
+        """Leakage of its macros."""
         return self.deep * self.wide * self.macro.leakage_mw
 
     @property
     def verilog(self) -> str:
-        """A module that takes the place of the memory of the same name."""
+        """A module that replaces the memory module of the same name."""
         return _verilog(self)
 
 
 def choose(entry: dict, target: Target, period_ns: float) -> Memory:
-    """Macros for a memory.
+    """Choose the macros of a memory.
 
-    Of those whose data come in time for the clock, the tiling of the least product of area and
-    energy of a read; if none does, of those nearly as fast as the fastest.
+    Among the tilings that are fast enough for the clock, that of the least product of area and read
+    energy is taken. If none is fast enough, those nearly as fast as the fastest are considered.
 
     Parameters
     ----------
     entry : dict
-        Of the list of memories beside the Verilog.
+        An entry of the list of memories in the sidecar.
     target : Target
     period_ns : float
+        Of the clock.
     """
     depth, width = entry["depth"], entry["width"]
     ports = 2 if entry["reads_while_written"] else 1
@@ -98,15 +99,15 @@ def choose(entry: dict, target: Target, period_ns: float) -> Memory:
         if macro.ports == ports
     ]
 
-    def answer_ns(memory: Memory) -> float:
+    def read_ns(memory: Memory) -> float:
         return memory.macro.access_ns + (TILES_NS if memory.deep > 1 else 0.0)
 
-    in_time = max(0.9 * period_ns, NEARLY * min(map(answer_ns, tilings)))
+    in_time = max(0.9 * period_ns, NEARLY * min(map(read_ns, tilings)))
 
     def cost(memory: Memory) -> float:
         return memory.area_um2 * memory.energy_pj(write=False)
 
-    return min((memory for memory in tilings if answer_ns(memory) <= in_time), key=cost)
+    return min((memory for memory in tilings if read_ns(memory) <= in_time), key=cost)
 
 
 def _verilog(memory: Memory) -> str:
@@ -154,7 +155,7 @@ def _verilog(memory: Memory) -> str:
 
 
 def _instance(macro: Macro, tile: int, part: int, bits: str) -> str:
-    """One macro; of two ports, the first one writes and the last one reads."""
+    """Instance of one macro; of two ports, the first one writes and the last one reads."""
     pins = macro.pins
     connected = {name: "0" for name in macro.cell.inputs}
     for number, prefix in enumerate(macro.prefixes):
@@ -183,7 +184,7 @@ def _instance(macro: Macro, tile: int, part: int, bits: str) -> str:
 
 
 def stub(macro: Macro) -> str:
-    """The macro's ports alone."""
+    """Verilog declaration of a macro: its ports alone."""
     address = max(1, (macro.depth - 1).bit_length())
     lines = []
     for name, pin in macro.cell.pins.items():

@@ -15,14 +15,14 @@ int main(int argc, char** argv) {
     uint32_t cycles = plan[0], first = plan[1], inputs = plan[2];
     std::vector<uint64_t> outputs;
     for (uint32_t cycle = 0; cycle < cycles; ++cycle) {
-        if (cycle == first) gates.count_from_now();
+        if (cycle == first) gates.start_counting();
         for (uint32_t input = 0; input < inputs; ++input) gates.put(plan[3 + input], word);
         gates.settle();
         for (size_t output = 3 + inputs; output < plan.size(); ++output)
             gates.append(plan[output], outputs);
         gates.edge();
     }
-    gates.count_no_more();
+    gates.stop_counting();
     Gates::save(folder + "/outputs", outputs);
     gates.write(folder + "/activity");
 }

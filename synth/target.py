@@ -1,7 +1,7 @@
-"""What a netlist is mapped to: a cell library, and the memories that go with it.
+"""Targets: a cell library and the memories that go with it.
 
-A target is a Liberty file and a short description in TOML; those of ``synth/targets`` have names,
-any other is given by its file.
+A target is a Liberty file and a short description in TOML. Those in ``synth/targets`` are chosen by
+name, any other by the path of its description.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FIELDS = {
 
 
 def names() -> list[str]:
-    """Targets that need no file."""
+    """Names of the targets that come with the package."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
@@ -37,22 +37,23 @@ class Target:
     Attributes
     ----------
     name, title, corner : str
-        ``corner`` names process, voltage and temperature of the library.
+        ``corner`` is the process, voltage and temperature of the library.
     liberty : Path
-        Cells.
+        The cell library.
     tie_high, tie_low : tuple of str
-        Cell and pin of a constant, empty where the library has none.
+        Cell and pin of a constant; empty if the library has none.
     driver : str
-        Cell that is thought to drive every module's inputs; empty if none is.
+        Cell that is assumed to drive the inputs of every module; empty if none is.
     clock_gate : tuple of str
-        Cell that gates a clock, its enable, clock and output; empty where there is none.
+        Clock gate: cell, enable, clock and output; empty if clocks are not gated.
     exclude : tuple of str
-        Cells not to be used.
+        Cells that are not used.
     macros : dict
-        Where the SRAM macros lie and what their pins are called; empty if there are none.
+        Where the SRAM macros lie, and the names of their pins; empty if there are none.
     macro_files : tuple of Path
+        Liberty files of the SRAM macros.
     estimate : dict
-        ``scale`` in um and ``voltage``, for a model of the memories where there are no macros.
+        ``scale`` in um and ``voltage`` in V of a model of the memories, where there are no macros.
     """
 
     name: str
@@ -70,7 +71,7 @@ class Target:
 
     @property
     def memories(self) -> str:
-        """Where the figures of the memories come from, in a sentence."""
+        """Source of the figures of the memories, in a sentence."""
         if self.macros:
             return f"SRAM macros of {self.title}, from their Liberty files"
         scale = f"{self.estimate['scale']} um and {self.estimate['voltage']} V"
@@ -81,15 +82,13 @@ class Target:
 
 
 def find(name: str) -> Target:
-    """The target of this name or described in this TOML file.
+    """The target of this name, or the one that this TOML file describes.
 
-    Raises BadInput, one sentence, if there is none or its files are not there.
+    Raises BadInput if it or one of its files does not exist, or if the description is wrong.
     """
     path = FOLDER / f"{name}.toml" if name in names() else Path(name)
     if path.suffix != ".toml":
-        raise BadInput(
-            f"There is no target {name!r}: choose {', '.join(names())} or name a TOML file."
-        )
+        raise BadInput(f"There is no target {name!r}: choose {', '.join(names())} or a TOML file.")
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -106,19 +105,23 @@ def _target(path: Path, content: dict) -> Target:
         )
     for field in ("title", "corner", "cells"):
         if not isinstance(content.get(field), str):
-            raise BadInput(f"The target {path} must say its {field!r}.")
+            raise BadInput(f"The target {path} has no {field!r}, which must be a string.")
     if ("macros" in content) == ("estimate" in content):
-        raise BadInput(f"The target {path} must have either [macros] or an [estimate] of them.")
+        raise BadInput(
+            f"The target {path} must have either a table [macros] or a table [estimate]."
+        )
     title = content["title"]
     how = content.get("install", f"check the paths in {path}")
     root = path.parent
     if variable := content.get("root"):
         if not os.environ.get(variable):
-            raise BadInput(f"{title} is found through {variable}, which is not set: {how}.")
+            raise BadInput(
+                f"{title} needs the environment variable {variable}, which is not set: {how}."
+            )
         root = Path(os.environ[variable])
     liberty = root / content["cells"]
     if not liberty.is_file():
-        raise BadInput(f"{title} needs {liberty}, which is not there: {how}.")
+        raise BadInput(f"{title} needs {liberty}, which does not exist: {how}.")
     macros = content.get("macros", {})
     pattern = macros.get("files", "")
     files = tuple(sorted(root.glob(pattern))) if pattern else ()

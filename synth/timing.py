@@ -1,4 +1,4 @@
-"""Delays by OpenSTA: ideal clock, no wires."""
+"""Static timing analysis by OpenSTA, with an ideal clock and without wires."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from implicore.errors import BadInput
 from implicore.process import ToolFailed, run
 
 OUTPUT_LOAD_PF = 0.01
-"""At every output port."""
+"""Load of every output port."""
 
 PATHS = 5
-"""Reported of the longest, each with another end."""
+"""Number of longest paths to report, each with another end point."""
 
 PERIOD_NS = 1000.0
-"""Of the clock in a run: what a path leaves of it tells its length."""
+"""Clock period of a run; the length of a path is this period less its slack."""
 
 
 def find_sta() -> str:
-    """The command of OpenSTA; BadInput, saying how to get it, if there is none."""
+    """The command of OpenSTA; BadInput, with the way to install it, if there is none."""
     command = shutil.which("sta")
     if command is None:
         raise BadInput("Timing needs OpenSTA: apt-get install opensta.")
@@ -32,16 +32,16 @@ def find_sta() -> str:
 
 @dataclass(frozen=True)
 class TimingPath:
-    """A path from register to register, port or memory.
+    """A path between registers, ports and memories.
 
     Attributes
     ----------
     delay_ns : float
-        Of the least clock period that it allows, setup included.
+        The least clock period that it allows, setup included.
     start, end : str
-        In names of the Amaranth source: instance by instance, then the register.
+        Names of the Amaranth source: instance by instance, then the register.
     steps : tuple of (float, str)
-        Time of arrival and pin with its cell, one a line of the report.
+        Arrival time in ns, and pin with its cell, for each line of the report.
     """
 
     delay_ns: float
@@ -53,12 +53,12 @@ class TimingPath:
 def least_period(
     name: str, netlist: Path, liberties: Sequence[Path], folder: Path, *, driver: str = ""
 ) -> float:
-    """The least clock period of a module alone, in ns; 0 if nothing in it takes time.
+    """The least clock period of a module alone, in ns; 0 if it has no timing path.
 
-    All inputs arrive with the clock, through a cell of the given type if there is one; what is
-    behind the ports of its children is looked at if they are macros of one of the libraries. The
-    others' ports stand in ``stubs.v`` beside the netlist: pins whose direction OpenSTA did not know
-    would each lead to every other one of their net.
+    Inputs arrive at the clock edge, driven by a cell of type ``driver`` if one is given. Children
+    are timed if they are macros of one of the libraries. The ports of all others stand in
+    ``stubs.v`` beside the netlist: without a direction, OpenSTA would take each of their pins as
+    the driver of all others on its net.
     """
     script = [f"read_liberty {wireless(liberty)}" for liberty in liberties]
     script += [f"read_verilog {netlist.with_name('stubs.v')}", f"read_verilog {netlist}"]
@@ -84,7 +84,7 @@ def longest_paths(
     top : str
     netlists, liberties : sequences of Path
     inside : bool
-        Only those from register to register.
+        Report only paths from register to register.
     """
     script = [f"read_liberty {wireless(path)}" for path in liberties]
     script += [f"read_verilog {path}" for path in netlists]
@@ -101,9 +101,9 @@ def longest_paths(
 
 
 def wireless(liberty: Path) -> Path:
-    """The library without its default wire loads, which OpenSTA would add to every net.
+    """A copy of the library without default wire loads, which OpenSTA would add to every net.
 
-    They are guesses of a process' typical net; this flow states that it leaves wires out.
+    They are estimates of a typical net of the process; the figures of this flow leave wires out.
     """
 
     def make(folder: Path) -> None:
@@ -121,22 +121,22 @@ set_output_delay 0 -clock clk [all_outputs]
 set_load {OUTPUT_LOAD_PF} [all_outputs]"""
 
 
-# A reset from outside is awaited before anything begins; inside, one that comes from logic counts.
+# A reset from outside ends long before operation begins. One that comes from logic is timed.
 _FALSE_PATHS = "if {[llength [get_ports -quiet rst]]} {set_false_path -from [get_ports rst]}"
 
 
 def _sta(script: list[str], folder: Path) -> str:
-    """What OpenSTA prints of a script in a folder."""
+    """Run a script in a folder; what OpenSTA prints."""
     (folder / "sta.tcl").write_text("\n".join([*script, "exit"]) + "\n", encoding="utf-8")
     run([find_sta(), "-no_splash", "-exit", "sta.tcl"], folder)
     text = (folder / "sta.log").read_text(encoding="utf-8")
-    if errors := re.findall(r"^Error:.*$", text, re.M):  # of which its exit code says nothing
+    if errors := re.findall(r"^Error:.*$", text, re.M):  # the exit code is 0 nevertheless
         raise ToolFailed(f"sta failed: {errors[0]}")
     return text
 
 
 def _path(text: str) -> TimingPath:
-    """One path of ``report_checks``."""
+    """Parse one path of ``report_checks``."""
     start, end = text.split()[0], re.search(r"^Endpoint: (\S+)", text, re.M)[1]
     slack = float(re.search(r"(-?[\d.]+) +slack", text)[1])
     steps = re.findall(r"^ +-?[\d.]+ +(-?[\d.]+) [v^] (\S+ \(\w+\))$", text, re.M)

@@ -230,7 +230,7 @@ def test_the_target_is_what_there_is(monkeypatch, tmp_path):
     pytest.importorskip("torch")
     monkeypatch.setattr("implicore.synth.timing.find_sta", lambda: "sta")
     monkeypatch.setenv("PDK_ROOT", str(tmp_path))
-    with pytest.raises(BadInput, match=r"^IHP SG13G2, 130 nm needs .* which is not there: "):
+    with pytest.raises(BadInput, match=r"^IHP SG13G2, 130 nm needs .* which does not exist: "):
         tools.check_tools()
     monkeypatch.delenv("PDK_ROOT")
     asked = []

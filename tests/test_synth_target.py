@@ -28,9 +28,9 @@ def test_a_library_of_ones_own(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (TEXT, r"must have either \[macros\] or an \[estimate\] of them\.$"),
+        (TEXT, r"must have either a table \[macros\] or a table \[estimate\]\.$"),
         (TEXT + "wire = 1\n[estimate]\n", r"has an unknown field 'wire': choose \["),
-        ("title = 1\n[estimate]\n", r"must say its 'title'\.$"),
+        ("title = 1\n[estimate]\n", r"has no 'title', which must be a string\.$"),
         ("title = ", r"^The target .*mine\.toml is not TOML: "),
         (TEXT + '[macros]\nfiles = "*.mem"\n', r"^My process has no SRAM macros at .*\*\.mem: "),
     ],
@@ -47,12 +47,17 @@ def test_what_is_missing_is_said(tmp_path, monkeypatch):
         target.find(str(tmp_path / "mine.toml"))
     path = described(tmp_path, TEXT + "[estimate]\n", cells=False)
     with pytest.raises(
-        BadInput, match=r"^My process needs .*cells\.lib, which is not there: check"
+        BadInput, match=r"^My process needs .*cells\.lib, which does not exist: check"
     ):
         target.find(path)
     monkeypatch.delenv("PDK_ROOT", raising=False)
-    with pytest.raises(BadInput, match=r"^IHP .* through PDK_ROOT, which is not set: install"):
+    with pytest.raises(
+        BadInput,
+        match=r"^IHP .* needs the environment variable PDK_ROOT, which is not set: install",
+    ):
         target.find("ihp-sg13g2")
     monkeypatch.setenv("PDK_ROOT", str(tmp_path))
-    with pytest.raises(BadInput, match=r"^IHP .* needs .*typ_1p20V_25C\.lib, which is not there: "):
+    with pytest.raises(
+        BadInput, match=r"^IHP .* needs .*typ_1p20V_25C\.lib, which does not exist: "
+    ):
         target.find("ihp-sg13g2")
