@@ -91,7 +91,7 @@ class Rom(wiring.Component):
     """
 
     def __init__(self, words, width: int):
-        self.words = [int(word) for word in words]
+        self.words = tuple(int(word) for word in words)
         self.width = width
         super().__init__({"address": In(address_bits(len(self.words))), "data": Out(width)})
 

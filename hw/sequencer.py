@@ -68,7 +68,6 @@ class Sequencer(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
-        self.column_bits = config.columns.bit_length()
         super().__init__(
             {
                 "shape": In(shape_layout(config)),
@@ -92,6 +91,11 @@ class Sequencer(wiring.Component):
                 "feeds_output_mac": Out(1),
             }
         )
+
+    @property
+    def column_bits(self) -> int:
+        """Width of a number of columns."""
+        return self.config.columns.bit_length()
 
     def elaborate(self, platform):
         """Amaranth's hook."""

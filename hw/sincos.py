@@ -35,13 +35,13 @@ class SinCosTable(wiring.Component):
     def __init__(self, address_bits: int, output_bits: int):
         self.address_bits = address_bits
         self.output_bits = output_bits
-        self._table = SineTable(address_bits, output_bits)
+        _ = self.table  # checks the arguments
         super().__init__({"phase": In(address_bits), "cosine": In(1), "value": Out(output_bits)})
 
     @property
     def table(self) -> SineTable:
         """What the ROMs hold."""
-        return self._table
+        return SineTable(self.address_bits, self.output_bits)
 
     @property
     def latency(self) -> int:

@@ -15,7 +15,8 @@ from implicore.accelerator_config import AcceleratorConfig
 from .accelerator import Accelerator
 from .axi import connect, opposite
 from .link import LINK_PORTS, HostLink
-from .verilog import PREFIX, ports_of
+from .verilog import PREFIX, instance
+from .verilog.amaranth_internals import mark_used
 
 DEVICE = "LFE5U-85F-6BG381C"
 OSCILLATOR_MHZ = 25.0
@@ -106,14 +107,8 @@ class SerialAccelerator(wiring.Component):
         m.submodules.link = link = HostLink(self.divisor)
         m.d.comb += [link.rx.eq(self.rx), self.tx.eq(link.tx)]
         accelerator = Accelerator(self.config)
-        accelerator._MustUse__used = True  # only its ports are needed
-        connections = {
-            f"{port.direction[0]}_{port.name}": value
-            for port, value in ports_of(accelerator).items()
-        }
-        m.submodules.accelerator = Instance(
-            PREFIX, i_clk=ClockSignal(), i_rst=ResetSignal() | link.reset, **connections
-        )
+        mark_used(accelerator)  # only its ports are needed
+        m.submodules.accelerator = instance(PREFIX, accelerator, reset=ResetSignal() | link.reset)
         m.d.comb += connect(link, accelerator, LINK_PORTS, opposite)
         m.d.comb += self.irq.eq(accelerator.irq)
         return m
@@ -141,7 +136,8 @@ class Ulx3s(wiring.Component):
     def __init__(self, config: AcceleratorConfig, pll: Pll, baud: int = BAUD):
         self.config = config
         self.pll = pll
-        self.divisor = divisor_of(pll.mhz, baud)
+        self.baud = baud
+        _ = self.divisor  # checks the rate
         super().__init__(
             {
                 "clk_25mhz": In(1),
@@ -152,6 +148,11 @@ class Ulx3s(wiring.Component):
                 "led": Out(8),
             }
         )
+
+    @property
+    def divisor(self) -> int:
+        """Clock cycles of a bit on the line."""
+        return divisor_of(self.pll.mhz, self.baud)
 
     def elaborate(self, platform):
         m = Module()

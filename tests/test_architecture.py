@@ -12,6 +12,7 @@ The layers, each seeing only those named beside it:
 """
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -190,3 +191,44 @@ def test_every_layer_that_holds_code_is_checked():
     assert {"core", "model"} <= held
     for layer, folder in FOLDERS.items():
         assert not any((ROOT / folder).rglob("*.py")) or layer in held
+
+
+AMARANTH_INTERNALS = re.compile(
+    r"\b(_toolchain|_MustUse__\w+|_Component__\w+|_named_submodules|_anon_submodules"
+    r"|_transforms_|_elaboratable_|(?:hdl|rtlil)\._\w+)\b"
+)
+"""Private names of Amaranth, which one file may use."""
+
+
+def private_amaranth(source: str) -> list[str]:
+    """Return what a source text uses of Amaranth's private interface."""
+    found = AMARANTH_INTERNALS.findall(source)
+    for _, name, _ in imports(ast.parse(source), "implicore.x"):
+        first, *rest = name.split(".")
+        found += [name] if first == "amaranth" and any(p.startswith("_") for p in rest) else []
+    return found
+
+
+def test_one_file_uses_amaranths_private_interface():
+    sources = {
+        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+        for folder in ("src", *UPPER, "bench", "tests", "tools", "docs")
+        for path in (ROOT / folder).rglob("*.py")
+        if path != Path(__file__)
+    }
+    users = {name for name, source in sources.items() if private_amaranth(source)}
+    assert users == {"hw/verilog/amaranth_internals.py"}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from amaranth._toolchain import yosys",
+        "from amaranth.hdl._ir import Fragment",
+        "import amaranth.hdl._ast",
+        "component._MustUse__used = True",
+        "rtlil._ir.PortDirection.Input",
+    ],
+)
+def test_a_private_name_of_amaranth_is_found(source):
+    assert private_amaranth(source)

@@ -1,0 +1,12 @@
+"""Verilog of an accelerator, and the files that accompany it.
+
+``hierarchy`` makes one module for each distinct component, ``amaranth_internals`` holds all that
+this takes from Amaranth's private interface, and ``generator`` writes the folder.
+"""
+
+from .generator import generate
+from .memories import memory_list
+from .naming import PREFIX
+from .ports import instance
+
+__all__ = ["PREFIX", "generate", "instance", "memory_list"]

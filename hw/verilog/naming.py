@@ -1,0 +1,25 @@
+"""The names of the generated modules."""
+
+from __future__ import annotations
+
+import re
+
+from amaranth.lib import wiring
+
+from ..memory import Bank, Ram
+
+PREFIX = "implicore"
+"""Name of the top module, of the files, and prefix of all other modules."""
+
+
+def module_name(component: wiring.Component) -> str:
+    """Return the name of a component's module, to which a number is added if it is taken."""
+    if isinstance(component, Ram):
+        return ram_name(component)
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(component).__name__).lower()
+    return f"{PREFIX}_{words}"
+
+
+def ram_name(bank: Bank | Ram) -> str:
+    """Return the name of a memory's module."""
+    return f"{PREFIX}_ram_{bank.role}"
