@@ -11,7 +11,7 @@ from implicore.errors import BadInput
 from implicore.fixed import COORDINATE
 from implicore.formats import Formats
 from implicore.grid import Grid
-from implicore.host import Host, MemoryMapped, Refused, Transport, grid_writes
+from implicore.host import Host, MemoryMapped, Rejected, Transport, grid_writes
 from implicore.job import GridJob
 from implicore.link import Link, LinkError
 from implicore.model.golden import Renderer
@@ -41,7 +41,7 @@ class Mapped:
         self.transport = self.machine.transport()
 
     def shorten_timeout(self):
-        """From now on a job is given up before it is done."""
+        """Make the next job time out."""
         self.machine.timeout = 200
         return RuntimeError, "No last voxel came within 200 cycles"
 
@@ -90,10 +90,10 @@ def test_voxels_are_the_golden_models(host):
 
 
 @pytest.mark.parametrize("most", [1, 7, 100])
-def test_what_is_too_much_at_once_becomes_several_jobs(host, place, most):
+def test_a_large_job_is_split(host, place, most):
     host.load(PROGRAM)
     asked = []
-    place.transport.voxels_at_once = most
+    place.transport.max_job_voxels = most
     decode = place.transport.decode
     place.transport.decode = lambda voxels, points=None: (
         asked.append(voxels) or decode(voxels, points)
@@ -116,15 +116,15 @@ def test_counters(host, place):
 
 
 @pytest.mark.parametrize("word", [0, 1, 5, len(WORDS) // 2, len(WORDS) - 1])
-def test_a_damaged_program_is_refused(host, word):
+def test_a_damaged_program_is_rejected(host, word):
     host.load(PROGRAM)
     damaged = WORDS.copy()
     damaged[word] ^= 0x00010001
-    with pytest.raises(Refused, match=r"^The accelerator refused the program: .+\.$") as refused:
+    with pytest.raises(Rejected, match=r"^The accelerator rejected the program: .+\.$") as rejected:
         host.send(damaged)
-    assert refused.value.error not in (Error.NONE, Error.NO_PROGRAM, Error.BUSY)
+    assert rejected.value.error not in (Error.NONE, Error.NO_PROGRAM, Error.BUSY)
     assert host.program is None and not host.status()["loaded"]
-    with pytest.raises(Refused, match="the job: a job was started without a good program") as no:
+    with pytest.raises(Rejected, match="the job: a job was started without a good program") as no:
         host.voxels(POINTS)
     assert no.value.error == Error.NO_PROGRAM
     host.load(PROGRAM)
@@ -132,8 +132,8 @@ def test_a_damaged_program_is_refused(host, word):
 
 
 @pytest.mark.parametrize("length", [1, 20, len(WORDS) - 1])
-def test_a_program_that_is_cut_short_is_refused(host, length):
-    with pytest.raises(Refused, match="the stream ended too early"):
+def test_a_truncated_program_is_rejected(host, length):
+    with pytest.raises(Rejected, match="the stream ended too early"):
         host.send(WORDS[:length])
     host.load(PROGRAM)
 
@@ -157,16 +157,16 @@ def test_an_abort_in_the_middle_of_a_job(host, place, points):
     assert (host.render(GRID) == GOLDEN.render(GRID)).all()
 
 
-def test_a_job_during_a_job_is_refused(host, place):
+def test_a_job_during_a_job_is_rejected(host, place):
     host.load(PROGRAM)
     place.transport.write(grid_writes(GridJob.of(GRID, PROGRAM.frame)))
     host._start("start_grid")
-    with pytest.raises(Refused, match="a job was started during another one"):
+    with pytest.raises(Rejected, match="a job was started during another one"):
         host.voxels(POINTS)
     host.abort()
 
 
-def test_an_abort_with_nothing_under_way(host):
+def test_an_abort_without_a_job(host):
     host.abort()
     host.load(PROGRAM)
     assert (host.voxels(POINTS[:3]) == GOLDEN.voxels(POINTS[:3])).all()
@@ -175,7 +175,7 @@ def test_an_abort_with_nothing_under_way(host):
 def test_another_accelerator(place):
     other = AcceleratorConfig.sized(3, 3, FORMATS, [SHAPE])
     message = (
-        r"^This is not the accelerator of the configuration: its configuration's digest is "
+        r"^The accelerator does not match the configuration: its configuration digest is "
         rf"{CONFIG.digest:#x}, not {other.digest:#x}\.$"
     )
     with pytest.raises(BadInput, match=message):
@@ -185,8 +185,10 @@ def test_another_accelerator(place):
         Host(place.transport, CONFIG)
 
 
-def test_what_is_asked_is_looked_at_first(host):
-    with pytest.raises(BadInput, match=r"^Load a program first: the grid is placed by it\.$"):
+def test_arguments_are_checked_first(host):
+    with pytest.raises(
+        BadInput, match=r"^Load a program first: it defines the coordinates of the grid\.$"
+    ):
         host.render(GRID)
     host.load(PROGRAM)
     with pytest.raises(BadInput, match=r"^Points must have the shape \(points, 3\), not \(3,\)\.$"):
@@ -200,10 +202,10 @@ def test_what_is_asked_is_looked_at_first(host):
     assert host.program is PROGRAM
 
 
-def test_no_verdict(host, place):
+def test_no_status(host, place):
     host._timeout = 0.01
     place.transport.program = lambda words: None
-    with pytest.raises(BadInput, match="gives no verdict on the program"):
+    with pytest.raises(BadInput, match=r"reported no status of the program within 0\.01 s"):
         host.load(PROGRAM)
 
 
@@ -213,12 +215,12 @@ def test_transfers_stay_within_the_dma():
         for channel in (machine.points, machine.voxels):
             transfer = channel.transfer
             channel.transfer = lambda b, transfer=transfer: sizes.append(b.nbytes) or transfer(b)
-        host = Host(machine.transport(most_bytes=len(WORDS) * 4), CONFIG)
+        host = Host(machine.transport(max_transfer_bytes=len(WORDS) * 4), CONFIG)
         host.load(PROGRAM)
         assert (host.voxels(POINTS) == GOLDEN.voxels(POINTS)).all()
         assert max(sizes) <= len(WORDS) * 4 < POINTS.size / 3 * 8
-        host = Host(machine.transport(most_bytes=len(WORDS) * 4 - 1), CONFIG)
-        with pytest.raises(BadInput, match="widen its length register"):
+        host = Host(machine.transport(max_transfer_bytes=len(WORDS) * 4 - 1), CONFIG)
+        with pytest.raises(BadInput, match="widen the DMA's length register"):
             host.load(PROGRAM)
 
 
@@ -228,7 +230,7 @@ def test_a_job_with_fewer_voxels_than_asked_for():
         host.load(PROGRAM)
         host._start("start_points")
         machine.points.transfer(np.zeros(3, np.uint64))
-        with pytest.raises(BadInput, match=r"^The job gave 3 voxels and not 4\.$"):
+        with pytest.raises(BadInput, match=r"^The job delivered 3 voxels, not 4\.$"):
             host.transport.decode(4)
 
 
@@ -265,7 +267,7 @@ def test_a_grid_in_registers():
 
 
 def test_both_are_transports():
-    """What the protocol names is there, with the same parameters."""
+    """Every method of the protocol exists, with the same parameters."""
     for kind in (Link, MemoryMapped):
         for name, member in inspect.getmembers(Transport, inspect.isfunction):
             if not name.startswith("_"):

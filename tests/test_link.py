@@ -1,4 +1,4 @@
-"""The host's end of the link, against a board that is made of responses."""
+"""The host's end of the link, against scripted responses of a board."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from implicore.link import (
 
 
 class ScriptedPort:
-    """A port that gives what it is told to, and keeps what it is sent."""
+    """A port that returns given bytes and records the frames it is sent."""
 
     def __init__(self, *frames):
         self.data = b"".join(frames)
@@ -51,13 +51,13 @@ def test_the_checksum_is_the_standards():
 
 
 @pytest.mark.parametrize("frame", [b"", b"\xff\xff", b"ab", b"abc\xdb", b"\xdbabc", b"abcdef"])
-def test_garbled_frames(frame):
-    with pytest.raises(LinkError, match=r"^A frame from the board arrived garbled\.$"):
+def test_corrupt_frames(frame):
+    with pytest.raises(LinkError, match=r"^A frame from the board is corrupt\.$"):
         decode(frame)
 
 
 def test_requests_stay_within_the_buffer():
-    """The board's responses are held back: no more is sent than it has room for."""
+    """No response arrives: the host sends no more than the buffer holds."""
     port = ScriptedPort()
     words = np.arange(3 * REQUEST_BUFFER_BYTES, dtype=np.uint32)
     with pytest.raises(LinkError, match=r"^The board does not respond\.$"):
@@ -75,7 +75,7 @@ def test_a_program_ends_with_its_last_word():
     assert b"".join(payload for _, payload in port.sent) == words.astype("<u4").tobytes()
 
 
-def test_voxels_come_between_responses_and_are_credited_as_they_are_read():
+def test_voxels_arrive_between_responses_and_give_new_credit():
     voxels = np.arange(1500, dtype=np.uint16)
     payload = voxels.astype("<u2").tobytes()
     port = ScriptedPort(
@@ -97,14 +97,17 @@ def test_voxels_come_between_responses_and_are_credited_as_they_are_read():
 @pytest.mark.parametrize(
     ("frames", "message"),
     [
-        ([encode(Kind.NAK, bytes([NakReason.CORRUPT]))], "rejected a request: it arrived garbled"),
+        (
+            [encode(Kind.NAK, bytes([NakReason.CORRUPT]))],
+            "rejected a request: its CRC or framing is wrong",
+        ),
         ([encode(Kind.NAK, b"\x63")], "rejected a request: reason 99"),
-        ([response(Kind.WRITE)], "answered 0x82 to a READ"),
-        ([encode(Kind.VOXELS, b"\0\0\0")], "sent voxels that nobody had asked for"),
+        ([response(Kind.WRITE)], "responded to READ with a frame of kind 0x82"),
+        ([encode(Kind.VOXELS, b"\0\0\0")], "sent voxels without credit"),
         ([], "does not respond"),
     ],
 )
-def test_what_a_board_should_not_say(frames, message):
+def test_wrong_frames_from_the_board(frames, message):
     with pytest.raises(LinkError, match=rf"^The board {message}\.$"):
         Link(ScriptedPort(*frames)).read(0)
 
@@ -112,9 +115,9 @@ def test_what_a_board_should_not_say(frames, message):
 @pytest.mark.parametrize(
     ("voxels", "flag", "message"),
     [
-        (b"\1\0\2\0", b"\1", "gave 2 voxels and not 3"),
-        (b"", b"\1", "gave 0 voxels and not 3"),
-        (b"\1\0\2\0\3\0", b"\0", "did not end with its voxel 3"),
+        (b"\1\0\2\0", b"\1", "delivered 2 voxels, not 3"),
+        (b"", b"\1", "delivered 0 voxels, not 3"),
+        (b"\1\0\2\0\3\0", b"\0", "did not end after 3 voxels"),
     ],
 )
 def test_a_job_of_another_size(voxels, flag, message):
@@ -123,7 +126,7 @@ def test_a_job_of_another_size(voxels, flag, message):
         Link(port).decode(3)
 
 
-def test_a_reset_forgets_what_was_under_way():
+def test_a_reset_discards_what_was_pending():
     port = ScriptedPort(
         b"rubbish", response(Kind.READ, b"abcd"), b"\xc0\xdb\xc0", response(Kind.RESET)
     )

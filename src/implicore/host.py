@@ -1,10 +1,10 @@
-"""The host's driver of an accelerator: programs go in, jobs are started, voxels come out.
+"""The host's driver of an accelerator: loads programs, starts jobs, returns voxels.
 
-A ``Host`` needs a ``Transport``, which moves words and knows nothing of jobs. There are two:
+A ``Host`` uses a ``Transport``, which moves words and has no notion of jobs. There are two:
 
     link.Link       a serial line: a board's, or the simulated one of ``sim.serial``
-    MemoryMapped    AXI4-Lite registers and AXI DMA channels: PYNQ's, or the simulated ones of
-                    ``sim.memory_map``
+    MemoryMapped    AXI4-Lite registers and AXI DMA channels: those of PYNQ, or the simulated ones
+                    of ``sim.memory_map``
 """
 
 from __future__ import annotations
@@ -35,61 +35,61 @@ from .stream import program_stream
 
 
 class Transport(Protocol):
-    """How words reach an accelerator and come back.
+    """A way to move words to and from an accelerator.
 
     Attributes
     ----------
-    voxels_at_once : int
-        The greatest job whose points and voxels it can take.
+    max_job_voxels : int
+        Greatest number of points and of voxels in one job.
     """
 
-    voxels_at_once: int
+    max_job_voxels: int
 
     def read(self, *addresses: int) -> list[int]:
-        """The words at some byte addresses of the registers."""
+        """Return the words at byte addresses of the registers."""
 
     def write(self, pairs: Iterable[tuple[int, int]]) -> None:
-        """Write words: pairs of byte address and value, in this order."""
+        """Write words, given as pairs of byte address and value, in this order."""
 
     def program(self, words: np.ndarray) -> None:
         """Send the words of a program, the last one with ``tlast``."""
 
     def decode(self, voxels: int, points: np.ndarray | None = None) -> np.ndarray:
-        """Take the voxels, uint16, of a job that has been started; send its points meanwhile."""
+        """Receive the voxels, uint16, of a job that has been started; send its points meanwhile."""
 
     def abort(self) -> None:
-        """Drop what is under way, in the accelerator as well. The program may be gone."""
+        """Abort the job and discard all data in flight. The program may be lost."""
 
 
-class Refused(BadInput):
-    """The accelerator refused a program or a job.
+class Rejected(BadInput):
+    """The accelerator rejected a program or a job.
 
     Attributes
     ----------
     error : Error
-        The reason that it gave.
+        The value of its ``error`` register.
     """
 
     def __init__(self, what: str, error: Error):
         self.error = error
-        super().__init__(f"The accelerator refused {what}: {ERROR_MEANINGS[error]}.")
+        super().__init__(f"The accelerator rejected {what}: {ERROR_MEANINGS[error]}.")
 
 
 class Host:
-    """Drives one accelerator; decodes as ``model.golden.Renderer`` does, bit for bit.
+    """Drive one accelerator. Voxels equal those of ``model.golden.Renderer`` bit for bit.
 
     Parameters
     ----------
     transport : Transport
     config : AcceleratorConfig
-        What the accelerator was generated from; ``implicore.json`` holds it.
+        The configuration that the accelerator was generated from, as in ``implicore.json``.
     timeout : float
-        Seconds within which a program that has been sent must be judged.
+        Seconds within which the accelerator must report the status of a program.
 
     Raises
     ------
     BadInput
-        If another thing than this accelerator answers.
+        If identity, register map version or configuration differ.
     """
 
     def __init__(self, transport: Transport, config: AcceleratorConfig, *, timeout: float = 10.0):
@@ -98,34 +98,36 @@ class Host:
         self.program: Program | None = None
         self._timeout = timeout
         found = [self.register(name) for name in ("identity", "version", "configuration")]
-        for name, is_, due in zip(
-            ("identity", "register map's version", "configuration's digest"),
+        for name, value, expected in zip(
+            ("identity", "register map version", "configuration digest"),
             found,
             (IDENTITY, VERSION, config.digest),
             strict=True,
         ):
-            if is_ != due:
+            if value != expected:
                 raise BadInput(
-                    f"This is not the accelerator of the configuration: its {name} is {is_:#x}, "
-                    f"not {due:#x}."
+                    f"The accelerator does not match the configuration: its {name} is {value:#x}, "
+                    f"not {expected:#x}."
                 )
 
     def load(self, program: Program) -> None:
-        """Load a program; BadInput if it does not fit, Refused if it arrived damaged."""
+        """Load a program; BadInput if it does not fit, Rejected if it arrived damaged."""
         self.send(program_stream(program, self.config))
         self.program = program
 
     def send(self, words: np.ndarray) -> None:
-        """Send the words of a program stream and wait for the verdict; Refused if it is bad."""
+        """Send the words of a program stream and wait for its status; Rejected if it is bad."""
         self.program = None
-        self._forget_events()
+        self._clear_events()
         self.transport.program(words)
         end = monotonic() + self._timeout
         while not (event := self._events()):
             if monotonic() > end:
-                raise BadInput("The accelerator gives no verdict on the program it was sent.")
+                raise BadInput(
+                    f"The accelerator reported no status of the program within {self._timeout:g} s."
+                )
         if event & masks("interrupt")["error"]:
-            raise Refused("the program", Error(self.register("error")))
+            raise Rejected("the program", Error(self.register("error")))
 
     def voxels(self, points: np.ndarray) -> np.ndarray:
         """Decode points.
@@ -141,8 +143,8 @@ class Host:
         """
         points = checked_points(points)
         found = [np.empty(0, np.uint16)]
-        for first in range(0, len(points), self.transport.voxels_at_once):
-            part = points[first : first + self.transport.voxels_at_once]
+        for first in range(0, len(points), self.transport.max_job_voxels):
+            part = points[first : first + self.transport.max_job_voxels]
             self._start("start_points")
             found.append(self.transport.decode(len(part), part))
         return np.concatenate(found)
@@ -150,62 +152,62 @@ class Host:
     def render(self, grid: Grid) -> np.ndarray:
         """Decode every voxel of a grid: uint16 array of the grid's shape.
 
-        What is more than the transport can take at once becomes several jobs.
+        A grid of more than ``transport.max_job_voxels`` voxels is split into several jobs.
         """
         if self.program is None:
-            raise BadInput("Load a program first: the grid is placed by it.")
+            raise BadInput("Load a program first: it defines the coordinates of the grid.")
         found = []
-        for job in GridJob.of(grid, self.program.frame).parts(self.transport.voxels_at_once):
+        for job in GridJob.of(grid, self.program.frame).parts(self.transport.max_job_voxels):
             self.transport.write(grid_writes(job))
             self._start("start_grid")
             found.append(self.transport.decode(job.voxels))
         return np.concatenate(found).reshape(grid.shape, order="F")
 
     def counters(self) -> dict[str, int]:
-        """What the last job took: the registers ``COUNTERS``."""
+        """Return the counters of the last job: the registers ``COUNTERS``."""
         return {name: self.register(name) for name in COUNTERS}
 
     def status(self) -> dict[str, bool]:
-        """The bits of the status register."""
+        """Return the bits of the status register."""
         value = self.register("status")
         return {name: bool(value & mask) for name, mask in masks("status").items()}
 
     def abort(self) -> None:
-        """Drop the job at work, or what is left of one that failed.
+        """Abort the running job, or discard the rest of a failed one.
 
-        A program survives this where the transport can empty its streams without a reset of the
-        accelerator; ``program`` is None where not.
+        The program stays loaded if the transport can empty its streams without a reset of the
+        accelerator; otherwise ``program`` becomes None.
         """
         self.transport.abort()
         if not self.status()["loaded"]:
             self.program = None
 
     def register(self, name: str) -> int:
-        """A register's value, the first one's where there are several."""
+        """Return the value of a register, or of the first one of an array of registers."""
         first = addresses()[name]
         words = self.transport.read(*(first + 4 * part for part in range(WORDS[name])))
         return sum(word << 32 * part for part, word in enumerate(words))
 
     def _start(self, name: str) -> None:
-        self._forget_events()
+        self._clear_events()
         self.transport.write([command(name)])
         if self._events() & masks("interrupt")["error"]:
-            raise Refused("the job", Error(self.register("error")))
+            raise Rejected("the job", Error(self.register("error")))
 
     def _events(self) -> int:
         return self.register("interrupt")
 
-    def _forget_events(self) -> None:
+    def _clear_events(self) -> None:
         self.transport.write([(addresses()["interrupt"], sum(masks("interrupt").values()))])
 
 
 def command(name: str) -> tuple[int, int]:
-    """Address and value of ``start_grid``, ``start_points`` or ``abort``."""
+    """Return address and value of ``start_grid``, ``start_points`` or ``abort``."""
     return addresses()["control"], masks("control")[name]
 
 
 def grid_writes(job: GridJob) -> list[tuple[int, int]]:
-    """Addresses and values of the registers that describe a grid."""
+    """Return addresses and values of the registers that describe a grid."""
     at = addresses()
     writes = [
         (at["grid_size_minus_one"] + 4 * axis, count - 1) for axis, count in enumerate(job.shape)
@@ -219,35 +221,32 @@ def grid_writes(job: GridJob) -> list[tuple[int, int]]:
     return writes
 
 
-# ------------------------------------------------------------------------------ memory-mapped I/O
-
-
 class Registers(Protocol):
-    """A window into memory; ``pynq.MMIO`` is one, or the ``mmio`` of an overlay's block."""
+    """A window into memory, such as ``pynq.MMIO`` or the ``mmio`` of an overlay's block."""
 
     def read(self, offset: int, /) -> int:
-        """The word at a byte offset."""
+        """Return the word at a byte offset."""
 
     def write(self, offset: int, value: int, /) -> None:
-        """Write a word."""
+        """Write a word at a byte offset."""
 
 
 class Channel(Protocol):
-    """One direction of an AXI DMA; ``sendchannel`` and ``recvchannel`` of ``pynq.lib.DMA`` are."""
+    """One direction of an AXI DMA: ``sendchannel`` or ``recvchannel`` of ``pynq.lib.DMA``."""
 
     transferred: int
 
     def transfer(self, buffer: np.ndarray, /) -> None:
-        """Begin to send a buffer, ``tlast`` with its end, or to fill one up to ``tlast``."""
+        """Start to send a buffer, ``tlast`` with its end, or to fill one up to ``tlast``."""
 
     def wait(self) -> None:
-        """Until the transfer is over; ``transferred`` then has its bytes."""
+        """Wait for the end of the transfer; ``transferred`` then has its number of bytes."""
 
     def start(self) -> None:
-        """Run, after a ``stop``."""
+        """Run again after ``stop``."""
 
     def stop(self) -> None:
-        """Drop the transfer."""
+        """Abort the transfer."""
 
 
 class MemoryMapped:
@@ -260,9 +259,9 @@ class MemoryMapped:
     program, points, voxels : Channel
         At ``s_axis_program`` (32 bits), ``s_axis_points`` (64) and ``m_axis_voxels`` (16).
     allocate : function of a shape and a dtype
-        Gives the buffers: ``pynq.allocate``.
-    most_bytes : int
-        The greatest transfer, which the width of the DMA's length register sets.
+        Allocates the buffers, such as ``pynq.allocate``.
+    max_transfer_bytes : int
+        Greatest transfer, as given by the width of the DMA's length register.
     """
 
     def __init__(
@@ -273,36 +272,36 @@ class MemoryMapped:
         voxels: Channel,
         *,
         allocate: Callable = np.empty,
-        most_bytes: int = (1 << 26) - 1,
+        max_transfer_bytes: int = (1 << 26) - 1,
     ):
         self._registers = registers
         self._program, self._points, self._voxels = program, points, voxels
         self._allocate = allocate
-        self._most_bytes = most_bytes
-        self.voxels_at_once = most_bytes // 8  # a point's bytes
+        self._max_transfer_bytes = max_transfer_bytes
+        self.max_job_voxels = max_transfer_bytes // 8  # the size of a point
 
     def read(self, *addresses: int) -> list[int]:
-        """The words at some byte addresses of the registers."""
+        """Return the words at byte addresses of the registers."""
         return [int(self._registers.read(address)) for address in addresses]
 
     def write(self, pairs: Iterable[tuple[int, int]]) -> None:
-        """Write words: pairs of byte address and value."""
+        """Write words, given as pairs of byte address and value, in this order."""
         for address, value in pairs:
             self._registers.write(address, value)
 
     def program(self, words: np.ndarray) -> None:
-        """Send the words of a program; BadInput if they are more than one transfer."""
-        if 4 * len(words) > self._most_bytes:
+        """Send the words of a program; BadInput if they exceed one transfer."""
+        if 4 * len(words) > self._max_transfer_bytes:
             raise BadInput(
-                f"The program has {4 * len(words)} bytes and the DMA moves at most "
-                f"{self._most_bytes} at once: widen its length register."
+                f"The program has {4 * len(words)} bytes, but one transfer has at most "
+                f"{self._max_transfer_bytes}: widen the DMA's length register."
             )
         buffer = self._filled(np.asarray(words, np.uint32))
         self._program.transfer(buffer)
         self._program.wait()
 
     def decode(self, voxels: int, points: np.ndarray | None = None) -> np.ndarray:
-        """Take the voxels, uint16, of a job that has been started; BadInput if there are fewer."""
+        """Receive the voxels, uint16, of a started job; BadInput if it delivers fewer."""
         buffer = self._allocate((voxels,), np.uint16)
         self._voxels.transfer(buffer)
         if points is not None:
@@ -311,11 +310,13 @@ class MemoryMapped:
             self._points.wait()
         self._voxels.wait()
         if self._voxels.transferred != buffer.nbytes:
-            raise BadInput(f"The job gave {self._voxels.transferred // 2} voxels and not {voxels}.")
+            raise BadInput(
+                f"The job delivered {self._voxels.transferred // 2} voxels, not {voxels}."
+            )
         return np.array(buffer)
 
     def abort(self) -> None:
-        """Abort the job and drop all transfers; a loaded program stays."""
+        """Abort the job and all transfers; a loaded program stays."""
         self.write([command("abort")])
         for channel in (self._program, self._points, self._voxels):
             channel.stop()
