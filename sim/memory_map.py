@@ -14,10 +14,10 @@ from implicore.host import MemoryMapped
 from implicore.job import unpack_points
 
 from . import fast, session
-from .dialogue import Dialogue
+from .interactive import InteractiveSimulator
 
 
-class MemoryMap(Dialogue):
+class MemoryMap(InteractiveSimulator):
     """An accelerator in memory; a context manager.
 
     Parameters
@@ -48,7 +48,7 @@ class MemoryMap(Dialogue):
         optimize: bool = True,
     ):
         super().__init__([fast.build(config, optimize=optimize).executable, "-", "-"])
-        self._tell_words(session.header(stall, seed))
+        self._send_words(session.header(stall, seed))
         self.timeout = timeout
         self.registers = _Registers(self)
         self.program = _ProgramChannel(self)
@@ -61,14 +61,14 @@ class MemoryMap(Dialogue):
 
     def do(self, operation):
         """Carry out an operation of a session; the response to it."""
-        self._tell_words(session.words_of(operation))
+        self._send_words(session.words_of(operation))
         return session.response_to(operation, self._take)
 
-    def _tell_words(self, words: np.ndarray) -> None:
-        self.tell(words.astype("<u4").tobytes())
+    def _send_words(self, words: np.ndarray) -> None:
+        self.send(words.astype("<u4").tobytes())
 
     def _take(self, count: int) -> np.ndarray:
-        return np.frombuffer(self.hear(4 * count), "<u4")
+        return np.frombuffer(self.receive(4 * count), "<u4")
 
 
 class _Registers:

@@ -1,9 +1,9 @@
-// A verilated accelerator behind a serial line, and the far end of that line.
-// usage: serial DIVISOR, then on stdin any number of
-//   'w' length bytes...      send bytes, which takes no time of its own
-//   'r' cycles               run until a byte has come, or for so many cycles after the last
-//                            byte has gone
-// Numbers are 4 bytes, lowest first. To 'r' it answers with the number of bytes, 0 or 1, and them.
+// A verilated accelerator with a serial link, and the host's end of the line.
+// usage: serial DIVISOR, then commands on stdin:
+//   'w' length bytes...      queue bytes for the line, without running a cycle
+//   'r' cycles               run until the board has sent a byte, or for so many cycles after the
+//                            last queued byte
+// Numbers are 4 bytes, little-endian. 'r' writes the number of bytes, 0 or 1, and the byte.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -22,16 +22,16 @@ static uint32_t number() {
     return bytes[0] | bytes[1] << 8 | bytes[2] << 16 | uint32_t(bytes[3]) << 24;
 }
 
-// One cycle of clock and line; the byte whose stop bit came in it, or -1.
+// Runs one cycle. Returns the byte whose stop bit was received in it, or -1.
 static int cycle() {
-    static uint32_t sent = 0, send_wait = 0, sending = 1;   // bits left in `sending`'s ones
+    static uint32_t sent = 0, send_wait = 0, sending = 1;   // `sending` holds a 1 above its last bit
     static uint32_t receive_wait = 0, received = 0, bit = 0;
     if (send_wait) {
         --send_wait;
     } else if (sent < 10 && sending > 1) {
         top.rx = sending & 1, sending >>= 1, ++sent, send_wait = divisor - 1;
     } else if (!outgoing.empty()) {
-        // Behind the stop bit a 1 that marks the end.
+        // The upper 1 marks the end, the lower one is the stop bit.
         sending = outgoing.front() << 1 | 3 << 9, sent = 0;
         outgoing.pop_front();
         top.rx = sending & 1, sending >>= 1, ++sent, send_wait = divisor - 1;
@@ -46,7 +46,7 @@ static int cycle() {
         receive_wait = divisor;
         if (bit == 9) {
             bit = 0;
-            if (!top.tx) std::fputs("a stop bit is missing\n", stderr), std::exit(1);
+            if (!top.tx) std::fputs("the board sent a byte without a stop bit\n", stderr), std::exit(1);
             return received;
         }
         received |= top.tx << (bit++ - 1);
@@ -73,7 +73,7 @@ int main(int argc, char** argv) {
             if (byte >= 0) std::fputc(byte, stdout);
             std::fflush(stdout);
         } else {
-            return std::fputs("neither w nor r\n", stderr), 2;
+            return std::fputs("unknown command: neither w nor r\n", stderr), 2;
         }
     }
 }

@@ -1,7 +1,7 @@
 """A virtual board: the generated Verilog behind a simulated serial line.
 
-What ``implicore.link.Link`` takes for a serial port is here a process with the verilated
-accelerator and the host's end of its line. It only runs while the host waits for an answer.
+``SerialBoard`` takes the place of a serial port for ``implicore.link.Link``. The accelerator and
+the line are simulated in a process of their own, which runs only while the host reads.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from implicore.cache import cached
 from implicore.hw.ulx3s import SerialAccelerator, convert
 from implicore.process import run
 
-from .dialogue import Dialogue
+from .interactive import InteractiveSimulator
 from .simulators import find_verilator, verilog
 
 DRIVER = Path(__file__).with_name("serial.cpp")
 
 
-class SerialBoard(Dialogue):
-    """A board's serial port, for ``Link``; a context manager.
+class SerialBoard(InteractiveSimulator):
+    """The serial port of a simulated board, a ``link.Port``; a context manager.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class SerialBoard(Dialogue):
     divisor : int
         Clock cycles of a bit.
     timeout : int
-        Cycles after which a board that has been told everything and is silent is given up.
+        Cycles without a byte, counted after all bytes are sent, after which a read returns.
     """
 
     def __init__(self, config: AcceleratorConfig, *, divisor: int = 4, timeout: int = 10**6):
@@ -37,22 +37,22 @@ class SerialBoard(Dialogue):
         self._timeout = timeout
 
     def write(self, data: bytes) -> None:
-        """Give bytes to the line."""
-        self.tell(b"w" + struct.pack("<I", len(data)) + data)
+        """Queue bytes to be sent on the line."""
+        self.send(b"w" + struct.pack("<I", len(data)) + data)
 
     def read(self, size: int) -> bytes:
-        """Bytes from the line; fewer when the time is over."""
+        """Return bytes from the line; fewer after the timeout."""
         found = b""
         while len(found) < size:
-            self.tell(b"r" + struct.pack("<I", self._timeout))
-            if self.hear(1) == b"\0":
+            self.send(b"r" + struct.pack("<I", self._timeout))
+            if self.receive(1) == b"\0":
                 break
-            found += self.hear(1)
+            found += self.receive(1)
         return found
 
 
 def build(config: AcceleratorConfig, divisor: int) -> Path:
-    """The program that simulates a board, from the cache if it was built before."""
+    """Build the simulator of a board, or take it from the cache, and return its executable."""
     verilator = find_verilator()
     text = convert(SerialAccelerator(config, divisor), "serial")
     sources = [*verilog(config), DRIVER]

@@ -1,4 +1,4 @@
-"""A simulator that is asked and answers, for as long as somebody has questions."""
+"""A simulator that exchanges bytes with Python over its pipes while it runs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from implicore.process import ToolFailed
 
 
-class Dialogue:
-    """A process with a line in either direction; a context manager.
+class InteractiveSimulator:
+    """A simulator process with a pipe in each direction; a context manager.
 
     Parameters
     ----------
     command : sequence
-        Its program and arguments.
+        The program and its arguments.
     """
 
     def __init__(self, command: Sequence):
@@ -22,27 +22,27 @@ class Dialogue:
         words = [str(word) for word in command]
         self._process = subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe)
 
-    def tell(self, data: bytes) -> None:
-        """Give it bytes; ToolFailed if it has ended."""
+    def send(self, data: bytes) -> None:
+        """Send bytes; ToolFailed if the process has ended."""
         try:
             self._process.stdin.write(data)
             self._process.stdin.flush()
         except BrokenPipeError:
-            raise self._broken_off() from None
+            raise self._failure() from None
 
-    def hear(self, count: int) -> bytes:
-        """So many bytes from it, whenever they come; ToolFailed if it has ended."""
+    def receive(self, count: int) -> bytes:
+        """Wait for ``count`` bytes and return them; ToolFailed if the process ends before."""
         data = self._process.stdout.read(count)
         if len(data) < count:
-            raise self._broken_off()
+            raise self._failure()
         return data
 
-    def _broken_off(self) -> ToolFailed:
-        said = self._process.stderr.read().decode(errors="replace").strip()
-        return ToolFailed(f"The simulator broke off: {said or 'it said nothing'}.")
+    def _failure(self) -> ToolFailed:
+        message = self._process.stderr.read().decode(errors="replace").strip()
+        return ToolFailed(f"The simulator ended early: {message or 'it printed no message'}.")
 
     def close(self) -> None:
-        """End it."""
+        """Kill the process."""
         self._process.kill()
         self._process.communicate()
 
