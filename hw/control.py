@@ -10,36 +10,36 @@ from .axi import AXI_LITE
 
 
 def _layout(register: Register):
-    """The shape of a register's value: its fields, or an array if there are several."""
+    """Return the shape of a register: its fields, or an array if there are several values."""
     if register.fields:
         return data.StructLayout({name: 1 for name, _ in register.fields})
     return data.ArrayLayout(register.bits, register.count) if register.count > 1 else register.bits
 
 
 def layout(access: str):
-    """All registers of one kind of access, by name."""
+    """Return the layout of all registers with one kind of access, by name."""
     return data.StructLayout({r.name: _layout(r) for r in REGISTERS if r.access == access})
 
 
 class ControlRegisters(wiring.Component):
     """An AXI4-Lite subordinate with the register map.
 
-    Words that do not exist read as 0 and ignore writes. ``wstrb`` is honoured. ``awprot`` and
+    Undefined words read as 0 and ignore writes. ``wstrb`` is supported. ``awprot`` and
     ``arprot`` are ignored; every response is OKAY.
 
-    Latency: an answer one cycle after the request. Throughput: a read and a write in two cycles.
+    Latency: one cycle from request to response. Throughput: a read and a write in two cycles.
 
     Attributes
     ----------
     AXI_LITE's ports
     ro : In
-        Values of the registers that are only read.
+        Values of the read-only registers.
     rw : Out
-        Values of those that are written.
+        Values of the read-write registers.
     wo : Out
-        Commands: high for one cycle.
+        Commands, high for one cycle.
     events : In
-        Set bits of the ``interrupt`` register.
+        Events that set bits of the ``interrupt`` register.
     interrupt : Out(1)
     """
 
@@ -57,7 +57,7 @@ class ControlRegisters(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # A write is taken when address and data are both there and the last answer is gone.
+        # A write is accepted when address and data are valid and no response waits.
         write = Signal()
         read = Signal()
         m.d.comb += [

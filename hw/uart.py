@@ -1,4 +1,4 @@
-"""A serial line, 8N1: a start bit, eight data bits with the lowest first, a stop bit."""
+"""A UART, 8N1: one start bit, eight data bits, the lowest first, one stop bit."""
 
 from amaranth import Cat, Module, Signal
 from amaranth.lib import cdc, data, stream, wiring
@@ -9,16 +9,16 @@ from implicore.arguments import require_integer
 MIN_DIVISOR, MAX_DIVISOR = 4, 1 << 16
 
 RECEIVED = data.StructLayout({"data": 8, "framing_error": 1})
-"""A byte; ``framing_error`` if its stop bit is not high."""
+"""A byte; ``framing_error`` if its stop bit is low."""
 
 
 class UartReceiver(wiring.Component):
-    """Bytes from a line, each bit taken in its middle.
+    """Receive bytes, sampling each bit in its middle.
 
-    A byte cannot wait: it is offered for one cycle. After a broken one the line must rise before
-    another may start.
+    There is no flow control: a byte is valid for one cycle. After a framing error the line must be
+    high before another byte can start.
 
-    Latency: a byte is offered half a bit after its stop bit began, and three cycles.
+    Latency: half a bit and three cycles from the start of the stop bit.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class UartReceiver(wiring.Component):
     Attributes
     ----------
     line : In(1)
-        Of any clock.
+        Asynchronous.
     valid : Out(1)
     byte : Out(RECEIVED)
     """
@@ -42,24 +42,24 @@ class UartReceiver(wiring.Component):
         m = Module()
         line = Signal(init=1)
         m.submodules.synchronizer = cdc.FFSynchronizer(self.line, line, init=1)
-        wait = Signal(range(self.divisor))
-        shift = Signal(9, reset_less=True)  # the start bit and those of data
-        left = Signal(range(10))
-        m.d.sync += [self.valid.eq(0), wait.eq(wait - 1)]
+        timer = Signal(range(self.divisor))
+        shift = Signal(9, reset_less=True)  # the start bit and the data bits
+        bits_left = Signal(range(10))
+        m.d.sync += [self.valid.eq(0), timer.eq(timer - 1)]
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += [wait.eq(self.divisor // 2 - 1), left.eq(9)]
+                m.d.sync += [timer.eq(self.divisor // 2 - 1), bits_left.eq(9)]
                 with m.If(~line):
                     m.next = "BITS"
-            with m.State("BITS"), m.If(wait == 0):
+            with m.State("BITS"), m.If(timer == 0):
                 m.d.sync += [
-                    wait.eq(self.divisor - 1),
-                    left.eq(left - 1),
+                    timer.eq(self.divisor - 1),
+                    bits_left.eq(bits_left - 1),
                     shift.eq(Cat(shift[1:], line)),
                 ]
-                with m.If((left == 9) & line):
-                    m.next = "IDLE"  # too short for a start bit
-                with m.If(left == 0):
+                with m.If((bits_left == 9) & line):
+                    m.next = "IDLE"  # a glitch
+                with m.If(bits_left == 0):
                     m.d.sync += [
                         self.valid.eq(1),
                         self.byte.data.eq(shift[1:]),
@@ -72,9 +72,10 @@ class UartReceiver(wiring.Component):
 
 
 class UartTransmitter(wiring.Component):
-    """Bytes to a line.
+    """Transmit bytes.
 
-    Latency: the start bit begins one cycle after a byte is taken. Throughput: a byte in ten bits.
+    Latency: the start bit begins one cycle after a byte is taken. Throughput: a byte in ten bits
+    and one cycle.
 
     Parameters
     ----------
@@ -94,19 +95,23 @@ class UartTransmitter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        wait = Signal(range(self.divisor))
-        left = Signal(range(11))  # bits, the one on the line included
+        timer = Signal(range(self.divisor))
+        bits_left = Signal(range(11))  # bits, including the one on the line
         shift = Signal(9)
-        m.d.comb += self.bytes.ready.eq(left == 0)
-        m.d.sync += wait.eq(wait - 1)
+        m.d.comb += self.bytes.ready.eq(bits_left == 0)
+        m.d.sync += timer.eq(timer - 1)
         with m.If(self.bytes.ready):
-            m.d.sync += wait.eq(self.divisor - 1)
+            m.d.sync += timer.eq(self.divisor - 1)
             with m.If(self.bytes.valid):
-                m.d.sync += [left.eq(10), self.line.eq(0), shift.eq(Cat(self.bytes.payload, 1))]
-        with m.Elif(wait == 0):
+                m.d.sync += [
+                    bits_left.eq(10),
+                    self.line.eq(0),
+                    shift.eq(Cat(self.bytes.payload, 1)),
+                ]
+        with m.Elif(timer == 0):
             m.d.sync += [
-                wait.eq(self.divisor - 1),
-                left.eq(left - 1),
+                timer.eq(self.divisor - 1),
+                bits_left.eq(bits_left - 1),
                 self.line.eq(shift[0]),
                 shift.eq(Cat(shift[1:], 1)),
             ]

@@ -1,4 +1,4 @@
-"""The accelerator on a board: ULX3S with an LFE5U-85F, its only connection the USB serial line."""
+"""The accelerator on a ULX3S board with an LFE5U-85F, connected by the USB serial port alone."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from .verilog.amaranth_internals import mark_used
 DEVICE = "LFE5U-85F-6BG381C"
 OSCILLATOR_MHZ = 25.0
 BAUD = 3_000_000
-"""The greatest rate of the board's FT231X."""
+"""Maximum rate of the board's FT231X."""
 
 BAUD_ERROR = 0.02
-"""Of a bit's length; a byte bears twice as much."""
+"""Greatest relative error of a bit's length; a byte tolerates twice as much."""
 
 PINS = {
     "clk_25mhz": "G2",
@@ -34,12 +34,15 @@ PINS = {
     "wifi_gpio0": "L2",
     **{f"led[{n}]": s for n, s in enumerate(["B2", "C2", "C1", "D2", "D1", "E2", "E1", "H3"])},
 }
-"""Sites of the board's versions 2 and 3, by the names of its own constraint file."""
+"""Sites of board versions 2 and 3, by the names of the board's own constraint file."""
 
 
 @dataclass(frozen=True)
 class Pll:
-    """Dividers of an EHXPLLL: ``oscillator / input * feedback``, its VCO ``output`` times that."""
+    """Dividers of an EHXPLLL.
+
+    The output is ``oscillator / input * feedback``; the VCO runs at ``output`` times that.
+    """
 
     input: int
     feedback: int
@@ -47,12 +50,12 @@ class Pll:
 
     @property
     def mhz(self) -> float:
-        """What comes out."""
+        """Output frequency."""
         return OSCILLATOR_MHZ / self.input * self.feedback
 
     @classmethod
     def near(cls, mhz: float) -> Pll:
-        """The frequency nearest to the one asked for; ValueError if none is within one percent.
+        """Return the dividers closest to a frequency; ValueError if none is within one percent.
 
         Limits from Lattice's FPGA-TN-02200: phase detector from 3.125 MHz, VCO 400 to 800 MHz.
         """
@@ -63,26 +66,30 @@ class Pll:
             for output in range(1, 129)
             if 400 <= OSCILLATOR_MHZ / divider * feedback * output <= 800
         ]
-        # Of several with the same frequency: the fastest phase detector, the VCO in the middle.
+        # Of equal frequencies, take the fastest phase detector, then the VCO closest to mid-range.
         best = min(found, key=lambda p: (abs(p.mhz - mhz), p.input, abs(p.mhz * p.output - 600)))
         if abs(best.mhz - mhz) > mhz / 100:
-            raise ValueError(f"The board's PLL cannot make {mhz:g} MHz: nearest is {best.mhz:g}.")
+            raise ValueError(
+                f"The board's PLL cannot make {mhz:g} MHz; the closest clock is {best.mhz:g}."
+            )
         return best
 
 
 def divisor_of(mhz: float, baud: int) -> int:
-    """Clock cycles of a bit; ValueError if whole ones are too far off."""
+    """Return the clock cycles per bit; ValueError if no integer is within ``BAUD_ERROR``."""
     exact = mhz * 1e6 / baud
     divisor = round(exact)
     if abs(divisor - exact) > exact * BAUD_ERROR:
-        raise ValueError(f"{mhz:g} MHz is no multiple of {baud} baud, within {BAUD_ERROR:.0%}.")
+        raise ValueError(
+            f"A clock of {mhz:g} MHz cannot be divided to {baud} baud within {BAUD_ERROR:.0%}."
+        )
     return divisor
 
 
 class SerialAccelerator(wiring.Component):
-    """An accelerator with nothing but a serial line.
+    """An accelerator behind a serial line.
 
-    The accelerator itself is instantiated by its name: its Verilog is ``hw.verilog``'s.
+    The accelerator is instantiated by name; ``hw.verilog`` writes its Verilog.
 
     Parameters
     ----------
@@ -115,10 +122,10 @@ class SerialAccelerator(wiring.Component):
 
 
 class Ulx3s(wiring.Component):
-    """The board's top.
+    """The top module of the board.
 
-    The button PWR resets. LEDs, from the lowest: clock stable; an interrupt is pending; the host
-    sends; the board sends.
+    The PWR button resets. LEDs, from the lowest: clock locked, interrupt pending, host sending,
+    board sending.
 
     Parameters
     ----------
@@ -141,7 +148,7 @@ class Ulx3s(wiring.Component):
         super().__init__(
             {
                 "clk_25mhz": In(1),
-                "ftdi_txd": In(1),  # named by the other end
+                "ftdi_txd": In(1),  # named from the FTDI chip's side
                 "ftdi_rxd": Out(1),
                 "btn": In(1),
                 "wifi_gpio0": Out(1),
@@ -170,7 +177,7 @@ class Ulx3s(wiring.Component):
             p_CLKFB_DIV=self.pll.feedback,
             p_CLKOP_ENABLE="ENABLED",
             p_CLKOP_DIV=self.pll.output,
-            p_CLKOP_CPHASE=(self.pll.output - 1) // 2,  # none, as ecppll puts it
+            p_CLKOP_CPHASE=(self.pll.output - 1) // 2,  # no phase shift, as ecppll computes it
             p_CLKOP_FPHASE=0,
             p_FEEDBK_PATH="CLKOP",
             i_CLKI=self.clk_25mhz,
@@ -187,20 +194,20 @@ class Ulx3s(wiring.Component):
             o_CLKOP=ClockSignal(),
             o_LOCK=locked,
         )
-        # The button is low while it is pressed.
+        # The button is low while pressed.
         m.submodules.reset = cdc.ResetSynchronizer(~locked | ~self.btn)
         m.submodules.serial = serial = SerialAccelerator(self.config, self.divisor)
         m.d.comb += [
             serial.rx.eq(self.ftdi_txd),
             self.ftdi_rxd.eq(serial.tx),
-            self.wifi_gpio0.eq(1),  # or the board's other processor takes the FPGA over
+            self.wifi_gpio0.eq(1),  # or the board's ESP32 takes control of the FPGA
             self.led.eq(Cat(~ResetSignal(), serial.irq, ~serial.rx, ~serial.tx)),
         ]
         return m
 
 
 def constraints() -> str:
-    """The pins, in Lattice's format."""
+    """Return the pin constraints in Lattice's format."""
     lines = ["BLOCK RESETPATHS;", "BLOCK ASYNCPATHS;"]
     lines += [f'FREQUENCY PORT "clk_25mhz" {OSCILLATOR_MHZ:g} MHZ;']
     for port, site in PINS.items():
@@ -211,6 +218,6 @@ def constraints() -> str:
 
 
 def convert(component: wiring.Component, name: str) -> str:
-    """The Verilog of a component of this module, without the accelerator's."""
+    """Return the Verilog of a component of this module, without the accelerator's."""
     os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
     return verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)

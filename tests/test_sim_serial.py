@@ -1,4 +1,4 @@
-"""The link from end to end: the host's Python, the Verilog of the board, golden voxels."""
+"""The whole link: the host in Python, the Verilog of the board, voxels of the golden model."""
 
 import numpy as np
 import pytest
@@ -66,7 +66,7 @@ def check_points(link, number=20):
 
 
 def frames(board) -> list:
-    """Everything that the board sends before it falls silent."""
+    """Return all frames that the board sends until it is silent."""
     data = b""
     while byte := board.read(1):
         data += byte
@@ -83,7 +83,7 @@ def test_registers(link):
     places = [AT["grid_origin"] + 8 * n for n in range(3)]
     link.write(zip(places, values, strict=False))
     assert link.read(*places) == values[:3]
-    # More than one frame's worth, and more than the board has room for at once.
+    # More than one frame, and more than the request buffer holds.
     assert link.read(*places * 1000) == values[:3] * 1000
 
 
@@ -97,7 +97,7 @@ def test_points_and_a_grid_are_decoded_bit_for_bit(link):
         assert (link.decode(JOB.voxels) == VOLUME).all()
 
 
-def test_a_job_waits_for_a_host_that_takes_nothing(link, board):
+def test_a_job_waits_for_credit(link, board):
     load(link)
     link.write(grid_writes(JOB))
     start(link, "start_grid")
@@ -114,7 +114,7 @@ def test_points_wait_for_their_voxels_and_responses_go_between_voxels(link, boar
     start(link, "start_points")
     request = encode(Kind.READ, bytes([AT["identity"]]))
     board.write(encode(Kind.POINTS_END, point_payload(POINTS[:100])) + request)
-    assert frames(board) == []  # the array and its buffer are full, the points are not all taken
+    assert frames(board) == []  # array and voxel buffer are full, some points are not taken
     board.write(encode(Kind.CREDIT, b"\0\1"))
     found = frames(board)
     assert found[0] == (Kind.CREDIT + 0x80, b"")
@@ -133,7 +133,7 @@ def test_a_program_waits_for_the_end_of_a_job(link, board):
     start(link, "start_points")
     board.write(encode(Kind.PROGRAM, WORDS[:3].astype("<u4").tobytes()))
     assert frames(board) == []
-    # The points would come behind the program: only a reset helps.
+    # The points would have to follow the program: only a reset helps.
     link.reset()
     assert link.read(AT["status"]) == [0]
     load(link)
@@ -145,13 +145,13 @@ def test_garbage_on_the_line(link, board, seed):
     load(link)
     board.write(np.random.default_rng(seed).bytes(3000))
     frames_before = len(frames(board))
-    assert frames_before > 0  # rejected, whatever it was
+    assert frames_before > 0  # NAKs
     board.write(bytes([END]))
     frames(board)
-    check_points(link)  # nothing of it had any effect
+    check_points(link)  # it had no effect
 
 
-def test_a_cut_frame(link, board):
+def test_a_truncated_frame(link, board):
     load(link)
     address, value = command("abort")
     whole = encode(Kind.WRITE, bytes([address]) + value.to_bytes(4, "little"))
@@ -168,7 +168,7 @@ def test_a_reset_ends_everything(link, board):
     link.write(grid_writes(JOB))
     start(link, "start_grid")
     board.write(encode(Kind.CREDIT, b"\xff\xff") + encode(Kind.POINTS, bytes(600)))
-    board.read(50)  # in the middle of a frame, with points that nobody wants
+    board.read(50)  # into a frame, while points are pending
     board.write(encode(Kind.READ, bytes(100))[:70])
     link.reset()
     assert frames(board) == []
@@ -201,17 +201,17 @@ def test_rejected_requests_have_no_effect(link, board, kind, payload, reason):
 
 
 def test_the_request_buffer_has_its_stated_size(link, board):
-    """A request that fills it to the last byte, and is not carried out."""
+    """A request fills it to the last byte and is not executed."""
     load(link)
     count = (REQUEST_BUFFER_BYTES - 2) // 6
     assert 6 * count == REQUEST_BUFFER_BYTES - 2
     points = encode(Kind.POINTS, point_payload(POINTS[:count]))
     board.write(points)
     assert frames(board) == []
-    # The first point waits outside by now, which makes room for its bytes, not for many more.
+    # The first point has left the buffer, which frees its bytes, and no others.
     board.write(encode(Kind.READ, bytes(40)))
     assert frames(board) == nak(NakReason.NO_SPACE)
-    # What acts at once needs no room.
+    # Immediate requests need no space.
     board.write(encode(Kind.CREDIT, b"\1\0"))
     assert frames(board) == [(Kind.CREDIT + 0x80, b"")]
     link.reset()
@@ -219,8 +219,8 @@ def test_the_request_buffer_has_its_stated_size(link, board):
     check_points(link)
 
 
-def test_a_request_that_lost_a_byte_is_rejected_even_if_there_is_room_again(link, board):
-    """Responses take four times as long as requests: the second one finds the first one there."""
+def test_a_request_that_lost_a_byte_is_rejected_even_if_there_is_space_again(link, board):
+    """Responses take four times as long as requests: the second request finds the first stored."""
     for count in range(1500, 1504):
         board.write(encode(Kind.READ, bytes(1500)) + encode(Kind.READ, bytes(count)))
         response, rejection = frames(board)
@@ -228,7 +228,7 @@ def test_a_request_that_lost_a_byte_is_rejected_even_if_there_is_room_again(link
         assert [rejection] == nak(NakReason.NO_SPACE)
 
 
-def test_a_silent_board():
+def test_a_board_that_does_not_respond():
     with SerialBoard(CONFIG, timeout=1000) as board:
         link = Link(board)
         link.reset()

@@ -7,7 +7,7 @@ from implicore.hw.uart import UartReceiver, UartTransmitter
 
 
 def receive(divisor: int, levels) -> list[tuple[int, int]]:
-    """What a receiver makes of a line's level in each cycle: bytes, and whether they are broken."""
+    """Return the received bytes and framing errors for the line's level in each cycle."""
     receiver = UartReceiver(divisor)
     got = []
 
@@ -26,7 +26,7 @@ def receive(divisor: int, levels) -> list[tuple[int, int]]:
 
 
 def line(data, cycles_a_bit: float) -> np.ndarray:
-    """The level of a line in each cycle, bits being that long; a few cycles of rest first."""
+    """Return the line's level in each cycle for some length of a bit, after five idle cycles."""
     bits = [b for byte in data for b in (0, *(byte >> n & 1 for n in range(8)), 1)]
     edges = 5 + np.round(np.arange(len(bits) + 1) * cycles_a_bit).astype(int)
     return np.concatenate([np.ones(5, int), np.repeat(bits, np.diff(edges))])
@@ -65,24 +65,24 @@ def test_transmitter_and_receiver(divisor):
     simulator.add_testbench(take)
     simulator.run_until(1e-6 * (len(data) + 2) * 11 * divisor)
     assert got == data
-    # A byte in ten bits, and the cycle in which the next one is taken.
+    # Ten bits, and the cycle in which the next byte is taken.
     assert set(taken[1:]) == {10 * divisor + 1}
 
 
 @pytest.mark.parametrize("error", [-0.03, 0.03])
-def test_a_sender_of_another_rate(error):
+def test_a_transmitter_with_a_rate_error(error):
     data = [0x00, 0xFF, 0x55, 0xAA, 0x80, 0x01]
     assert receive(33, line(data, 33 * (1 + error))) == [(byte, 0) for byte in data]
 
 
-def test_a_byte_without_a_stop_bit_is_broken():
+def test_a_byte_without_a_stop_bit_has_a_framing_error():
     levels = line([0x5A, 0x33], 8)
     levels[5 + 9 * 8 : 5 + 10 * 8] = 0
     got = receive(8, np.concatenate([levels[: 5 + 10 * 8], np.ones(8), levels[5 + 10 * 8 :]]))
     assert got == [(0x5A, 1), (0x33, 0)]
 
 
-def test_a_line_that_is_held_low_gives_one_broken_byte():
+def test_a_line_held_low_gives_one_framing_error():
     assert receive(8, [*[0] * 1000, *[1] * 20, *line([7], 8)]) == [(0, 1), (7, 0)]
 
 
