@@ -1,4 +1,4 @@
-"""An accelerator in cells and macros: what it is made of, and how fast it is."""
+"""A mapped accelerator: its modules, memories, areas and timing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ELEMENT = "implicore_processing_element"
 
 
 FAN_OUT = 12
-"""Pins behind a module's input from which it should have a buffer."""
+"""Fan-out above which an input of a module should have a buffer."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Design:
     config : AcceleratorConfig
     target : Target
     period_ns : float
-        Of the clock that the modules were mapped for.
+        Period that the modules were mapped for.
     modules : dict
-        ``Mapped`` by name, the memories' logic included.
+        ``Mapped`` by name, including the logic of memories.
     memories : dict
         ``Memory`` by the name of its module.
     """
@@ -48,14 +48,14 @@ class Design:
 
     @cached_property
     def instances(self) -> list[tuple[str, str, int]]:
-        """Every module, the block it belongs to, and how often it stands there."""
+        """Every module, the block it belongs to, and its number of instances there."""
         children = {name: module.children for name, module in self.modules.items()}
         roles = {name: memory.role for name, memory in self.memories.items()}
         return list(blocks.instances(children, roles))
 
     @cached_property
     def block_areas(self) -> dict[str, float]:
-        """Area of each block in um2, macros included."""
+        """Area of each block in um2, including macros."""
         areas: dict[str, float] = {}
         for name, block, times in self.instances:
             area = self.modules[name].area_um2
@@ -66,12 +66,12 @@ class Design:
 
     @property
     def area_um2(self) -> float:
-        """Of everything."""
+        """Total area, including macros."""
         return sum(self.block_areas.values())
 
     @property
     def logic_area_um2(self) -> float:
-        """Of everything but the memories."""
+        """Area without memories."""
         return sum(
             area for block, area in self.block_areas.items() if not block.startswith("memory ")
         )
@@ -80,7 +80,7 @@ class Design:
     def paths(self) -> list[timing.TimingPath]:
         """The longest paths of the whole accelerator, longest first.
 
-        Of the processing elements, what lies between their registers is looked at once.
+        The paths inside a processing element are analysed once for all instances.
         """
         library = self.target.liberty
         macros = sorted({memory.macro.liberty for memory in self.memories.values()})
@@ -95,19 +95,19 @@ class Design:
 
     @property
     def fmax_mhz(self) -> float:
-        """Of the whole accelerator."""
+        """Maximum clock frequency of the whole accelerator."""
         return 1000 / self.paths[0].delay_ns
 
     @property
     def element_fmax_mhz(self) -> float:
-        """Of one processing element alone."""
+        """Maximum clock frequency of one processing element alone."""
         return 1000 / self.modules[ELEMENT].period_ns
 
 
 def sources(
     config: AcceleratorConfig, target: Target, period_ns: float
 ) -> tuple[dict[str, Source], dict[str, Memory]]:
-    """The modules of an accelerator and, made of macros, its memories, by name."""
+    """Return the modules of an accelerator, and its memories made of macros, by name."""
     logic, _ = simulators.verilog(config)
     listed = json.loads((logic.parent / "implicore.json").read_text(encoding="utf-8"))["memories"]
     banks = {entry["module"]: memories.choose(entry, target, period_ns) for entry in listed}
@@ -118,16 +118,17 @@ def sources(
 def map_accelerator(
     config: AcceleratorConfig, target: Target, *, clock_mhz: float | None = None
 ) -> Design:
-    """Map every module with the first recipe, the smallest coming first, that meets the clock.
+    """Map every module by the first suitable recipe, in order of increasing area.
 
-    One that loads its neighbours does not do either. Where none does, it is the one least late.
+    A recipe is suitable if the module meets the clock and has no input with a fan-out above
+    ``FAN_OUT``. If there is none, take the one that misses the clock least.
 
     Parameters
     ----------
     config : AcceleratorConfig
     target : Target
     clock_mhz : float, optional
-        Without it, that of the processing element with the least product of area and period.
+        The default is that of the PE with the smallest product of area and period.
     """
     if clock_mhz is None:
         period = best_element(config, target).period_ns
@@ -143,7 +144,7 @@ def map_accelerator(
 def _first_good(
     mapper: Callable[[Recipe, Target], Mapped], target: Target, period: float
 ) -> Mapped:
-    """A module by the first recipe that does, else the one least late: each takes seconds."""
+    """Map a module by the first suitable recipe, else the best: each recipe takes seconds."""
     found = []
     for recipe in RECIPES:
         found.append(mapper(recipe, target))
@@ -154,12 +155,12 @@ def _first_good(
 
 
 def _cost(module: Mapped, period: float) -> tuple[float, bool, float]:
-    """What is late is worse than what loads its neighbours, and that worse than what is large."""
+    """Order results: first by time missed, then by excess fan-out, then by area."""
     return max(0.0, module.period_ns - period), module.fan_out > FAN_OUT, module.area_um2
 
 
 def best_element(config: AcceleratorConfig, target: Target) -> Mapped:
-    """The processing element of the least product of area and period."""
+    """Map the processing element and return the result with the smallest area times period."""
     modules, banks = sources(config, target, period_ns=1.0)
     mapper = mappers(modules, banks)[ELEMENT]
     found = mapping.map_all(RECIPES, lambda recipe: mapper(recipe, target))
@@ -167,9 +168,9 @@ def best_element(config: AcceleratorConfig, target: Target) -> Mapped:
 
 
 def flat_area(config: AcceleratorConfig, target: Target, recipe: Recipe) -> tuple[float, float]:
-    """Area in um2 of all cells, mapped module by module and mapped as one; macros apart.
+    """Return the area in um2 of all cells, mapped module by module and mapped as one module.
 
-    All modules by the same recipe: what is compared is the hierarchy alone.
+    Without macros. All modules use the same recipe, so that only the hierarchy differs.
     """
     modules, banks = sources(config, target, period_ns=1.0)
     jobs = mappers(modules, banks).values()
@@ -187,7 +188,7 @@ def flat_area(config: AcceleratorConfig, target: Target, recipe: Recipe) -> tupl
 def mappers(
     modules: dict[str, Source], banks: dict[str, Memory]
 ) -> dict[str, Callable[[Recipe, Target], Mapped]]:
-    """What maps each module, by name; the macros of a memory belong to it."""
+    """Return a function that maps each module, by name, a memory with its macros."""
     found = {}
     for module, text, children, stubs in mapping.merged(modules):
         macros = []

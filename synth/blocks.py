@@ -1,4 +1,4 @@
-"""Which block of the accelerator a module's instances belong to."""
+"""The blocks of an accelerator, by which area and energy are reported."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ BLOCKS = {
     "implicore_voxel_buffer": "voxel buffer",
     "implicore_program_loader": "program loader",
 }
-"""Modules that are a block; any other one belongs to the block that it stands in.
+"""Block names by module. Instances of any other module belong to the block they are in.
 
-So the processing elements in the array are the array's, and the output-layer MACs the row units'.
+The processing elements in the array count as array, the output-layer MACs as row units.
 """
 
 
 def instances(
     children: Mapping[str, Mapping[str, str]], roles: Mapping[str, str]
 ) -> Iterator[tuple[str, str, int]]:
-    """Every module with its block and the number of its instances there.
+    """Yield every module with a block and the number of its instances in that block.
 
     Parameters
     ----------
     children : mapping
-        Of every module: its instances, label to module. What has no entry is a leaf.
+        Instances of every module: label to module. A module without an entry is a leaf.
     roles : mapping
-        Of every memory's module: what it holds.
+        Contents of every memory, by its module.
     """
     counts: dict[tuple[str, str], int] = {}
 

@@ -1,4 +1,4 @@
-"""Registers into multipliers: what an ECP5's DSP blocks can hold and Yosys leaves outside."""
+"""Packing of product registers into the DSP blocks of an ECP5, which Yosys does not do."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ OUTPUTS = [f"P{bit}" for bit in range(36)]
 
 
 def pack_output_registers(module: dict) -> int:
-    """Move product registers into the MULT18X18D cells that they follow.
+    """Move the registers of products into the MULT18X18D cells before them.
 
-    A product is packed if flip-flops of one clock, without enable or reset and beginning as 0, are
-    all that reads it: the block's own output register is then the same, and nearer.
+    The registers of a product are packed if the product has no other readers and they are
+    flip-flops of one clock, without enable or reset, with an initial value of 0. The output
+    register of the block is then equivalent, and closer.
 
     Parameters
     ----------
     module : dict
-        Of a netlist as Yosys writes it in JSON; changed in place.
+        A module of Yosys' JSON netlist, modified in place.
 
     Returns
     -------
     int
-        Multipliers that were given a register.
+        Number of multipliers that were given a register.
     """
     cells = module["cells"]
-    readers = defaultdict(list)  # bit to (cell, port); None as the cell for a port of the module
+    readers = defaultdict(list)  # bit to (cell, port); the cell is None for a port of the module
     for name, cell in cells.items():
         for port, bits in cell["connections"].items():
             if cell["port_directions"][port] == "input":
@@ -67,7 +68,7 @@ def pack_output_registers(module: dict) -> int:
 
 
 def _clock(cells: dict, name: str | None, port: str | None):
-    """The clock of a plain flip-flop, to whose data input that port belongs; None otherwise."""
+    """Return the clock of a plain flip-flop if the port is its data input, else None."""
     cell = cells[name] if name is not None else {"type": ""}
     if cell["type"] != "TRELLIS_FF" or port != "DI":
         return None

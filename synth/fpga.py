@@ -1,4 +1,4 @@
-"""An accelerator on a board: utilization, clock and a bitstream."""
+"""The flow for an FPGA board: utilization, clock and a bitstream."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from implicore.sim import simulators
 from . import ecp5
 
 TARGETS = {"ecp5": f"{ulx3s.DEVICE} on a ULX3S"}
-"""Boards by the name of the target."""
+"""Boards by target."""
 
 CLOCK_MHZ = 100.0
-"""Of the accelerator, unless another one is asked for."""
+"""Default clock of the accelerator."""
 
 SEEDS = 3
-"""Placements that are tried until one meets the clock."""
+"""Number of placements to try until one meets the clock."""
 
 CELLS = {"luts": "TRELLIS_COMB", "ffs": "TRELLIS_FF", "dsps": "MULT18X18D", "brams": "DP16KD"}
-"""What nextpnr calls them."""
+"""Cell types of nextpnr by resource."""
 
 CLOCK_NET = "$clk"
 TOP = "ulx3s"
 
 LEFT_OUT = (
-    "delays are those of nextpnr's model of the device, speed grade 6, worst case",
-    "paths to and from pins and from the button are not timed",
-    "power is not estimated",
-    "no board has run this bitstream",
+    "measured delays: those of nextpnr's device model are used, speed grade 6, worst case",
+    "timing of paths to and from pins and from the button",
+    "power",
+    "a test on a board",
 )
 
 
@@ -47,37 +47,37 @@ def synthesize_fpga(
     clock_mhz: float | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> dict:
-    """Put an accelerator on a board and write its bitstream.
+    """Place and route an accelerator for a board and write its bitstream.
 
-    The folder gets the board's Verilog and pins, every tool's log, nextpnr's report and
-    ``implicore.bit``. Where no placement meets the clock, those of the fastest one.
+    The folder receives the board's Verilog and pin constraints, the log of every tool, nextpnr's
+    report and ``implicore.bit``. If no placement meets the clock, they are those of the fastest.
 
     Parameters
     ----------
     config : AcceleratorConfig
     target : str
-        A name of ``TARGETS``.
+        A key of ``TARGETS``.
     folder : path-like
-        Made if there is none.
+        Created if it does not exist.
     clock_mhz : float, optional
-        What the board's PLL shall make.
+        Output of the board's PLL, ``CLOCK_MHZ`` by default.
     report : callable
-        Takes a line on what is going on.
+        Called with a line of progress.
 
     Returns
     -------
     dict
-        ``luts``, ``ffs``, ``dsps``, ``brams``; ``available`` of each; ``distributed``: memories
-        made of LUTs, and their bits; ``clock_mhz``, ``fmax_mhz``, ``met``, ``seed``;
+        ``luts``, ``ffs``, ``dsps``, ``brams``; ``available`` of each; ``distributed``: bits of the
+        memories in LUTs; ``clock_mhz``, ``fmax_mhz``, ``met``, ``seed``;
         ``critical_path``, see ``ecp5.Layout``; ``device``, ``seconds``, ``left_out``.
 
     Raises
     ------
     BadInput
-        A tool is missing, the PLL cannot make the clock, or the accelerator is too large.
+        If a tool is missing, the PLL cannot make the clock, or the accelerator does not fit.
     """
     if target not in TARGETS:
-        raise BadInput(f"{target} is no FPGA target: they are {', '.join(TARGETS)}.")
+        raise BadInput(f"The target {target} is not an FPGA: choose {', '.join(TARGETS)}.")
     begun = time.monotonic()
     ecp5.version()
     try:
@@ -90,7 +90,7 @@ def synthesize_fpga(
 
     sources = [*simulators.verilog(config), _text(ulx3s.convert(board, TOP), f"{TOP}.v")]
     pins = _text(ulx3s.constraints(), f"{TOP}.lpf")
-    report("Yosys: Verilog to cells")
+    report("Yosys: mapping Verilog to cells")
     netlist = ecp5.synthesize(sources, TOP)
     _check_size(netlist)
     best = None
@@ -104,7 +104,7 @@ def synthesize_fpga(
         if fmax >= pll.mhz:
             break
     fmax, seed, layout = best
-    report("ecppack: the bitstream")
+    report("ecppack: writing the bitstream")
     bitstream = ecp5.pack(layout)
 
     used = layout.report["utilization"]
@@ -136,7 +136,7 @@ def synthesize_fpga(
 
 
 def _text(content: str, name: str) -> Path:
-    """A file of that content in the cache."""
+    """Return a file with this content in the cache."""
 
     def make(folder: Path) -> None:
         (folder / name).write_text(content, encoding="utf-8")
@@ -145,37 +145,37 @@ def _text(content: str, name: str) -> Path:
 
 
 def _check_size(netlist: ecp5.Netlist) -> None:
-    """BadInput if the device has too few multipliers or memories: nextpnr would search long."""
+    """Raise BadInput if multipliers or memories do not fit; nextpnr would search for minutes."""
     for cell, what in (("MULT18X18D", "multipliers"), ("DP16KD", "block RAMs")):
-        needed, there = netlist.cells.get(cell, 0), AVAILABLE[cell]
-        if needed > there:
+        needed, available = netlist.cells.get(cell, 0), AVAILABLE[cell]
+        if needed > available:
             raise BadInput(
                 f"The accelerator does not fit an {ulx3s.DEVICE}: "
-                f"it takes {needed} {what}, and there are {there}."
+                f"it needs {needed} {what} of {available}. Reduce rows or columns."
             )
 
 
 AVAILABLE = {"MULT18X18D": 156, "DP16KD": 208}
-"""Of an LFE5U-85F."""
+"""Resources of an LFE5U-85F."""
 
 DEVICES = {"ecp5-85f": {name: AVAILABLE[CELLS[name]] for name in ("dsps", "brams")}}
-"""What has to fit, by the name of the device."""
+"""Resources that limit a design, by device."""
 
 
 def describe(metrics: dict) -> str:
-    """The figures for people."""
+    """Return the text of the report."""
     lines = [metrics["device"]]
     for name, cell in CELLS.items():
-        used, there = metrics[name], metrics["available"][name]
-        lines.append(f"  {cell:12} {used:6} of {there:6} {used / there:6.1%}")
+        used, available = metrics[name], metrics["available"][name]
+        lines.append(f"  {cell:12} {used:6} of {available:6} {used / available:6.1%}")
     for memory, bits in metrics["distributed"].items():
         lines.append(f"  {bits} bits in LUTs: {memory}")
-    path, verdict = metrics["critical_path"], "met" if metrics["met"] else "missed"
+    path, status = metrics["critical_path"], "met" if metrics["met"] else "missed"
     lines += [
         "",
-        f"Clock {metrics['fmax_mhz']:.1f} MHz at most: {metrics['clock_mhz']:g} MHz {verdict}",
+        f"Clock at most {metrics['fmax_mhz']:.1f} MHz: {metrics['clock_mhz']:g} MHz {status}",
         f"  from {path['start']}",
-        f"  to   {path['end']}, {path['routing_ns']:.2f} of {path['delay_ns']:.2f} ns in wires",
+        f"  to   {path['end']}, {path['routing_ns']:.2f} of {path['delay_ns']:.2f} ns routing",
         *(f"       {step}" for step in path["steps"]),
         "",
         "Left out:",

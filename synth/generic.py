@@ -1,4 +1,4 @@
-"""Synthesis without a library: gates, flip-flops and transistors, for a first look anywhere."""
+"""Synthesis without a cell library: counts of gates, flip-flops and transistors."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ GATES = "AND,NAND,OR,NOR,XOR,XNOR,MUX,AOI3,OAI3"
 
 
 def count_gates(config: AcceleratorConfig) -> dict:
-    """Gates, flip-flops and CMOS transistors (Yosys' estimate) of an accelerator.
+    """Count gates, flip-flops and CMOS transistors (Yosys' estimate) of an accelerator.
 
-    Memories are not mapped: their bits are counted apart.
+    Memories are not mapped; their bits are counted separately.
 
     Returns
     -------
     dict
-        ``gates``, ``ffs``, ``transistors``, ``memory_bits``; ``blocks`` has the first three by
-        block.
+        ``gates``, ``ffs``, ``transistors``, ``memory_bits``; ``blocks`` has the first three of
+        each block.
     """
     logic, banks = simulators.verilog(config)
     modules = mapping.split(logic.read_text(encoding="utf-8"))
@@ -36,14 +36,14 @@ def count_gates(config: AcceleratorConfig) -> dict:
     ]
     counted = mapping.map_all(jobs, lambda job: _count(*job[:3]))
     children = {job[0]: job[3] for job in jobs}
-    nothing = {"gates": 0, "ffs": 0, "transistors": 0}
+    zero = {"gates": 0, "ffs": 0, "transistors": 0}
     by_module = {job[0]: counts for job, counts in zip(jobs, counted, strict=True)}
-    total = dict(nothing)
+    total = dict(zero)
     by_block: dict[str, dict[str, int]] = {}
     for name, block, times in blocks.instances(children, {}):
         if name in memories:
             continue
-        into = by_block.setdefault(block, dict(nothing))
+        into = by_block.setdefault(block, dict(zero))
         for field in total:
             into[field] += times * by_module[name][field]
             total[field] += times * by_module[name][field]
@@ -52,7 +52,7 @@ def count_gates(config: AcceleratorConfig) -> dict:
         **total,
         "memory_bits": sum(ram["depth"] * ram["width"] * ram["instances"] for ram in listed),
         "blocks": by_block,
-        "left_out": ["memories (bits alone are counted)", "area, clock and energy: no library"],
+        "left_out": ["memories (only bits are counted)", "area, clock and energy: no library"],
     }
 
 
@@ -75,13 +75,13 @@ tee -q -o stat.json stat -json -tech cmos
     stat = json.loads((folder / "stat.json").read_text(encoding="utf-8"))["design"]
     cells = {kind: count for kind, count in stat["num_cells_by_type"].items() if kind[0] == "$"}
     ffs = sum(count for kind, count in cells.items() if "DFF" in kind)
-    # A plus sign: Yosys knows no transistors of some flip-flops.
+    # Yosys appends a plus sign where it does not know the transistors of a flip-flop.
     transistors = int(str(stat.get("estimated_num_transistors", 0)).rstrip("+"))
     return {"gates": sum(cells.values()) - ffs, "ffs": ffs, "transistors": transistors}
 
 
 def describe(metrics: dict) -> list[str]:
-    """The report for people."""
+    """Return the lines of the report."""
     lines = [
         f"{metrics['gates']:,} gates, {metrics['ffs']:,} flip-flops, "
         f"{metrics['transistors']:,} transistors and {metrics['memory_bits']:,} bits of memory",

@@ -1,4 +1,4 @@
-"""One accelerator through the flow of one target: figures, and a folder with the evidence."""
+"""The flow of one target for one accelerator: metrics, and a folder with all results."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .target import find
 
 LEFT_OUT = (
     "wires: no placement, no routing, no parasitics",
-    "the clock tree: the clock arrives everywhere at once, and costs only its flip-flops' pins",
-    "glitches: the activity is that of a simulation without delays",
+    "the clock tree: the clock is ideal, its energy that of the flip-flops' pins",
+    "glitches: activity comes from a simulation without delays",
     "hold times, scan chains, pads, the power grid, macro keep-outs",
 )
-"""What the figures of an ASIC do not hold."""
+"""What the metrics of an ASIC do not include."""
 
 
 def synthesize(
@@ -33,10 +33,10 @@ def synthesize(
     program: Program | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> dict:
-    """Put an accelerator through the flow of a target.
+    """Run the flow of a target on an accelerator.
 
-    The folder gets ``report.json`` and ``report.txt``; with a cell library also the mapped
-    ``netlist.v``, whose modules are those of the Verilog, with an FPGA the bitstream.
+    The folder receives ``report.json`` and ``report.txt``, with a cell library also the mapped
+    ``netlist.v``, whose modules are those of the Verilog, and with an FPGA the bitstream.
 
     Parameters
     ----------
@@ -45,13 +45,14 @@ def synthesize(
         ``generic`` (gates, without area and clock), an FPGA board (``fpga.TARGETS``), or a cell
         library (``target.find``).
     folder : path-like
-        Made if there is none.
+        Created if it does not exist.
     clock_mhz : float, optional
-        To map for; else that of the processing element at the least product of area and period.
+        Clock to map for. The default is that of the PE with the smallest product of area and
+        period.
     program : Program, optional
-        What is decoded to measure activity; without one there are no figures of energy.
-    report : function of a line
-        Told what is being done.
+        Program to decode for the activity. Without it there are no metrics of energy.
+    report : callable
+        Called with a line of progress.
 
     Returns
     -------
@@ -61,8 +62,7 @@ def synthesize(
     library = None if target == "generic" or target in fpga.TARGETS else find(target)
     if program is not None and library is None:
         raise BadInput(
-            "--program is what a cell library's energy is measured on: "
-            f"the target {target} has none."
+            f"The target {target} has no energy model: omit --program or choose a cell library."
         )
     folder = make_folder(folder)
     began = time.perf_counter()
@@ -75,10 +75,10 @@ def synthesize(
     else:
         report(f"mapping to {library.title}")
         design = asic.map_accelerator(config, library, clock_mhz=clock_mhz)
-        report("timing of the whole accelerator")
+        report("timing the whole accelerator")
         metrics = figures(design)
         if program is not None:
-            report("activity of a decode, gate by gate")
+            report("simulating a decode at gate level")
             metrics |= energy.measure(design, program, metrics["clock_mhz"], folder)
             for block, figure in metrics.pop("power_blocks").items():
                 metrics["blocks"].setdefault(block, {"area_um2": 0.0}).update(figure)
@@ -96,7 +96,7 @@ def synthesize(
 
 
 def figures(design: Design) -> dict:
-    """Area by block and the clock of a mapped accelerator."""
+    """Return the area of each block and the clock of a mapped accelerator."""
     target, areas, path = design.target, design.block_areas, design.paths[0]
     return {
         "target": target.title,
@@ -126,7 +126,7 @@ def figures(design: Design) -> dict:
 
 
 def describe(metrics: dict) -> list[str]:
-    """The report for people."""
+    """Return the lines of the report."""
     blocks = sorted(metrics["blocks"].items(), key=lambda item: -item[1]["area_um2"])
     whole = metrics["area_um2"]
     path = metrics["critical_path"]
@@ -155,7 +155,7 @@ def describe(metrics: dict) -> list[str]:
 
 
 def describe_energy(metrics: dict) -> list[str]:
-    """The part of the report that a program's decode gives."""
+    """Return the lines of the report on energy."""
     bare = metrics["bare"]
     lines = [
         "",

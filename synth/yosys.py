@@ -1,4 +1,4 @@
-"""Yosys, from the package ``pyosys``, in a process of its own.
+"""Run Yosys, from the package ``pyosys``, in a process of its own.
 
 python -m implicore.synth.yosys SCRIPT
 """
@@ -15,14 +15,14 @@ from implicore.process import run
 
 
 def version() -> str:
-    """The version of Yosys; BadInput, saying how to get it, if there is none."""
+    """Return the version of Yosys; BadInput with the command that installs it if it is missing."""
     if find_spec("pyosys") is None:
         raise BadInput("Synthesis needs pyosys: pip install 'implicore[synth]'.")
     return metadata.version("pyosys")
 
 
 def yosys(script: str, folder: Path) -> None:
-    """Run a script in a folder, where it and its log are kept; ToolFailed if it fails."""
+    """Run a script in a folder, which keeps script and log; ToolFailed if it fails."""
     version()
     (folder / "yosys.ys").write_text(script, encoding="utf-8")
     run([sys.executable, "-m", __name__, "yosys.ys"], folder, name="yosys")
