@@ -103,7 +103,7 @@ def _voxels(image: nib.Nifti1Image, shape: tuple[int, int, int], path: Path) -> 
     # Checked before reading, so that a damaged size cannot claim all memory.
     promised = int(np.prod(shape, dtype=object)) * dtype.itemsize
     if promised > path.stat().st_size * (_DEFLATE_RATIO if compressed else 1):
-        raise BadInput(f"{path} is cut short: it does not hold its {times(shape)} voxels.")
+        raise BadInput(f"{path} is truncated: it does not hold its {times(shape)} voxels.")
     slope, intercept = image.dataobj.slope, image.dataobj.inter
     whole = dtype.kind in "iu" and float(slope).is_integer() and float(intercept).is_integer()
     try:
@@ -117,7 +117,7 @@ def _voxels(image: nib.Nifti1Image, shape: tuple[int, int, int], path: Path) -> 
             data = np.asarray(image.dataobj, dtype=np.float64)
     except Exception as error:
         raise BadInput(
-            f"{path} is cut short or damaged: its {times(shape)} voxels cannot be read."
+            f"{path} is truncated or damaged: its {times(shape)} voxels cannot be read."
         ) from error
     if whole:
         return rescale_integers(data, dtype, int(slope), int(intercept))
