@@ -115,7 +115,9 @@ def wireless(liberty: Path) -> Path:
 
 
 def _constraints() -> str:
-    return f"""create_clock -name clk -period {PERIOD_NS} [get_ports clk]
+    # Without this, OpenSTA takes and prints numbers in the units of the first library.
+    return f"""set_cmd_units -time ns -capacitance pF
+create_clock -name clk -period {PERIOD_NS} [get_ports clk]
 set_input_delay 0 -clock clk [all_inputs]
 set_output_delay 0 -clock clk [all_outputs]
 set_load {OUTPUT_LOAD_PF} [all_outputs]"""
