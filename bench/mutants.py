@@ -136,8 +136,8 @@ MUTANTS = [
     Mutant(
         "second axis steps like the first",
         "coordinates",
-        "ways = [grid.origin, *grid.increments]",
-        "ways = [grid.origin, grid.increments[0], grid.increments[0], grid.increments[2]]",
+        "addends = [grid.origin, *grid.increments]",
+        "addends = [grid.origin, grid.increments[0], grid.increments[0], grid.increments[2]]",
     ),
     Mutant(
         "planes begin where lines do",

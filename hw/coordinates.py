@@ -11,13 +11,13 @@ from amaranth.lib.wiring import In, Out
 from implicore.fixed import COORDINATE, GRID_GUARD
 
 POSITION_BITS = COORDINATE.bits + GRID_GUARD
-"""Width of an origin or a move. Sums wrap: only the result has to be in range."""
+"""Width of an origin or an increment. Sums wrap: only the coordinates must be in range."""
 
 COUNT_BITS = 16
-"""Width of a grid axis' greatest index, the number of samples less one."""
+"""Width of the size of a grid axis minus one."""
 
 POINT = data.StructLayout({"xyz": data.ArrayLayout(signed(COORDINATE.bits), 3), "last": 1})
-"""A point in ``COORDINATE`` units; ``last`` ends the job."""
+"""A point in ``COORDINATE`` units; ``last`` is high with the last point of a job."""
 
 VECTOR = data.ArrayLayout(signed(POSITION_BITS), 3)
 
@@ -28,52 +28,55 @@ GRID = data.StructLayout(
         "increments": data.ArrayLayout(VECTOR, 3),
     }
 )
-"""``implicore.job.GridJob``; ``ends`` are the samples of each axis less one."""
+"""``implicore.job.GridJob``: size minus one of each axis, origin, increments."""
 
 PARTS = (GRID_GUARD // 2, GRID_GUARD, POSITION_BITS)
-"""Where the parts of a position end that are added one after the other, a cycle each."""
+"""Upper ends of the parts in which a position is added, one part a cycle."""
 
 
 class CoordinateGenerator(wiring.Component):
-    """Walks a grid with the first index fastest; exact at every index.
+    """Generate the points of a grid, the first index fastest; exact at every index.
 
-    A point is the one before it plus one of three moves: to the next voxel of the line, to the
-    first one of the next line, or of the next plane. So nothing is multiplied, and nothing
-    accumulates but exact integers. The sum is taken in three parts from the lowest to the
-    highest, each a step behind the one below: three points are on their way at a time.
+    A point is the previous point plus one of three increments: to the next voxel of the line, to
+    the first voxel of the next line, or to that of the next plane. So there is no multiplier, and
+    no rounding error accumulates. The addition is pipelined in three parts, the lowest first, so
+    three points are in progress at a time.
 
-    Latency: the first point stands four cycles after ``start``. Throughput: a point a cycle.
+    Latency: the first point is valid four cycles after ``start``. Throughput: a point a cycle.
 
     Attributes
     ----------
     start : In(1)
-        Begin anew; ``grid`` must hold its value until the last point has been taken.
+        Start from the first point, also in the middle of a grid.
     grid : In(GRID)
+        The grid. It must be stable until the last point has been accepted.
     points : Out(stream of POINT)
+        The points.
     """
 
     def __init__(self):
         super().__init__({"start": In(1), "grid": In(GRID), "points": Out(stream.Signature(POINT))})
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         grid, points = self.grid, self.points
         advance = Signal()
         m.d.comb += advance.eq(~points.valid | points.ready)
 
-        # The point to be begun: those left behind it on each axis, whether there are none, and
-        # what leads to it, one-hot: the origin or one of the moves.
-        busy = Signal()
+        # The next point to start: the points left after it on each axis, whether there are none,
+        # and what is added to reach it, one-hot: the origin or one of the increments.
+        active = Signal()
         left = Signal(grid.size_minus_one.shape(), reset_less=True)
         at_end = Signal(3, reset_less=True)
-        way = Signal(4, reset_less=True)
+        addend_select = Signal(4, reset_less=True)
         with m.If(advance):
-            m.d.sync += way.eq(Cat(0, ~at_end[0], at_end[0] & ~at_end[1], at_end[:2].all()))
+            m.d.sync += addend_select.eq(
+                Cat(0, ~at_end[0], at_end[0] & ~at_end[1], at_end[:2].all())
+            )
             with m.If(at_end.all()):
-                m.d.sync += busy.eq(0)
+                m.d.sync += active.eq(0)
         with m.If(self.start):
-            m.d.sync += [busy.eq(1), way.eq(1)]
+            m.d.sync += [active.eq(1), addend_select.eq(1)]
         for axis in range(3):
             with m.If(advance & at_end[:axis].all()):
                 m.d.sync += [left[axis].eq(left[axis] - 1), at_end[axis].eq(left[axis] == 1)]
@@ -83,9 +86,9 @@ class CoordinateGenerator(wiring.Component):
                     at_end[axis].eq(grid.size_minus_one[axis] == 0),
                 ]
 
-        # Its parts, one after the other.
-        ways = [grid.origin, *grid.increments]
-        token, valid, carry = Cat(way, at_end.all()), busy, Const(0, 3)
+        # The parts of the addition, one a cycle.
+        addends = [grid.origin, *grid.increments]
+        token, valid, carry = Cat(addend_select, at_end.all()), active, Const(0, 3)
         for low, high in pairwise((0, *PARTS)):
             position = Signal(
                 data.ArrayLayout(high - low, 3), name=f"position_{low}", reset_less=True
@@ -93,10 +96,10 @@ class CoordinateGenerator(wiring.Component):
             carry_out = Signal(3, name=f"carry_{high}", reset_less=True)
             for axis in range(3):
                 addend = reduce(
-                    or_, (Mux(token[n], to[axis][low:high], 0) for n, to in enumerate(ways))
+                    or_, (Mux(token[n], to[axis][low:high], 0) for n, to in enumerate(addends))
                 )
                 base = Mux(token[0], 0, position[axis])
-                # One adder: the carry comes out of its lowest bit.
+                # One adder takes the carry in at an extra lowest bit.
                 total = Cat(carry[axis], base) + Cat(carry[axis], addend)
                 with m.If(advance):
                     m.d.sync += Cat(position[axis], carry_out[axis]).eq(total[1:])

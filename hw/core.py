@@ -17,7 +17,7 @@ from .fourier import FourierMapper
 from .memory import Bank, Ram, address_bits
 from .pipeline import delay_line, enabled_register
 from .requantizer import Requantizer
-from .row import ColumnUnit, RowUnit, column_bank, row_banks, with_sum
+from .row import ColumnUnit, RowUnit, column_bank, gated_fields, row_banks
 from .sequencer import Sequencer, shape_layout
 from .systolic_array import SystolicArray
 from .voxels import VoxelBuffer, voxel_layout
@@ -113,7 +113,7 @@ class Core(wiring.Component):
         m = Module()
         config = self.config
         formats = config.formats
-        later = Requantizer.later(formats)
+        later = Requantizer.constant_delays(formats)
         result_later = requantizer_latency(formats)
 
         m.submodules.sequencer = sequencer = Sequencer(config)
@@ -180,7 +180,7 @@ class Core(wiring.Component):
         for cycle in range(1, result_later):
             valid.append(delay_line(m, valid[-1], 1, name=f"valid_{cycle}", reset=True))
         m.d.comb += drain.sum.eq(valid[0])
-        for name, wait in with_sum(formats).items():
+        for name, wait in gated_fields(formats).items():
             if name != "address":
                 value = constant[name]
                 for cycle, enable in enumerate(valid[:wait]):
@@ -210,7 +210,7 @@ class Core(wiring.Component):
             m.submodules[f"row_{number}"] = row
             place = number % WRITE_FANOUT
             if number and not place:
-                enables, address, features = _later(
+                enables, address, features = _next_group(
                     m, f"features_{number}", enables[WRITE_FANOUT:], address, features
                 )
             m.d.comb += [
@@ -235,7 +235,7 @@ class Core(wiring.Component):
             m.submodules[f"columns_{number}"] = unit
             place = number % WRITE_FANOUT
             if number and not place:
-                enables, address, weight = _later(
+                enables, address, weight = _next_group(
                     m, f"weights_{number}", enables[WRITE_FANOUT:], address, weight
                 )
             columns = range(number * per_bank, min((number + 1) * per_bank, config.columns))
@@ -288,7 +288,7 @@ class Core(wiring.Component):
         return m
 
 
-def _later(m: Module, name: str, enables, address, data):
+def _next_group(m: Module, name: str, enables, address, data):
     """What is to be written, a cycle later."""
     return (
         delay_line(m, enables, 1, name=f"{name}_enables", reset=True),

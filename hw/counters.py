@@ -3,25 +3,28 @@
 from amaranth import Module, Signal, Value
 
 PART = 16
-"""Bits of a counter that are counted at once."""
+"""Bits that are counted in one cycle."""
 
 
 def tally(m: Module, total: Signal, when, amount, clear):
-    """Add ``amount`` to ``total`` in every cycle of ``when``; ``clear`` makes it 0.
+    """Add ``amount`` to ``total`` in every cycle in which ``when`` is high.
 
-    A counter is made of parts. Of all but the lowest it is known beforehand whether they are full,
-    so that no carry runs through them. What the lowest one carries is right at once if the amount
-    is 1, and known to the next part a cycle later if it is more.
+    The counter is split into parts. A register for each part but the lowest says whether the part
+    is all ones, so no carry chain spans two parts. With an amount of 1 the carry of the lowest part
+    takes effect at once; with another amount it is registered, and the part above follows one
+    cycle later.
 
     Parameters
     ----------
     m : Module
     total : Signal
-        A register of this module.
+        The counter, a register of ``m``.
     when : Value
+        Count in this cycle.
     amount : Value or int
         At least 1.
     clear : Value
+        Set the counter to 0.
     """
     low = 0
     if not (isinstance(amount, int) and amount == 1):

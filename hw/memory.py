@@ -1,4 +1,4 @@
-"""The memory that every bank is made of: a module with plain ports, to be swapped for a macro."""
+"""The memories of every bank: modules with plain ports that an SRAM macro can replace."""
 
 from typing import NamedTuple
 
@@ -8,12 +8,12 @@ from amaranth.lib.wiring import In, Out
 
 
 def address_bits(depth: int) -> int:
-    """Width of an address; a memory of one word still has an address port."""
+    """Return the width of an address. A memory of one word still has an address port."""
     return max(1, (depth - 1).bit_length())
 
 
 class Bank(NamedTuple):
-    """What a ``Ram`` is made from."""
+    """The parameters of a ``Ram``."""
 
     role: str
     depth: int
@@ -21,25 +21,36 @@ class Bank(NamedTuple):
 
 
 class Ram(wiring.Component):
-    """One write and one read port, synchronous.
+    """A memory with one write port and one read port, both synchronous.
 
-    Reading an address in the very cycle in which it is written gives anything: no bank does so,
-    and a macro need not promise more. ``read_data`` holds its value while ``read_enable`` is low.
+    A read of the address that is written in the same cycle returns an undefined value: no bank
+    does this, and a macro need not define it. ``read_data`` keeps its value while ``read_enable``
+    is low.
 
-    Latency: read data stand one cycle after the address. Throughput: a read and a write a cycle.
+    Latency: 1 cycle from ``read_address`` to ``read_data``. Throughput: a read and a write a
+    cycle.
 
     Parameters
     ----------
     role : str
-        What it holds, for the list of memories that accompanies the Verilog.
-    depth, width : int
-        Words, and bits of a word.
+        What the memory holds, for the list of memories in the sidecar.
+    depth : int
+        Words.
+    width : int
+        Bits of a word.
 
     Attributes
     ----------
-    write_enable, write_address, write_data : In
-    read_enable, read_address : In
-    read_data : Out
+    write_enable : In(1)
+        Write in this cycle.
+    write_address, write_data : In
+        Where to, and the word.
+    read_enable : In(1)
+        Read in this cycle.
+    read_address : In
+        Where from.
+    read_data : Out(width)
+        The word that was read last.
     """
 
     def __init__(self, role: str, depth: int, width: int):
@@ -58,7 +69,6 @@ class Ram(wiring.Component):
         )
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         m.submodules.array = array = memory.Memory(shape=self.width, depth=self.depth, init=[])
         write = array.write_port()
@@ -75,19 +85,22 @@ class Ram(wiring.Component):
 
 
 class Rom(wiring.Component):
-    """Constants with one read port, combinational: logic among other logic.
+    """Constants with one combinational read port, built from logic.
 
-    With a register behind it, it may become block RAM.
+    With a register at its output, synthesis may map it to block RAM.
 
     Parameters
     ----------
     words : sequence of int
     width : int
+        Bits of a word.
 
     Attributes
     ----------
     address : In
-    data : Out
+        Which word.
+    data : Out(width)
+        The word, in the same cycle.
     """
 
     def __init__(self, words, width: int):
@@ -96,7 +109,6 @@ class Rom(wiring.Component):
         super().__init__({"address": In(address_bits(len(self.words))), "data": Out(width)})
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         m.submodules.array = array = memory.Memory(
             shape=self.width, depth=len(self.words), init=self.words

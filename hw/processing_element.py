@@ -1,4 +1,4 @@
-"""One multiply-accumulate of the array."""
+"""The processing element: one multiply-accumulate of the array."""
 
 from amaranth import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
@@ -9,9 +9,9 @@ from implicore.formats import Formats
 
 
 class Multiplier(wiring.Component):
-    """Signed weight times unsigned activation, combinational.
+    """Multiply a signed weight by an unsigned activation, combinationally.
 
-    A module of its own, so that synthesis and the reader both find it.
+    It is a module of its own, so that a synthesis tool or a reader can replace it.
 
     Parameters
     ----------
@@ -20,8 +20,11 @@ class Multiplier(wiring.Component):
     Attributes
     ----------
     weight : In(signed(weight_bits))
+        First factor.
     activation : In(unsigned(activation_bits))
+        Second factor.
     product : Out(signed(weight_bits + activation_bits))
+        The exact product.
     """
 
     def __init__(self, formats: Formats):
@@ -35,40 +38,46 @@ class Multiplier(wiring.Component):
         )
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         m.d.comb += self.product.eq(self.weight * self.activation)
         return m
 
 
 class ProcessingElement(wiring.Component):
-    """Accumulates products; passes the weight down and the activation right, each a cycle later.
+    """Accumulate products; pass the weight down and the activation right, each one cycle later.
 
-    Three pipeline stages: operands, product, sum. The sum is final, and ``done`` must be high, in
-    the cycle ``LATENCY`` after the last operands were given; the product behind it then begins the
-    next sum. A zero activation is a step that does nothing, so the pipeline never stops. Nothing
-    is reset: a ``done`` in any earlier cycle clears what was there.
+    The three pipeline stages are operands, product and accumulator. The last product of a dot
+    product is in the accumulator ``LATENCY`` cycles after its operands were given; ``done`` must
+    be high in that cycle, and the next product starts a new dot product. A step with a zero
+    activation changes nothing, so the pipeline never stalls. There is no reset: a ``done`` in any
+    earlier cycle clears the accumulator.
 
-    Latency: 3 cycles from operands to sum. Throughput: a product a cycle.
+    Latency: 3 cycles from operands to ``sum``. Throughput: a product a cycle.
 
     Parameters
     ----------
     formats : Formats
     gate_zeros : bool
-        Leave product and sum as they are while the activation is zero: where the clocks of
-        registers with an enable are gated, theirs stand still.
+        Hold product and accumulator while the activation is zero. Synthesis can then gate their
+        clocks.
 
     Attributes
     ----------
-    weight_in, activation_in : In
-        The operands, signed and unsigned.
+    weight_in : In(signed(weight_bits))
+        The weight.
+    activation_in : In(unsigned(activation_bits))
+        The activation.
     done : In(1)
-        The sum is final in this cycle.
-    weight_out, activation_out : Out
-        The operands of the cycle before, for the neighbours below and to the right.
+        ``sum`` is complete in this cycle.
+    weight_out : Out(signed(weight_bits))
+        ``weight_in`` of the previous cycle, for the PE below.
+    activation_out : Out(unsigned(activation_bits))
+        ``activation_in`` of the previous cycle, for the PE to the right.
     sum : Out(signed(accumulator_bits))
+        The accumulator.
     empty : Out(1)
-        With ``gate_zeros`` only: nothing was added, and the sum is 0 whatever ``sum`` holds.
+        No product has been added, so the accumulator counts as 0 whatever ``sum`` shows. Present
+        with ``gate_zeros`` only.
     """
 
     LATENCY = PE_LATENCY
@@ -90,7 +99,6 @@ class ProcessingElement(wiring.Component):
         )
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         m.submodules.multiplier = multiplier = Multiplier(self.formats)
         weight = Signal.like(self.weight_in, reset_less=True)

@@ -1,4 +1,4 @@
-"""Sums to activations and voxels: ``implicore.fixed.requantize`` as a pipeline."""
+"""Requantizer: ``implicore.fixed.requantize`` as a pipeline."""
 
 from amaranth import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
@@ -12,20 +12,21 @@ from .pipeline import enabled_register
 
 
 class Requantizer(wiring.Component):
-    """Scales, offsets and saturates one sum a cycle.
+    """Scale, offset and saturate one accumulator a cycle.
 
-    ``result = (((sum * multiplier << 3) >> shift) + offset) >> 3``, saturated to 0 and the
-    greatest activation or voxel, where 3 is ``OFFSET_FRACTION`` and ``shift = 8 * coarse + fine``.
-    Saturation at 0 is the ReLU.
+    ``result = (((sum * multiplier << 3) >> shift) + offset) >> 3``, saturated to the range from 0
+    to the greatest activation or voxel. 3 is ``OFFSET_FRACTION``, ``shift`` is
+    ``8 * coarse + fine``. Saturation at 0 is the ReLU.
 
-    Each constant is read in the cycle in which its stage uses it, ``later(formats)[name]`` cycles
-    after the sum; ``multiplier`` comes with the sum. The constants therefore need no registers
-    here, which would be as many as those of the sum.
+    Each constant is read in the stage that uses it: ``multiplier`` in the cycle of ``sum``, the
+    others as many cycles later as ``constant_delays`` says. They are delayed outside, where one
+    delay line serves all rows, so that no row needs registers for them here.
 
-    A stage works only while it is enabled: few cycles bring a sum, and the clock of what waits
-    can be gated.
+    Each stage has an enable: few cycles carry an accumulator, and synthesis can gate the clock of
+    an idle stage.
 
-    Latency: ``latency`` cycles: 5, or 4 without multiplier bits. Throughput: a sum a cycle.
+    Latency: ``latency`` cycles: 5, or 4 without multiplier bits. Throughput: an accumulator a
+    cycle.
 
     Parameters
     ----------
@@ -34,15 +35,19 @@ class Requantizer(wiring.Component):
     Attributes
     ----------
     sum : In(signed(accumulator_bits))
+        The accumulator.
     enables : In(latency)
-        Bit n: what stands before stage n, n cycles after the sum, is wanted.
+        Bit n enables stage n. It must be high n cycles after a valid ``sum``.
     multiplier : In(unsigned(multiplier_bits))
-        Absent if there are no multiplier bits.
+        The scale's mantissa. Absent without multiplier bits.
     coarse, fine : In(3)
+        The shift in steps of 8 bits, and the rest of it.
     offset : In(signed(offset_bits))
+        The offset, with ``OFFSET_FRACTION`` fraction bits.
     voxel : In(1)
-        Saturate to a voxel's rather than to an activation's range.
+        Saturate to the range of a voxel instead of an activation.
     result : Out(max(activation_bits, output_bits))
+        The activation or voxel.
     """
 
     def __init__(self, formats: Formats):
@@ -61,8 +66,8 @@ class Requantizer(wiring.Component):
         super().__init__(ports)
 
     @staticmethod
-    def later(formats: Formats) -> dict[str, int]:
-        """Cycles from the sum to each of its constants."""
+    def constant_delays(formats: Formats) -> dict[str, int]:
+        """Cycles from ``sum`` to each constant."""
         names = ["multiplier", "coarse", "fine", "offset", "voxel"]
         if not formats.multiplier_bits:
             del names[0]
@@ -70,17 +75,16 @@ class Requantizer(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Cycles from sum to result."""
+        """Cycles from ``sum`` to ``result``."""
         return requantizer_latency(self.formats)
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         formats = self.formats
         stages = iter(self.enables)
 
         def stage(shape, value, name: str) -> Signal:
-            """The value a cycle later, if it is wanted."""
+            """Register the value of a stage, with the stage's enable."""
             standing = Signal(shape, name=name)
             m.d.comb += standing.eq(value)
             return enabled_register(m, standing, next(stages), name=name)
@@ -92,8 +96,8 @@ class Requantizer(wiring.Component):
         value = value << OFFSET_FRACTION
         octets_gone = stage(value.shape(), value >> (self.coarse << 3), "octets_gone")
 
-        # One bit more than the offset is enough: a value beyond it stays beyond every result
-        # when the offset, at most half as large, is added.
+        # One bit more than the offset suffices: a clipped value stays outside the range of every
+        # result, since the offset is at most half as large.
         clipped_shape = signed(formats.offset_bits + 1)
         dropped = Signal(value.shape())
         m.d.comb += dropped.eq(octets_gone >> self.fine)
@@ -107,14 +111,14 @@ class Requantizer(wiring.Component):
             whole[formats.output_bits :].any(),
             whole[formats.activation_bits :].any(),
         )
-        # The bits above an activation are left as they come: its bank has no room for them.
+        # The bits above an activation need no saturation: the activation bank drops them.
         saturated = Mux(whole < 0, 0, whole.as_unsigned() | above.replicate(len(whole)))
         m.d.comb += self.result.eq(stage(len(self.result), saturated, "saturated"))
         return m
 
 
 def clip(value, shape):
-    """The value saturated to a narrower signed shape."""
+    """Saturate a value to a narrower signed shape."""
     width = shape.width
     if len(value) <= width:
         return value

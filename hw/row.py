@@ -1,4 +1,4 @@
-"""The units at the edges of the array: banks, requantizer and output-layer MAC."""
+"""Row and column units at the edges of the array: banks, requantizer, output-layer MAC."""
 
 from amaranth import Cat, Module, Mux, signed, unsigned
 from amaranth.lib import data, wiring
@@ -13,25 +13,30 @@ from .processing_element import ProcessingElement
 from .requantizer import Requantizer
 
 
-def halves_depth(words: int) -> int:
-    """Words of a bank of two halves, the half being the address' highest bit."""
+def ping_pong_depth(words: int) -> int:
+    """Return the depth of a ping-pong bank: the highest address bit selects the half."""
     return (1 << address_bits(words)) + words
 
 
 def step_layout(feature_words: int, hidden_words: int):
-    """A step on its way down the rows: which bank to read, where; whether a dot product ends."""
+    """Return the layout of a step that moves down the rows.
+
+    ``features`` and ``hidden`` read one of the row's banks at ``address``; ``last`` ends a dot
+    product.
+    """
     bits = max(address_bits(feature_words), address_bits(hidden_words)) + 1
     return data.StructLayout({"features": 1, "hidden": 1, "last": 1, "address": bits})
 
 
 def drain_layout(formats: Formats, hidden_words: int):
-    """What travels down the rows beside a sum that is drained.
+    """Return the layout of a drain token, which moves down the rows with an accumulator.
 
-    Every field travels in the cycle in which it is needed: ``sum``, that there is one, and the
-    constants as ``Requantizer.later`` says, ``voxel`` too, all others when the result stands:
-    ``write`` it to the activation bank at ``address``; multiply it in the ``output_mac`` with
-    ``output_weight``, and let that sum end (``output_mac_last``, also high before the first one, to
-    clear the MAC). Where no sum is, constants, ``address`` and ``output_weight`` do not travel.
+    Each field is valid in the cycle in which it is used. ``sum`` comes first: there is an
+    accumulator. Constants and ``voxel`` follow after ``Requantizer.constant_delays``. The other
+    fields come with the result: ``write`` stores it in the activation bank at ``address``;
+    ``output_mac`` multiplies it by ``output_weight`` in the output-layer MAC; ``output_mac_last``
+    ends the dot product of that MAC, and clears it before the first one. The fields of
+    ``gated_fields`` move only with a valid accumulator.
     """
     multiplier = {"multiplier": formats.multiplier_bits} if formats.multiplier_bits else {}
     return data.StructLayout(
@@ -52,56 +57,70 @@ def drain_layout(formats: Formats, hidden_words: int):
 
 
 def row_banks(formats: Formats, feature_words: int, hidden_words: int) -> list[Bank]:
-    """A row's memories."""
+    """Return the memories of a row."""
     return [
-        Bank("features", halves_depth(feature_words), formats.activation_bits),
-        Bank("hidden", halves_depth(hidden_words), formats.activation_bits),
+        Bank("features", ping_pong_depth(feature_words), formats.activation_bits),
+        Bank("hidden", ping_pong_depth(hidden_words), formats.activation_bits),
     ]
 
 
 def column_bank(formats: Formats, depth: int, columns: int) -> Bank:
-    """The memory of some neighbouring columns."""
+    """Return the memory of some neighbouring columns."""
     return Bank("weights", depth, columns * formats.weight_bits)
 
 
-def with_sum(formats: Formats) -> dict[str, int]:
-    """Fields of ``drain_layout`` that accompany a sum, and the cycle in which each one comes."""
+def gated_fields(formats: Formats) -> dict[str, int]:
+    """Return the fields that move only with an accumulator, and their delay after ``sum``."""
     result = dict.fromkeys(("address", "output_weight"), requantizer_latency(formats))
-    constants = {name: at for name, at in Requantizer.later(formats).items() if name != "voxel"}
+    constants = {
+        name: at for name, at in Requantizer.constant_delays(formats).items() if name != "voxel"
+    }
     return constants | result
 
 
 class RowUnit(wiring.Component):
-    """One row's edge: its activations go out to the array, its sums come back as activations.
+    """The edge of one row: it feeds activations to the array and requantizes accumulators.
 
-    A step read from ``step_in`` in cycle t gives its activation in t + 2. A sum in cycle x, with
-    the first of its constants at ``drain_in`` in x - 1, is a result in x + Q, Q being the
-    requantizer's latency: written to the activation bank, fed to the output-layer MAC, or a voxel.
-    Its sum comes back as ``bypass_sum`` Q + 3 cycles after the last neuron's.
+    A step at ``step_in`` in cycle t gives its activation in cycle t + 2. Let Q be the latency of
+    the requantizer. An accumulator in cycle x, whose first constant is at ``drain_in`` in x - 1,
+    gives a result in x + Q: it is written to the activation bank, multiplied in the output-layer
+    MAC, or a voxel. The bypass sum is ready Q + 3 cycles after the accumulator of the last neuron.
 
-    Nothing is reset: all that is here leaves, a cycle a row, and nothing that comes later meets it.
+    There is no reset: steps and tokens move one row a cycle, so those of an aborted job drain
+    before those of the next one arrive.
 
-    Throughput: a step and a sum a cycle.
+    Throughput: a step and an accumulator a cycle.
 
     Parameters
     ----------
     formats : Formats
     feature_words, hidden_words : int
-        Of each half of the banks.
+        Words of each half of the banks.
     gate_zeros : bool
+        As in ``ProcessingElement``.
 
     Attributes
     ----------
-    step_in, step_out, drain_in, drain_out : In, Out
-        Tokens from the row above, and for the row below a cycle later.
+    step_in, step_out : In, Out, step_layout
+        The step from the row above and, one cycle later, to the row below.
+    drain_in, drain_out : In, Out, drain_layout
+        The drain token from the row above and, one cycle later, to the row below.
     write_enable, write_address, write_data : In
-        Port of the feature bank.
-    activation, last, bypass_sum : Out
-    sum : In
+        The write port of the feature bank.
+    activation : Out(unsigned(activation_bits))
+        The activation of the step, zero without one.
+    last : Out(1)
+        The activation is the last of a dot product.
+    bypass_sum : Out(signed(accumulator_bits))
+        The accumulator of the output-layer MAC in the cycle in which it is complete, else zero.
+    sum : In(signed(accumulator_bits))
+        The accumulator from the array.
     capture_enable : Out(1)
-        To and from the array; a sum is taken from it in the next cycle.
-    voxel_valid, voxel : Out
-        ``voxel`` is 0 unless valid.
+        The array must present an accumulator at ``sum`` in the next cycle.
+    voxel_valid : Out(1)
+        ``voxel`` is valid.
+    voxel : Out(output_bits)
+        The voxel, 0 unless valid.
     """
 
     def __init__(
@@ -133,15 +152,14 @@ class RowUnit(wiring.Component):
         )
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         formats = self.formats
         step = token_register(m, self.step_in, "step")
-        # Valid pipeline of the sums. What belongs to a sum moves only with a valid one.
+        # Valid pipeline of the accumulators: constants and results move only with a valid one.
         valid = [self.drain_in.sum]
         for cycle in range(requantizer_latency(formats)):
             valid.append(delay_line(m, valid[-1], 1, name=f"valid_{cycle + 1}"))
-        later = with_sum(formats)
+        later = gated_fields(formats)
         enables = {name: valid[cycles] for name, cycles in later.items()}
         drain = token_register(m, self.drain_in, "drain", enables)
         m.d.comb += [self.step_out.eq(step), self.drain_out.eq(drain)]
@@ -175,7 +193,8 @@ class RowUnit(wiring.Component):
             requantizer.enables.eq(Cat(*valid[1:])),
         ]
         m.d.comb += [
-            getattr(requantizer, name).eq(drain[name]) for name in Requantizer.later(formats)
+            getattr(requantizer, name).eq(drain[name])
+            for name in Requantizer.constant_delays(formats)
         ]
         voxel_valid = delay_line(m, drain.voxel, 1, name="voxel")
         m.d.comb += [
@@ -184,37 +203,44 @@ class RowUnit(wiring.Component):
         ]
 
         m.submodules.output_mac = mac = ProcessingElement(formats, gate_zeros=self.gate_zeros)
-        ending = delay_line(m, drain.output_mac_last, mac.LATENCY, name="ending")
-        drains = ending & ~mac.empty if self.gate_zeros else ending
+        done = delay_line(m, drain.output_mac_last, mac.LATENCY, name="done")
+        drains = done & ~mac.empty if self.gate_zeros else done
         m.d.comb += [
             mac.weight_in.eq(drain.output_weight),
             mac.activation_in.eq(Mux(drain.output_mac, requantizer.result, 0)),
-            mac.done.eq(ending),
+            mac.done.eq(done),
             self.bypass_sum.eq(Mux(drains, mac.sum, 0)),
         ]
         return m
 
 
 class ColumnUnit(wiring.Component):
-    """The edge of some neighbouring columns: their bank of weights, a word for all of them.
+    """The edge of some neighbouring columns: their bank of weights, one word for all of them.
 
-    Latency: 2 cycles from address to the first column's weight, one more for each further column.
-    Throughput: a weight a column a cycle.
+    Latency: 2 cycles from ``read_address`` to the weight of the first column, one more for each
+    further column. Throughput: a weight a column and cycle.
 
     Parameters
     ----------
     depth : int
+        Words of the bank.
     columns : int
+        Columns that share it.
     formats : Formats
 
     Attributes
     ----------
-    read_enable, read_address : In
-    write_enable, write_address, write_data : In
-        Written a cycle later (a deep bank is a load that only registers of its own can drive), and
-        never while it is read: one port is enough.
-    weights : Out
-        One a column.
+    read_enable : In(1)
+        Read a word.
+    read_address : In
+        Its address.
+    write_enable : In(1)
+        Write a word. Never asserted in a cycle in which the bank is read, so a single-port memory
+        suffices.
+    write_address, write_data : In
+        Registered before the bank: a deep bank consists of dozens of macros and is a heavy load.
+    weights : Out, array of columns x signed(weight_bits)
+        The weight of each column, skewed by one cycle a column.
     """
 
     def __init__(self, depth: int, columns: int, formats: Formats):
@@ -235,7 +261,6 @@ class ColumnUnit(wiring.Component):
         )
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         word, word_in = self.write_data.shape(), self.write_data.as_value()
         m.submodules.bank = bank = Ram(*column_bank(self.formats, self.depth, self.columns))
@@ -257,7 +282,7 @@ class ColumnUnit(wiring.Component):
 
 
 def token_register(m: Module, token, name: str, enables=None):
-    """The token a cycle later; a field in ``enables`` only where its enable is high."""
+    """Register a token; a field in ``enables`` only while its enable is high."""
     enables = enables or {}
     fields = (
         enabled_register(m, token[field], enables[field], name=f"{name}_{field}")

@@ -11,10 +11,10 @@ from .pipeline import delay_line
 
 
 class SinCosTable(wiring.Component):
-    """Reads ``implicore.sincos.SineTable``: the cosine or the sine of a phase in each cycle.
+    """Look up the cosine or sine of a phase in ``implicore.sincos.SineTable``.
 
-    Cosine and sine of one phase share the table, one cycle after the other. The table holds a
-    quarter wave; the other quarters are a NOT of the address and a NOT of the output.
+    The cosine and the sine of a phase are read from the same table in different cycles. The table
+    holds a quarter wave; the other quarters follow by inverting the address and the output.
 
     Latency: ``latency`` cycles: 2, or 3 where the table is split in two (from 12 address bits on).
     Throughput: a value a cycle.
@@ -22,14 +22,16 @@ class SinCosTable(wiring.Component):
     Parameters
     ----------
     address_bits, output_bits : int
-        As in ``SineTable``, which holds the limits.
+        As in ``SineTable``, which states the limits.
 
     Attributes
     ----------
     phase : In(address_bits)
+        The phase, in units of ``2**-address_bits`` turns.
     cosine : In(1)
         Look up the cosine instead of the sine.
     value : Out(output_bits)
+        The value.
     """
 
     def __init__(self, address_bits: int, output_bits: int):
@@ -40,16 +42,15 @@ class SinCosTable(wiring.Component):
 
     @property
     def table(self) -> SineTable:
-        """What the ROMs hold."""
+        """The contents of the ROMs."""
         return SineTable(self.address_bits, self.output_bits)
 
     @property
     def latency(self) -> int:
-        """Cycles from phase to value."""
+        """Cycles from ``phase`` to ``value``."""
         return 2 if self.table.slope is None else 3
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         table = self.table
         quarter_bits = table.address_bits - 2
@@ -57,7 +58,7 @@ class SinCosTable(wiring.Component):
         quadrant = Signal(2)
         address = Signal(quarter_bits)
         m.d.comb += [
-            quadrant.eq(self.phase[quarter_bits:] + self.cosine),  # a quarter turn later
+            quadrant.eq(self.phase[quarter_bits:] + self.cosine),  # cos x = sin(x + 1/4 turn)
             address.eq(self.phase[:quarter_bits] ^ quadrant[0].replicate(quarter_bits)),
         ]
         value = Signal(table.output_bits, reset_less=True)

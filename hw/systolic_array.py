@@ -1,4 +1,4 @@
-"""The array: rows of processing elements and the way their sums drain."""
+"""The systolic array: rows of processing elements and the drain path of each row."""
 
 from functools import reduce
 from operator import or_
@@ -16,34 +16,38 @@ from .processing_element import ProcessingElement
 
 
 class ArrayRow(wiring.Component):
-    """One row: activations march right, one sum at a time is drained through an AND-OR.
+    """One row: activations move right, accumulators drain through an AND-OR, one a cycle.
 
-    A dot product whose last activation enters in cycle t is final in column c in cycle
-    ``t + 3 + c`` and stands in ``sum`` a cycle later. Two dot products may follow each other at
-    any distance of at least as many cycles as columns are read.
+    A dot product whose last activation enters in cycle t is complete in column c in cycle
+    ``t + 3 + c`` and is in ``sum`` one cycle later. Two dot products must be at least as many
+    cycles apart as columns are drained.
 
-    Latency: 4 + c cycles from activation to sum. Throughput: a step a cycle.
+    Latency: 4 + c cycles from the last activation to ``sum``. Throughput: a step a cycle.
 
     Parameters
     ----------
     columns : int
     formats : Formats
     gate_zeros : bool
+        As in ``ProcessingElement``.
 
     Attributes
     ----------
-    activation : In
-        Zero where there is no step.
+    activation : In(unsigned(activation_bits))
+        The activation, zero in a cycle without a step.
     last : In(1)
-        The activation is the last of a dot product. Held high before the first one, it clears
-        whatever the accumulators hold.
-    weights_in, weights_out : In, Out
-        The weights of all columns: column c's is used c cycles after column 0's.
-    bypass_sum : In
-        A sum from outside the array, zero unless it takes the place of the columns' in this cycle.
+        The activation is the last of a dot product. Held high before the first step, it clears
+        the accumulators.
+    weights_in, weights_out : In, Out, array of columns x signed(weight_bits)
+        The weights of all columns, from the row above and to the row below. The weight of column
+        c is used c cycles after that of column 0.
+    bypass_sum : In(signed(accumulator_bits))
+        An accumulator from outside the array. It must be zero unless it is captured in this cycle
+        in place of a column's.
     capture_enable : In(1)
-        A sum is to stand in ``sum`` in the next cycle; else what stood there stays.
-    sum : Out
+        ``sum`` takes a new value in the next cycle; otherwise it keeps its value.
+    sum : Out(signed(accumulator_bits))
+        The drained accumulator.
     """
 
     def __init__(self, columns: int, formats: Formats, *, gate_zeros: bool = False):
@@ -64,13 +68,12 @@ class ArrayRow(wiring.Component):
         )
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
-        # `last` marches with the activations. What PE c needs beside its sum has by then reached
-        # the place of PE c + 2: one chain serves operands and sums.
+        # `last` moves with the activations. PE c needs it when its accumulator is complete: by
+        # then it has reached the stage of PE c + 2. So one chain serves operands and drain.
         delay = ProcessingElement.LATENCY - 1
         marching = Signal(self.columns + delay, reset_less=True)
-        # Empty most of the time, the chain then needs no clock.
+        # The chain is empty most of the time; an enable lets its clock be gated.
         with m.If(self.last | marching.any()):
             m.d.sync += marching.eq(marching << 1 | self.last)
         activation = self.activation
@@ -99,11 +102,11 @@ class ArrayRow(wiring.Component):
 class SystolicArray(wiring.Component):
     """Rows x columns of processing elements, output stationary.
 
-    Row r computes, one after the other, the dot products of its activations with the weights of
-    every column. Activations of row r enter r cycles and weights of column c enter c cycles after
-    those of row and column 0 (the skew is the caller's). Rows are ``ArrayRow``.
+    Row r computes the dot products of its activations with the weights of every column. The
+    caller skews the operands: the activations of row r enter r cycles after those of row 0, the
+    weights of column c enter c cycles after those of column 0. Every row is an ``ArrayRow``.
 
-    Latency: 4 + c cycles from a row's last activation to the sum of column c.
+    Latency: 4 + c cycles from the last activation of a row to the accumulator of column c.
     Throughput: rows x columns products a cycle.
 
     Parameters
@@ -112,15 +115,16 @@ class SystolicArray(wiring.Component):
         1 to 256.
     formats : Formats
     gate_zeros : bool
+        As in ``ProcessingElement``.
 
     Attributes
     ----------
-    activations, last, bypass_sum, capture_enable : In
-        One of each a row, as in ``ArrayRow``.
-    weights : In
-        One a column.
-    sums : Out
-        One a row.
+    activations, last, bypass_sum, capture_enable : In, array of rows
+        The input of ``ArrayRow`` for each row.
+    weights : In, array of columns x signed(weight_bits)
+        The weights that enter row 0.
+    sums : Out, array of rows x signed(accumulator_bits)
+        ``ArrayRow.sum`` of each row.
     """
 
     def __init__(self, rows: int, columns: int, formats: Formats, *, gate_zeros: bool = False):
@@ -144,11 +148,10 @@ class SystolicArray(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Cycles from a row's last activation to the sum of its first column."""
+        """Cycles from the last activation of a row to the accumulator of its first column."""
         return ProcessingElement.LATENCY + 1
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         weights = self.weights
         for number in range(self.rows):

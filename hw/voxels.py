@@ -1,4 +1,4 @@
-"""The buffer between the array, which cannot wait, and the consumer of voxels, who may."""
+"""Voxel buffer: decouples the array, which cannot stall, from the consumer of voxels."""
 
 from amaranth import Module, Signal
 from amaranth.lib import data, memory, stream, wiring
@@ -9,36 +9,40 @@ from .memory import address_bits
 
 
 def voxel_layout(bits: int):
-    """A voxel; ``last`` ends the job."""
+    """Return the layout of a voxel: its value, and ``last`` at the end of a job."""
     return data.StructLayout({"value": bits, "last": 1})
 
 
 class VoxelBuffer(wiring.Component):
-    """Holds the voxels of one tile.
+    """Hold the voxels of one voxel tile.
 
-    ``reserve`` claims the whole buffer for a tile; then the rows' voxels come, one a cycle at
-    most, those of rows without a point included: they are dropped. ``free`` is high again when
-    all have come and all that count have been delivered.
+    ``reserve`` claims the whole buffer for a tile. Then every row puts one voxel, at most one a
+    cycle; the voxels of rows without a point are dropped. ``free`` rises again when all rows have
+    put theirs and all voxels of the tile have been delivered.
 
     Latency: 1 cycle. Throughput: a voxel a cycle within a tile.
 
     Parameters
     ----------
     rows : int
+        Voxels of a full tile.
     bits : int
-        Of a voxel.
+        Bits of a voxel.
 
     Attributes
     ----------
     reserve : In(1)
-        Only while ``free``.
+        Claim the buffer. Allowed only while ``free`` is high.
     tile : In(tile_layout(rows))
-        Taken with ``reserve``.
+        The tile to come, captured with ``reserve``.
     free : Out(1)
+        The buffer can be reserved.
     put : In(1)
-    value : In
-        The next row's voxel.
-    voxels : Out(stream of voxel_layout)
+        ``value`` is valid.
+    value : In(bits)
+        The voxel of the next row.
+    voxels : Out(stream of voxel_layout(bits))
+        The voxels in the order of the rows.
     """
 
     def __init__(self, rows: int, bits: int):
@@ -56,14 +60,13 @@ class VoxelBuffer(wiring.Component):
         )
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         m.submodules.array = array = memory.Memory(
             shape=self.bits, depth=max(2, self.rows), init=[]
-        )  # two at least, or it would have no address
+        )  # a memory of one word would have no address
         write = array.write_port()
         read = array.read_port(domain="comb")
-        # Valid and last are registers: the interface and all that follows from it wait for them.
+        # Valid and last are registers, since the output interface adds delay behind them.
         current_tile = Signal(tile_layout(self.rows))
         claimed = Signal()
         delivered = Signal()
@@ -91,11 +94,11 @@ class VoxelBuffer(wiring.Component):
             m.d.sync += write_pointer.eq(write_pointer + 1)
         with m.If(transfer):
             m.d.sync += [
-                # It stays within the memory, or an idle output would be unknown.
+                # The pointer stays within the memory: otherwise an idle output would be unknown.
                 read_pointer.eq(read_pointer + ~at_last),
                 at_last.eq(current_tile.rows == read_pointer + 1),
                 delivered.eq(at_last),
-                valid.eq(~at_last & (level[1:].any() | self.put)),  # another one is there
+                valid.eq(~at_last & (level[1:].any() | self.put)),  # another voxel is available
             ]
         with m.If((delivered | (transfer & at_last)) & (write_pointer == self.rows)):
             m.d.sync += claimed.eq(0)

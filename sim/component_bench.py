@@ -10,7 +10,7 @@ from implicore.dataflow import PE_LATENCY, requantizer_latency
 from implicore.fixed import requantize
 from implicore.hw.memory import address_bits
 from implicore.hw.requantizer import Requantizer
-from implicore.hw.row import drain_layout, step_layout, with_sum
+from implicore.hw.row import drain_layout, gated_fields, step_layout
 from implicore.sincos import BIPARTITE_FROM, SineTable
 
 from .component_ports import CONFIG, FORMATS, signed, start
@@ -120,7 +120,7 @@ async def array_row(dut):
 async def requantizer(dut):
     """Sums and constants of any size now and then, each constant in its own cycle."""
     port = await start(dut, "requantizer")
-    wait = {"sum": 0, **Requantizer.later(FORMATS)}
+    wait = {"sum": 0, **Requantizer.constant_delays(FORMATS)}
     latency = requantizer_latency(FORMATS)
     cases = []
     for _ in range(1500):
@@ -244,7 +244,9 @@ class Drained:
         ]
         self.sums, self.written, self.voxels, self.bypass_sums = {}, {}, {}, {}
         with_result = dict.fromkeys(("write", "output_mac", "output_mac_last"), latency)
-        later = {"sum": 0} | Requantizer.later(FORMATS) | with_sum(FORMATS) | with_result
+        later = (
+            {"sum": 0} | Requantizer.constant_delays(FORMATS) | gated_fields(FORMATS) | with_result
+        )
         total = 0
         for cycle in range(1, cycles - latency - PE_LATENCY):
             command = random.choice(("voxel", "write", "write", "output_mac", None))
@@ -319,7 +321,7 @@ async def row_unit(dut):
         if cycle >= 1:
             assert step_shape.from_bits(int(port("step_out").value)) == steps[-2]
             token = dict(drained.tokens[cycle - 1])
-            for name, later in with_sum(FORMATS).items():
+            for name, later in gated_fields(FORMATS).items():
                 if not (cycle > later and drained.tokens[cycle - 1 - later]["sum"]):
                     token[name] = passed.get(name)
             passed = token

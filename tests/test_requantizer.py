@@ -12,7 +12,7 @@ from implicore.hw.requantizer import Requantizer
 def run(formats: Formats, cases) -> list[int]:
     """Results of (sum, multiplier, shift, offset, voxel) given one a cycle."""
     unit = Requantizer(formats)
-    later = Requantizer.later(formats)
+    later = Requantizer.constant_delays(formats)
     got = []
 
     async def bench(ctx):
