@@ -148,14 +148,14 @@ MUTANTS = [
     Mutant(
         "no wait for neurons still to be written",
         "sequencer",
-        "first_tile & (position >= present)",
+        "first_tile & (position >= written_count)",
         "0",
     ),
     Mutant(
         "a neuron is read one cycle early",
         "sequencer",
-        "first_tile & (position >= present)",
-        "first_tile & (position > present)",
+        "first_tile & (position >= written_count)",
+        "first_tile & (position > written_count)",
     ),
     Mutant(
         "no wait for the drain of the tile before",

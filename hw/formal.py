@@ -292,7 +292,10 @@ PROOFS = {
         sequencer,
         "bmc",
         40,
-        ("first_tile & (position >= present)", "first_tile & (position + 1 >= present)"),
+        (
+            "first_tile & (position >= written_count)",
+            "first_tile & (position + 1 >= written_count)",
+        ),
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Fourier feature mapping: points to cosines and sines of their phases."""
+"""Fourier feature mapping: cosines and sines of the phases of points."""
 
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
@@ -16,12 +16,12 @@ from .sincos import SinCosTable
 
 
 class FourierLane(wiring.Component):
-    """One multiply-accumulate and one table: a frequency in three cycles, one an axis.
+    """One multiply-accumulate and one sine table: a frequency in three cycles, one for each axis.
 
-    The products are taken in two halves, so that the multipliers are no slower than the array's.
+    Products are computed in two halves, so that a multiplier here is no slower than the array's.
 
-    Latency: ``latency`` cycles from the coefficient of B of the last axis to the cosine, one more
-    to the sine. Throughput: a frequency in three cycles.
+    Latency: ``latency`` cycles from the coefficient of z to the cosine, one more to the sine.
+    Throughput: a frequency in three cycles.
 
     Parameters
     ----------
@@ -30,19 +30,20 @@ class FourierLane(wiring.Component):
     Attributes
     ----------
     load : In(1)
-        Take ``point``.
-    point : In
+        Load ``point``.
+    point : In, array of 3 x signed(16)
         x, y and z.
     coefficient : In(signed(16))
-        Coefficients of B in the order x, y, z of each frequency.
-    turn : In(1)
-        High with each coefficient, so that the next one meets the next coordinate.
+        The coefficients of B, for each frequency in the order x, y, z.
+    advance : In(1)
+        ``coefficient`` is valid; the next one is multiplied by the next coordinate.
     first : In(1)
-        The coefficient is that of x.
+        The coefficient belongs to x.
     done : In(1)
-        High ``DONE`` cycles after the coefficient of z: the phase is complete. Cosine and sine are
-        looked up in the two cycles after it.
+        The phase is complete: high ``DONE`` cycles after the coefficient of z. Cosine and sine are
+        looked up in the next two cycles.
     feature : Out(activation_bits)
+        The cosine, then the sine.
     """
 
     DONE = 4
@@ -54,7 +55,7 @@ class FourierLane(wiring.Component):
                 "load": In(1),
                 "point": In(POINT["xyz"].shape),
                 "coefficient": In(signed(FREQUENCY.bits)),
-                "turn": In(1),
+                "advance": In(1),
                 "first": In(1),
                 "done": In(1),
                 "feature": Out(formats.activation_bits),
@@ -63,43 +64,42 @@ class FourierLane(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Cycles from the last coefficient to the cosine."""
+        """Cycles from the coefficient of z to the cosine."""
         table = SinCosTable(self.formats.table_address_bits, self.formats.activation_bits)
         return self.DONE + 1 + table.latency
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         formats = self.formats
         m.submodules.table = table = SinCosTable(
             formats.table_address_bits, formats.activation_bits
         )
-        turning = Signal(POINT["xyz"].shape, reset_less=True)
-        bits = turning.as_value()
-        with m.If(self.turn):
+        coordinates = Signal(POINT["xyz"].shape, reset_less=True)
+        bits = coordinates.as_value()
+        with m.If(self.advance):
             m.d.sync += bits.eq(bits.rotate_right(COORDINATE.bits))
         with m.If(self.load):
-            m.d.sync += turning.eq(self.point)
+            m.d.sync += coordinates.eq(self.point)
 
         half = COORDINATE.bits // 2
         operand = Signal.like(self.coefficient, reset_less=True)
         coordinate = Signal(signed(COORDINATE.bits), reset_less=True)
-        # Phases are taken modulo one turn, so PHASE_FRACTION bits of everything are enough.
+        # A phase is modulo one turn, so PHASE_FRACTION bits of every operand suffice.
         low = Signal(PHASE_FRACTION, reset_less=True)
         high = Signal(PHASE_FRACTION - half, reset_less=True)
         product = Signal(PHASE_FRACTION, reset_less=True)
         total = Signal(PHASE_FRACTION, reset_less=True)
         first = delay_line(m, self.first, 3, name="first")
-        # Nothing moves, and no clock need run, where no coefficient is on its way.
+        # A stage is enabled only for a valid coefficient, so that its clock can be gated.
         stages = (
-            [operand.eq(self.coefficient), coordinate.eq(turning[0])],
+            [operand.eq(self.coefficient), coordinate.eq(coordinates[0])],
             [low.eq(operand * coordinate[:half]), high.eq(operand * coordinate[half:].as_signed())],
             product.eq(low + (high << half)),
             total.eq(Mux(first, 0, total) + product),
         )
-        for number, moves in enumerate(stages):
-            with m.If(delay_line(m, self.turn, number, name=f"turn_{number}")):
-                m.d.sync += moves
+        for number, registers in enumerate(stages):
+            with m.If(delay_line(m, self.advance, number, name=f"advance_{number}")):
+                m.d.sync += registers
         phase = Signal(formats.table_address_bits, reset_less=True)
         with m.If(self.done):
             m.d.sync += phase.eq(total[PHASE_FRACTION - formats.table_address_bits :])
@@ -112,23 +112,30 @@ class FourierLane(wiring.Component):
 
 
 def tile_layout(rows: int):
-    """A tile's points: ``rows`` is their number less one, ``last`` tells the job's last tile."""
+    """Return the layout of a voxel tile's size.
+
+    ``rows`` is the number of points minus one; ``last`` marks the last tile of a job.
+    """
     return data.StructLayout({"rows": address_bits(rows), "last": 1})
 
 
 class FourierMapper(wiring.Component):
-    """Fills the feature banks, tile after tile, one half of each bank at a time.
+    """Fill the feature banks with one voxel tile after the other, half by half.
 
-    Takes one point per lane, a cycle each, then runs through B: three cycles a frequency. This is
-    a *lane batch*; batch b makes the features of rows ``b * lanes`` to ``b * lanes + lanes - 1``.
-    A tile ends after all rows, or with the batch that holds the last point.
+    The mapper loads one point per lane, one a cycle, and then reads B once, three cycles a
+    frequency. These points are a *lane batch*: batch b makes the features of rows ``b * lanes`` to
+    ``b * lanes + lanes - 1``. A tile ends after all rows, or with the batch that holds the last
+    point.
 
-    Latency: ``dataflow.mapper_latency`` cycles from a tile's last coefficient of B to ``full``.
-    Throughput: a tile in ``dataflow.mapper_cycles``.
+    Latency: ``dataflow.mapper_latency`` cycles from the read of a tile's last coefficient to
+    ``full``. Throughput: a tile in ``dataflow.mapper_cycles``.
 
     Parameters
     ----------
-    rows, lanes : int
+    rows : int
+        Points of a full tile.
+    lanes : int
+        1 to ``rows``.
     frequencies : int
         Greatest number of frequencies.
     formats : Formats
@@ -136,26 +143,27 @@ class FourierMapper(wiring.Component):
     Attributes
     ----------
     points : In(stream of POINT)
+        The points of a job.
     last_frequency : In
-        The program's number of frequencies less one.
+        The program's number of frequencies minus one.
     coefficient_enable, coefficient_address : Out
-        Read port of the memory of B: coefficients in the order x, y, z of each frequency.
+        The read port of the memory of B: for each frequency the coefficients of x, y and z.
     coefficient : In(signed(16))
-        One cycle later.
+        The coefficient, one cycle after its address.
     enables : Out(rows)
-        Write enables of the feature banks,
+        The write enable of each row's feature bank.
     address : Out
-        address in all of them: the half as the highest bit; cosines first, then sines,
-    features : Out
-        and data, one a lane: row r takes that of lane ``r % lanes``.
+        The write address of all banks: the half in the highest bit, then cosines before sines.
+    features : Out, array of lanes x activation_bits
+        The write data: row r takes the feature of lane ``r % lanes``.
     full : Out(1)
         The features of the oldest tile can be read.
     select : Out(1)
-        Where they are.
+        The half that holds them.
     tile : Out(tile_layout(rows))
-        Which rows hold points.
+        The size of that tile.
     release_half : In(1)
-        The oldest tile is done with: its half may be filled anew.
+        The oldest tile is finished; its half can be written again.
     """
 
     def __init__(self, rows: int, lanes: int, frequencies: int, formats: Formats):
@@ -182,11 +190,10 @@ class FourierMapper(wiring.Component):
         )
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         points = self.points
         running = Signal()
-        # The half being filled, what each half holds, and the half that is read.
+        # The half that is filled, the tiles of both halves, and the half that is read.
         fill_select = Signal()
         occupied = Signal(2)
         tiles = Signal(data.ArrayLayout(tile_layout(self.rows), 2), reset_less=True)
@@ -198,7 +205,7 @@ class FourierMapper(wiring.Component):
             self.tile.eq(tiles[read_select]),
         ]
 
-        # Loading: `row` counts the tile's points, `lane` the batch's.
+        # Loading: `row` counts the points of the tile, `lane` those of the batch (one-hot).
         row = Signal(address_bits(self.rows))
         lane = Signal(self.lanes, init=1)
         tile_full = Signal()
@@ -219,7 +226,7 @@ class FourierMapper(wiring.Component):
             with m.If(row_ends):
                 m.d.sync += tile_full.eq(1)
 
-        # Running through B.
+        # Reading B.
         axis = Signal(3, init=1)
         frequency = Signal(address_bits(self.frequencies))
         batch_ends = Signal()
@@ -238,15 +245,15 @@ class FourierMapper(wiring.Component):
                 m.d.sync += frequency.eq(frequency + 1)
         with m.If(batch_ends):
             m.d.sync += [running.eq(0), self.coefficient_address.eq(0), frequency.eq(0)]
-            # Of the next tile none but the first point may have to wait, for its half.
+            # Only the first point of a tile may have to wait: for its half to be released.
             m.d.sync += ready.eq(~tile_full | ~occupied.bit_select(~fill_select, 1))
         with m.If(self.release_half & (tile_ends | (~running & ~ready))):
             m.d.sync += ready.eq(1)
         with m.If(tile_ends):
             m.d.sync += [fill_select.eq(~fill_select), row.eq(0), tile_full.eq(0)]
 
-        # The lanes, and what follows a coefficient through them.
-        turn = delay_line(m, running, 1, name="turn", reset=True)
+        # The lanes, and the control that accompanies a coefficient through them.
+        advance = delay_line(m, running, 1, name="advance", reset=True)
         first = delay_line(m, axis[0], 1, name="first")
         done = delay_line(m, running & axis[2], 1 + FourierLane.DONE, name="done", reset=True)
         for number in range(self.lanes):
@@ -255,14 +262,14 @@ class FourierMapper(wiring.Component):
                 unit.load.eq(loaded & lane[number]),
                 unit.point.eq(points.payload.xyz),
                 unit.coefficient.eq(self.coefficient),
-                unit.turn.eq(turn),
+                unit.advance.eq(advance),
                 unit.first.eq(first),
                 unit.done.eq(done),
                 self.features[number].eq(unit.feature),
             ]
 
-        # Writing: cosines from address 0, sines from L on. Where to is settled a cycle before the
-        # feature is there: all these outputs are registers, for they go to every row.
+        # Writing: cosines from address 0, sines from L on. Enables and address are computed a cycle
+        # before the feature, since these outputs drive every row and must come from registers.
         table_cycles = mapper_latency(self.formats) - 2 - FourierLane.DONE
         cosine = delay_line(m, done, table_cycles - 2, name="cosine", reset=True)
         sine = delay_line(m, cosine, 1, name="sine", reset=True)

@@ -1,4 +1,4 @@
-"""Who does what in which cycle: issue control issues steps, drain control follows the sums."""
+"""Sequencer: issue control issues the steps, drain control the drain tokens."""
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
@@ -12,7 +12,7 @@ from .row import step_layout
 
 
 def shape_layout(config: AcceleratorConfig):
-    """The shape of the network at work; every number is given less one."""
+    """Return the layout of a network's shape; every count is stored minus one."""
     return data.StructLayout(
         {
             "last_frequency": address_bits(config.frequencies),
@@ -24,15 +24,17 @@ def shape_layout(config: AcceleratorConfig):
 
 
 class Sequencer(wiring.Component):
-    """Runs voxel tiles through the layers, one step a cycle unless one of four things is missing.
+    """Run voxel tiles through the layers: issue a step a cycle unless a condition stalls it.
 
-    A step that reads a feature waits for a full half of the feature banks. A step that reads
-    neuron n of the layer before waits until it has been written. The last step of a column tile
-    waits until the sums of the tile before have been drained, and that of a voxel tile until the
-    voxels of the one before have been delivered. ``docs/hardware.md`` gives the reasons,
-    ``implicore.cycles`` the cycles.
+    - A step that reads a feature needs a full half of the feature banks.
+    - A step that reads neuron n of the previous layer needs that neuron to be written.
+    - The last step of a column tile needs drain control to be free.
+    - The last step of a voxel tile needs an empty voxel buffer.
 
-    Latency: none from a missing thing's arrival to the step. Throughput: a step a cycle.
+    ``docs/hardware.md`` gives the reasons, ``implicore.cycles`` the exact cycles.
+
+    Latency: a step is issued in the cycle in which its last condition is met. Throughput: a step a
+    cycle.
 
     Parameters
     ----------
@@ -41,29 +43,44 @@ class Sequencer(wiring.Component):
     Attributes
     ----------
     shape : In(shape_layout(config))
-        Must not change while ``running``.
+        The network. It must be stable while ``running`` is high.
     start : In(1)
-        Before the first step of a job.
+        Reset the sequencer before the first step of a job.
     running : In(1)
-    full, select : In(1)
-        The feature mapper's; ``release_half`` : Out(1) releases the half.
+        Steps may be issued.
+    full : In(1)
+        The selected half of the feature banks can be read.
+    select : In(1)
+        The half of the feature banks to read.
+    release_half : Out(1)
+        The selected half can be written again.
     step : Out(step_layout)
-    weight_enable, weight_address : Out
-        The column's part of the step.
+        The step, for row 0.
+    weight_enable : Out(1)
+        A step was issued in this cycle.
+    weight_address : Out
+        The address of its weights, for column 0.
     drain : Out(1)
-        A sum is drained: its constants are the next in the constant memory,
-    voxel, output_mac, output_mac_last : Out(1)
-        it is a voxel, and the last of its tile; it feeds the output-layer MAC; it is the last one
-        to do so.
+        A drain token is issued: an accumulator is drained, with the next word of the constant
+        memory.
+    voxel : Out(1)
+        The accumulator is a voxel, the last one of its voxel tile.
+    output_mac : Out(1)
+        The result feeds the output-layer MAC.
+    output_mac_last : Out(1)
+        The result is the last input of the output-layer MAC.
     written : In(1)
-        A result is written to the activation bank of row 0 in the next cycle,
+        Row 0 writes a result to its activation bank in the next cycle.
     write_address : Out
-        namely here.
+        The address of that write.
     output_free : In(1)
-        The voxels of the last tile are delivered; ``finish`` : Out(1) the next ones are under way.
+        The voxel buffer is empty.
+    finish : Out(1)
+        The last step of a voxel tile is issued.
     columns_used : Out
-        Columns that work for a neuron in this step; ``feeds_output_mac`` : Out(1) whether they will
-        also work for the output-layer MAC.
+        The columns that compute a neuron in this step.
+    feeds_output_mac : Out(1)
+        The neurons that this step completes feed the output-layer MAC.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -98,14 +115,13 @@ class Sequencer(wiring.Component):
         return self.config.columns.bit_length()
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         config, shape = self.config, self.shape
         feature_bits = address_bits(2 * config.frequencies)
         hidden_bits = address_bits(config.width)
         layer_bits = address_bits(config.depth)
 
-        # The place of issue control. `neurons_left` counts this tile's neurons in, and is less one.
+        # State of issue control. `neurons_left` includes this column tile, and is stored minus one.
         layer = Signal(layer_bits)
         first_tile = Signal(init=1)
         neurons_left = Signal(hidden_bits)
@@ -113,7 +129,7 @@ class Sequencer(wiring.Component):
         position = Signal(max(feature_bits, hidden_bits))
         weight_counter = Signal.like(self.weight_address)
 
-        # The last layer runs on the array only if it takes features.
+        # The output layer runs on the array only if it has features among its inputs.
         on_array = Signal()
         last_array_layer = Signal(layer_bits)
         m.d.comb += [
@@ -121,14 +137,14 @@ class Sequencer(wiring.Component):
             last_array_layer.eq(shape.last_layer - ~on_array),
         ]
 
-        # The step at hand.
-        present = Signal(config.width.bit_length())
+        # The current step.
+        written_count = Signal(config.width.bit_length())
         drain_free = Signal()
         at_segment_end, last_input, more_tiles, final_tile = (
             Signal(name=name)
             for name in ("at_segment_end", "last_input", "more_tiles", "final_tile")
         )
-        missing = Signal()
+        stall = Signal()
         issue = Signal()
         last_feature = Cat(1, shape.last_frequency)
         m.d.comb += [
@@ -136,21 +152,21 @@ class Sequencer(wiring.Component):
             last_input.eq(at_segment_end & (~in_features | (layer == 0))),
             more_tiles.eq(neurons_left >= config.columns),
             final_tile.eq(~more_tiles & (layer == last_array_layer)),
-            missing.eq(
-                Mux(in_features, ~self.full, first_tile & (position >= present))
+            stall.eq(
+                Mux(in_features, ~self.full, first_tile & (position >= written_count))
                 | (last_input & ~drain_free)
                 | (last_input & final_tile & ~self.output_free)
             ),
-            issue.eq(self.running & ~missing),
+            issue.eq(self.running & ~stall),
             self.step.features.eq(issue & in_features),
             self.step.hidden.eq(issue & ~in_features),
-            # High while idle: it clears the accumulators before the first job.
+            # High while idle, to clear the accumulators before the first job.
             self.step.last.eq(Mux(issue, last_input, ~self.running)),
             self.step.address.eq(
                 Mux(
                     in_features,
                     position[:feature_bits] | (self.select << feature_bits),
-                    # The layer before wrote to the half that its own number names.
+                    # A layer writes to the half selected by the lowest bit of its number.
                     position[:hidden_bits] | (~layer[0] << hidden_bits),
                 )
             ),
@@ -190,7 +206,8 @@ class Sequencer(wiring.Component):
                 weight_counter.eq(0),
             ]
 
-        # Drain control: a token a cycle for each neuron of the tile, then perhaps the bypass sum's.
+        # Drain control: one token a cycle for each neuron of the column tile, then, after the last
+        # hidden layer, one for the bypass sum.
         tile_done = Signal()
         last_column = Signal(address_bits(config.columns))
         draining, to_voxel, to_output_mac, bypass_follows = (
@@ -198,7 +215,7 @@ class Sequencer(wiring.Component):
             for name in ("draining", "to_voxel", "to_output_mac", "bypass_follows")
         )
         columns_left = Signal(address_bits(config.columns))
-        waiting = Signal(output_mac_latency(config.formats))
+        bypass_wait = Signal(output_mac_latency(config.formats))
         window_ends = draining & (columns_left == 0)
         m.d.comb += [
             tile_done.eq(issue & last_input),
@@ -206,16 +223,16 @@ class Sequencer(wiring.Component):
             self.columns_used.eq(last_column + 1),
             self.feeds_output_mac.eq(tile_done & ~on_array & (layer == last_array_layer)),
             drain_free.eq(
-                ~(draining | waiting.any()) | (window_ends & ~bypass_follows) | waiting[-1]
+                ~(draining | bypass_wait.any()) | (window_ends & ~bypass_follows) | bypass_wait[-1]
             ),
-            self.drain.eq(draining | waiting[-1]),
-            self.voxel.eq((draining & to_voxel) | waiting[-1]),
+            self.drain.eq(draining | bypass_wait[-1]),
+            self.voxel.eq((draining & to_voxel) | bypass_wait[-1]),
             self.output_mac.eq(draining & to_output_mac),
             self.output_mac_last.eq(window_ends & bypass_follows),
         ]
         m.d.sync += [
             columns_left.eq(columns_left - 1),
-            waiting.eq(Cat(self.output_mac_last, waiting)),
+            bypass_wait.eq(Cat(self.output_mac_last, bypass_wait)),
         ]
         with m.If(window_ends):
             m.d.sync += draining.eq(0)
@@ -228,14 +245,16 @@ class Sequencer(wiring.Component):
                 bypass_follows.eq(self.feeds_output_mac & ~more_tiles),
             ]
 
-        # What has been written of the layer being drained. When its first tile is complete, all
-        # of the layer before it has been read, so its number is no longer needed.
+        # Neurons written of the layer being drained. The count restarts with the last step of the
+        # layer's first column tile: by then every neuron of the previous layer has been read.
         write_select = Signal()
-        m.d.comb += self.write_address.eq(present[:hidden_bits] | (write_select << hidden_bits))
+        m.d.comb += self.write_address.eq(
+            written_count[:hidden_bits] | (write_select << hidden_bits)
+        )
         with m.If(self.written):
-            m.d.sync += present.eq(present + 1)
+            m.d.sync += written_count.eq(written_count + 1)
         with m.If(tile_done & first_tile):
-            m.d.sync += [present.eq(0), write_select.eq(layer[0])]
+            m.d.sync += [written_count.eq(0), write_select.eq(layer[0])]
         with m.If(self.start):
-            m.d.sync += [draining.eq(0), waiting.eq(0)]
+            m.d.sync += [draining.eq(0), bypass_wait.eq(0)]
         return m
