@@ -1,4 +1,4 @@
-"""The machine without its interfaces: points in, voxels out, memories to be filled."""
+"""The core of the accelerator: points in, voxels out, memories written from outside."""
 
 from functools import reduce
 from operator import or_
@@ -24,7 +24,7 @@ from .voxels import VoxelBuffer, voxel_layout
 
 
 def constant_layout(formats: Formats):
-    """What is known of a neuron: its requantizer's constants and its weight in the last layer."""
+    """Return the layout of a neuron's constants: requantizer constants and output-layer weight."""
     multiplier = {"multiplier": formats.multiplier_bits} if formats.multiplier_bits else {}
     return data.StructLayout(
         {
@@ -38,9 +38,10 @@ def constant_layout(formats: Formats):
 
 
 def store_layout(config: AcceleratorConfig):
-    """Write ports of the program's memories: B, constants and weights.
+    """Return the layout of the write ports of the program's memories: B, constants and weights.
 
-    ``weight`` holds the latest weights, the last one highest: a bank takes those of its columns.
+    ``weight`` holds the last weights of the stream, the latest one highest; a bank stores the
+    topmost ones, as many as it has columns.
     """
     formats = config.formats
     per_bank = config.columns_per_bank
@@ -60,13 +61,15 @@ def store_layout(config: AcceleratorConfig):
 
 
 WRITE_FANOUT = 16
-"""Rows, or banks of weights, of one write fan-out group: one set of registers drives them."""
+"""Rows or weight banks of one write fan-out group."""
 
 
 class Core(wiring.Component):
-    """Array, banks, requantizers, mapper and sequencer: ``docs/hardware.md`` draws them.
+    """The accelerator without its interfaces: array, banks, requantizers, mapper and sequencer.
 
-    Latency and throughput: ``implicore.cycles``, exactly.
+    ``docs/hardware.md`` has a diagram.
+
+    Latency and throughput: exactly as ``implicore.cycles`` predicts.
 
     Parameters
     ----------
@@ -75,19 +78,22 @@ class Core(wiring.Component):
     Attributes
     ----------
     store : In(store_layout(config))
-        Not while a job runs.
+        The write ports of the program's memories, for use while no job runs.
     shape : In(shape_layout(config))
+        The shape of the program's network.
     start : In(1)
-        Before a job's first point.
+        High for a cycle before the first point of a job.
     running : In(1)
-        From then on until its last voxel has been delivered, or until it is aborted.
+        High from the next cycle until the last voxel is delivered or the job is aborted.
     clear : In(1)
         High for a cycle, ``AcceleratorConfig.abort_latency`` cycles after an abort or a reset.
-        Resets the mapper and the voxel buffer; the array and the rows drain without a reset.
+        Resets the mapper and the voxel buffer; array and rows drain without a reset.
     points : In(stream of POINT)
-    voxels : Out(stream of voxel_layout)
+        The points of the job.
+    voxels : Out(stream of voxel_layout(output_bits))
+        The voxels in the order of the points.
     step : Out(1)
-        A step was issued in the cycle before.
+        A step was issued in the previous cycle.
     useful_macs : Out
         Multiply-accumulates that the voxel at ``voxels`` took.
     """
@@ -109,13 +115,8 @@ class Core(wiring.Component):
         )
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
-        config = self.config
-        formats = config.formats
-        later = Requantizer.constant_delays(formats)
-        result_later = requantizer_latency(formats)
-
+        config, formats = self.config, self.config.formats
         m.submodules.sequencer = sequencer = Sequencer(config)
         mapper = FourierMapper(config.rows, config.lanes, config.frequencies, formats)
         buffer = VoxelBuffer(config.rows, formats.output_bits)
@@ -123,13 +124,34 @@ class Core(wiring.Component):
         m.submodules.voxel_buffer = ResetInserter(self.clear)(buffer)
         for bank in core_banks(config):
             m.submodules[bank.role] = Ram(*bank)
-        coefficients, constants = m.submodules.coefficients, m.submodules.constants
         m.submodules.array = array = SystolicArray(
             config.rows, config.columns, formats, gate_zeros=config.gate_zeros
         )
-        store = self.store
+        rows = [
+            RowUnit(formats, 2 * config.frequencies, config.width, gate_zeros=config.gate_zeros)
+            for _ in range(config.rows)
+        ]
+        m.d.comb += [
+            sequencer.shape.eq(self.shape),
+            sequencer.start.eq(self.start),
+            sequencer.running.eq(self.running),
+            sequencer.full.eq(mapper.full),
+            sequencer.select.eq(mapper.select),
+            sequencer.output_free.eq(buffer.free),
+            sequencer.written.eq(rows[0].drain_in.write),
+            mapper.release_half.eq(sequencer.release_half),
+        ]
+        self._connect_mapper(m, mapper, m.submodules.coefficients)
+        self._issue_drain_tokens(m, sequencer, m.submodules.constants, rows[0].drain_in)
+        self._connect_rows(m, sequencer, mapper, array, rows)
+        self._connect_columns(m, sequencer, array)
+        self._collect_voxels(m, sequencer, mapper, rows, buffer)
+        self._count_useful_macs(m, sequencer)
+        return m
 
-        # Points to features.
+    def _connect_mapper(self, m: Module, mapper, coefficients):
+        """Connect the Fourier mapper to the points and to the memory of B."""
+        store = self.store
         wiring.connect(m, wiring.flipped(self.points), mapper.points)
         m.d.comb += [
             mapper.last_frequency.eq(self.shape.last_frequency),
@@ -139,72 +161,58 @@ class Core(wiring.Component):
             coefficients.read_enable.eq(mapper.coefficient_enable),
             coefficients.read_address.eq(mapper.coefficient_address),
             mapper.coefficient.eq(coefficients.read_data),
-            mapper.release_half.eq(sequencer.release_half),
         ]
 
-        m.d.comb += [
-            sequencer.shape.eq(self.shape),
-            sequencer.start.eq(self.start),
-            sequencer.running.eq(self.running),
-            sequencer.full.eq(mapper.full),
-            sequencer.select.eq(mapper.select),
-            sequencer.output_free.eq(buffer.free),
-        ]
+    def _issue_drain_tokens(self, m: Module, sequencer, constants, drain):
+        """Make the drain tokens of row 0 from drain control and the memory of constants.
 
-        # The constants of a sum that is drained, read so that they meet it at row 0.
-        to_read = PE_LATENCY
-        read_constant = delay_line(m, sequencer.drain, to_read, name="read", reset=True)
-        constant_restart = delay_line(
-            m, sequencer.voxel, to_read, name="constant_restart", reset=True
-        )
+        The constants are read so that they arrive at row 0 with their accumulator.
+        """
+        config, formats, store = self.config, self.config.formats, self.store
+        delays = Requantizer.constant_delays(formats)
+        result_delay = requantizer_latency(formats)
+        read = delay_line(m, sequencer.drain, PE_LATENCY, name="read", reset=True)
+        restart = delay_line(m, sequencer.voxel, PE_LATENCY, name="restart", reset=True)
         constant_counter = Signal(address_bits(config.constant_depth))
-        with m.If(read_constant):
+        with m.If(read):
             m.d.sync += constant_counter.eq(constant_counter + 1)
-        with m.If(constant_restart | self.start):
+        with m.If(restart | self.start):
             m.d.sync += constant_counter.eq(0)
-        constant = data.View(constant_layout(formats), constants.read_data)
         m.d.comb += [
             constants.write_enable.eq(store.constant_enable),
             constants.write_address.eq(store.constant_address),
             constants.write_data.eq(store.constant),
-            constants.read_enable.eq(read_constant),
+            constants.read_enable.eq(read),
             constants.read_address.eq(constant_counter),
         ]
-        rows = [
-            RowUnit(formats, 2 * config.frequencies, config.width, gate_zeros=config.gate_zeros)
-            for _ in range(config.rows)
-        ]
-        drain = rows[0].drain_in
-        # Valid pipeline of the sums. Constants move only with a valid sum.
-        valid = [delay_line(m, read_constant, 1, name="valid_0", reset=True)]
-        for cycle in range(1, result_later):
+        constant = data.View(constant_layout(formats), constants.read_data)
+
+        # Valid pipeline of the accumulators: constants move only with a valid one.
+        valid = [delay_line(m, read, 1, name="valid_0", reset=True)]
+        for cycle in range(1, result_delay):
             valid.append(delay_line(m, valid[-1], 1, name=f"valid_{cycle}", reset=True))
-        m.d.comb += drain.sum.eq(valid[0])
-        for name, wait in gated_fields(formats).items():
+        m.d.comb += [drain.sum.eq(valid[0]), drain.address.eq(sequencer.write_address)]
+        for name, delay in gated_fields(formats).items():
             if name != "address":
                 value = constant[name]
-                for cycle, enable in enumerate(valid[:wait]):
+                for cycle, enable in enumerate(valid[:delay]):
                     value = enabled_register(m, value, enable, name=f"{name}_{cycle}")
                 m.d.comb += drain[name].eq(value)
         control = {
-            "voxel": (sequencer.voxel, later["voxel"]),
-            "write": (sequencer.drain & ~sequencer.voxel & ~sequencer.output_mac, result_later),
-            "output_mac": (sequencer.output_mac, result_later),
-            # High while idle: it clears the output-layer MACs before the first job.
-            "output_mac_last": (sequencer.output_mac_last | ~self.running, result_later),
+            "voxel": (sequencer.voxel, delays["voxel"]),
+            "write": (sequencer.drain & ~sequencer.voxel & ~sequencer.output_mac, result_delay),
+            "output_mac": (sequencer.output_mac, result_delay),
+            # High while idle, to clear the output-layer MACs before the first job.
+            "output_mac_last": (sequencer.output_mac_last | ~self.running, result_delay),
         }
         m.d.comb += [
-            drain[name].eq(delay_line(m, value, to_read + 1 + wait, name=name, reset=True))
-            for name, (value, wait) in control.items()
-        ]
-        m.d.comb += [
-            drain.address.eq(sequencer.write_address),
-            sequencer.written.eq(drain.write),
+            drain[name].eq(delay_line(m, value, PE_LATENCY + 1 + delay, name=name, reset=True))
+            for name, (value, delay) in control.items()
         ]
 
-        # Rows and columns around the array. What is to be written reaches so many of them at once,
-        # the next ones a cycle later.
-        step, weights = sequencer.step, (sequencer.weight_enable, sequencer.weight_address)
+    def _connect_rows(self, m: Module, sequencer, mapper, array, rows):
+        """Connect the row units to the array, to each other and to the mapper's write port."""
+        step = sequencer.step
         enables, address, features = mapper.enables, mapper.address, mapper.features
         for number, row in enumerate(rows):
             m.submodules[f"row_{number}"] = row
@@ -217,7 +225,7 @@ class Core(wiring.Component):
                 row.step_in.eq(step),
                 row.write_enable.eq(enables[place]),
                 row.write_address.eq(address),
-                row.write_data.eq(features[number % config.lanes]),
+                row.write_data.eq(features[number % self.config.lanes]),
                 array.activations[number].eq(row.activation),
                 array.last[number].eq(row.last),
                 array.bypass_sum[number].eq(row.bypass_sum),
@@ -227,11 +235,16 @@ class Core(wiring.Component):
             if number:
                 m.d.comb += row.drain_in.eq(rows[number - 1].drain_out)
             step = row.step_out
+
+    def _connect_columns(self, m: Module, sequencer, array):
+        """Make the column units and connect them to the array and the program's write port."""
+        config, store = self.config, self.store
         per_bank = config.columns_per_bank
+        read = [sequencer.weight_enable, sequencer.weight_address]
         enables, address = store.weight_enables, store.weight_address
         weight = store.weight.as_value()
         for number in range(config.weight_banks):
-            unit = ColumnUnit(config.weight_depth, per_bank, formats)
+            unit = ColumnUnit(config.weight_depth, per_bank, config.formats)
             m.submodules[f"columns_{number}"] = unit
             place = number % WRITE_FANOUT
             if number and not place:
@@ -240,22 +253,23 @@ class Core(wiring.Component):
                 )
             columns = range(number * per_bank, min((number + 1) * per_bank, config.columns))
             m.d.comb += [
-                unit.read_enable.eq(weights[0]),
-                unit.read_address.eq(weights[1]),
+                unit.read_enable.eq(read[0]),
+                unit.read_address.eq(read[1]),
                 unit.write_enable.eq(enables[place]),
                 unit.write_address.eq(address),
-                unit.write_data.eq(weight[-len(columns) * formats.weight_bits :]),
+                unit.write_data.eq(weight[-len(columns) * config.formats.weight_bits :]),
             ]
             for index, column in enumerate(columns):
                 m.d.comb += array.weights[column].eq(unit.weights[index])
             if columns[-1] + 1 < config.columns:
-                weights = [
+                read = [
                     delay_line(m, signal, per_bank, name=f"columns_{number}_{name}")
-                    for signal, name in zip(weights, ("enable", "address"), strict=True)
+                    for signal, name in zip(read, ("enable", "address"), strict=True)
                 ]
 
-        # Voxels leave one row a cycle.
-        voxel = Signal(formats.output_bits, reset_less=True)
+    def _collect_voxels(self, m: Module, sequencer, mapper, rows, buffer):
+        """Put the voxels into the voxel buffer: the rows deliver theirs one a cycle."""
+        voxel = Signal(self.config.formats.output_bits, reset_less=True)
         voxel_valid = Signal()
         m.d.sync += [
             voxel.eq(reduce(or_, (row.voxel for row in rows))),
@@ -269,13 +283,15 @@ class Core(wiring.Component):
         ]
         wiring.connect(m, buffer.voxels, wiring.flipped(self.voxels))
 
-        # Useful work: one row's steps, counted while a tile is made, belong to each of its voxels.
+    def _count_useful_macs(self, m: Module, sequencer):
+        """Count the multiply-accumulates of one row during a voxel tile: those of each voxel."""
         used = Signal(sequencer.column_bits + 1, reset_less=True)
         finished = delay_line(m, sequencer.finish, 1, name="finished", reset=True)
         counted = Signal.like(self.useful_macs)
         counted_now = Signal.like(self.useful_macs)
         m.d.sync += [
             self.step.eq(sequencer.weight_enable),
+            # A neuron that feeds the output-layer MAC takes one multiply-accumulate more there.
             used.eq(sequencer.columns_used << sequencer.feeds_output_mac),
         ]
         m.d.comb += counted_now.eq(counted + used)
@@ -285,11 +301,10 @@ class Core(wiring.Component):
             m.d.sync += [counted.eq(0), self.useful_macs.eq(counted_now)]
         with m.If(self.start):
             m.d.sync += counted.eq(0)
-        return m
 
 
 def _next_group(m: Module, name: str, enables, address, data):
-    """What is to be written, a cycle later."""
+    """Register a write for the next write fan-out group, which writes one cycle later."""
     return (
         delay_line(m, enables, 1, name=f"{name}_enables", reset=True),
         delay_line(m, address, 1, name=f"{name}_address"),
@@ -298,7 +313,7 @@ def _next_group(m: Module, name: str, enables, address, data):
 
 
 def core_banks(config: AcceleratorConfig) -> list[Bank]:
-    """The memories that stand in no row and no column."""
+    """Return the memories that belong to no row and no column."""
     return [
         Bank("coefficients", 3 * config.frequencies, FREQUENCY.bits),
         Bank("constants", config.constant_depth, constant_layout(config.formats).size),
@@ -306,7 +321,7 @@ def core_banks(config: AcceleratorConfig) -> list[Bank]:
 
 
 def banks(config: AcceleratorConfig) -> list[tuple[Bank, int]]:
-    """All memories, each with the number of its instances."""
+    """Return all memories, each with the number of its instances."""
     formats = config.formats
     per_bank = config.columns_per_bank
     return [
@@ -317,5 +332,5 @@ def banks(config: AcceleratorConfig) -> list[tuple[Bank, int]]:
 
 
 def useful_macs_bits(config: AcceleratorConfig) -> int:
-    """Width of the multiply-accumulates of one voxel."""
+    """Return the width of the multiply-accumulates of one voxel."""
     return (config.weight_depth * config.columns + config.width).bit_length()
