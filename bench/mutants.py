@@ -222,7 +222,10 @@ MUTANTS = [
         "Cat(*column[per_bank - 1 : -1 : per_bank], column[-1])[::-1]",
     ),
     Mutant(
-        "a job starts without a program", "accelerator", "asked & loaded & ~busy", "asked & ~busy"
+        "a job starts without a program",
+        "accelerator",
+        "start_requested & loaded & ~busy",
+        "start_requested & ~busy",
     ),
     Mutant(
         "stalls count as work",
@@ -233,7 +236,7 @@ MUTANTS = [
     Mutant(
         "abort leaves the core as it is",
         "accelerator",
-        "core.clear.eq(emptying == 1)",
+        "core.clear.eq(drain_cycles_left == 1)",
         "core.clear.eq(0)",
     ),
 ]

@@ -1,4 +1,4 @@
-"""The whole accelerator with its interfaces."""
+"""The accelerator with its AXI interfaces."""
 
 from amaranth import Cat, Module, Mux, ResetInserter, Signal
 from amaranth.lib import wiring
@@ -16,7 +16,7 @@ from .counters import tally
 from .loader import ProgramLoader
 
 POINT_BITS = 64
-"""A point on its stream: x, y and z in 16 bits each, the rest ignored."""
+"""Width of a point on its stream: x, y and z of 16 bits each; the rest is ignored."""
 
 CONTROL_PORTS = axi_lite("s_axi")
 PROGRAM_PORTS = axi_stream_sink("s_axis_program", 32)
@@ -25,18 +25,18 @@ VOXEL_PORTS = axi_stream_source("m_axis_voxels", 16)
 
 
 class Accelerator(wiring.Component):
-    """Decodes voxels of a program that comes at run time.
+    """Decode voxels of a program that is loaded at run time.
 
-    Three AXI4-Streams and one AXI4-Lite, named as the standards name them; one clock ``clk`` and a
-    synchronous reset ``rst``. The register map is ``implicore.registers``, the program stream
-    ``implicore.stream``.
+    There are three AXI4-Streams and one AXI4-Lite port, with the names of their standards, one
+    clock ``clk`` and one synchronous reset ``rst``. ``implicore.registers`` has the register map,
+    ``implicore.stream`` the program stream.
 
-    Use: send a program; describe a grid in the registers and start it, or start points and send
-    them, the last one with ``tlast``; take the voxels, in the order of the points or with the
-    grid's first index fastest. ``tlast`` is high with the last voxel of a job. A program is
-    accepted only while no job runs.
+    To use it, send a program. Then either describe a grid in the registers and start it, or start
+    a stream of points and send them, the last one with ``tlast``. Read the voxels: they come in the
+    order of the points, or with the grid's first index fastest. ``tlast`` is high with the last
+    voxel of a job. A program is accepted only while no job runs.
 
-    Latency and throughput: ``implicore.cycles``, exactly.
+    Latency and throughput: exactly as ``implicore.cycles`` predicts.
 
     Parameters
     ----------
@@ -45,11 +45,15 @@ class Accelerator(wiring.Component):
     Attributes
     ----------
     s_axi_* : AXI4-Lite subordinate, 32 bits
+        The registers.
     s_axis_program_* : AXI4-Stream, 32 bits
+        Programs.
     s_axis_points_* : AXI4-Stream, 64 bits
-    m_axis_voxels_* : AXI4-Stream, 16 bits; voxels narrower than that are zero-extended
+        Points.
+    m_axis_voxels_* : AXI4-Stream, 16 bits
+        Voxels, zero-extended.
     irq : Out(1)
-        High while an enabled event is pending.
+        An enabled event is pending.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -65,7 +69,6 @@ class Accelerator(wiring.Component):
         )
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         config = self.config
         abort = Signal()
@@ -73,42 +76,45 @@ class Accelerator(wiring.Component):
         loader = ProgramLoader(config)
         m.submodules.core = core = Core(config)
         generator = CoordinateGenerator()
-        # An abort stops the core, and when that has run empty clears it; the memories keep the
+        # An abort stops the core, which is cleared once it has drained. The memories keep the
         # program.
         m.submodules.loader = ResetInserter(abort)(loader)
         m.submodules.generator = ResetInserter(abort)(generator)
-        emptying = Signal(range(config.abort_latency + 1), init=config.abort_latency)
-        empty = Signal()
-        m.d.sync += [core.clear.eq(emptying == 1), empty.eq((emptying == 0) & ~abort)]
+        drain_cycles_left = Signal(range(config.abort_latency + 1), init=config.abort_latency)
+        drained = Signal()
+        m.d.sync += [
+            core.clear.eq(drain_cycles_left == 1),
+            drained.eq((drain_cycles_left == 0) & ~abort),
+        ]
         with m.If(abort):
-            m.d.sync += emptying.eq(config.abort_latency)
-        with m.Elif(emptying != 0):
-            m.d.sync += emptying.eq(emptying - 1)
+            m.d.sync += drain_cycles_left.eq(config.abort_latency)
+        with m.Elif(drain_cycles_left != 0):
+            m.d.sync += drain_cycles_left.eq(drain_cycles_left - 1)
         m.d.comb += connect(control, self, AXI_LITE, "s_axi_{}".format)
         m.d.comb += self.irq.eq(control.interrupt)
 
-        # Jobs. A command is looked at a cycle after it came, and a job starts in the next one, or
-        # when the core is empty.
+        # Jobs. A command takes effect one cycle after its write; the job starts in the next cycle,
+        # or when the core has drained.
         command = Signal.like(control.wo.control)
         m.d.sync += command.eq(control.wo.control)
         running = Signal()
-        wanting = Signal()  # points, until the last one has been taken
+        accept_points = Signal()  # until the last point of the job
         from_grid = Signal()
         loaded = Signal()
-        asked = command.start_grid | command.start_points
+        start_requested = command.start_grid | command.start_points
         waiting = Signal()
         start = Signal()
         busy = running | waiting | loader.loading
-        point_taken = Signal()
-        voxel_taken = Signal()
+        point_transfer = Signal()
+        voxel_transfer = Signal()
         job_ends = Signal()
         m.d.comb += [
             abort.eq(command.abort),
-            start.eq(waiting & empty),
-            point_taken.eq(core.points.valid & core.points.ready),
+            start.eq(waiting & drained),
+            point_transfer.eq(core.points.valid & core.points.ready),
             self.m_axis_voxels_tvalid.eq(core.voxels.valid & running),
-            voxel_taken.eq(self.m_axis_voxels_tvalid & self.m_axis_voxels_tready),
-            job_ends.eq(voxel_taken & core.voxels.payload.last),
+            voxel_transfer.eq(self.m_axis_voxels_tvalid & self.m_axis_voxels_tready),
+            job_ends.eq(voxel_transfer & core.voxels.payload.last),
             core.start.eq(start),
             core.running.eq(running),
             core.shape.eq(loader.shape),
@@ -120,30 +126,30 @@ class Accelerator(wiring.Component):
             generator.grid.origin.eq(control.rw.grid_origin),
             generator.grid.increments.eq(control.rw.grid_increments),
         ]
-        accepted = asked & loaded & ~busy & ~abort
+        accepted = start_requested & loaded & ~busy & ~abort
         with m.If(accepted):
             m.d.sync += [waiting.eq(1), from_grid.eq(command.start_grid)]
         with m.If(start):
-            m.d.sync += [waiting.eq(0), running.eq(1), wanting.eq(1)]
-        with m.If(point_taken & core.points.payload.last):
-            m.d.sync += wanting.eq(0)  # what follows on the stream belongs to the next job
+            m.d.sync += [waiting.eq(0), running.eq(1), accept_points.eq(1)]
+        with m.If(point_transfer & core.points.payload.last):
+            m.d.sync += accept_points.eq(0)  # later points belong to the next job
         with m.If(job_ends | abort):
-            m.d.sync += [waiting.eq(0), running.eq(0), wanting.eq(0)]
+            m.d.sync += [waiting.eq(0), running.eq(0), accept_points.eq(0)]
 
         # Streams.
         point = Cat(self.s_axis_points_tdata[: 3 * COORDINATE.bits], self.s_axis_points_tlast)
         m.d.comb += [
-            loader.enable.eq(~running & ~waiting & ~asked),
+            loader.enable.eq(~running & ~waiting & ~start_requested),
             loader.words.valid.eq(self.s_axis_program_tvalid),
             loader.words.payload.data.eq(self.s_axis_program_tdata),
             loader.words.payload.last.eq(self.s_axis_program_tlast),
             self.s_axis_program_tready.eq(loader.words.ready),
             core.points.valid.eq(
-                wanting & Mux(from_grid, generator.points.valid, self.s_axis_points_tvalid)
+                accept_points & Mux(from_grid, generator.points.valid, self.s_axis_points_tvalid)
             ),
             core.points.payload.eq(Mux(from_grid, generator.points.payload.as_value(), point)),
             generator.points.ready.eq(core.points.ready),
-            self.s_axis_points_tready.eq(wanting & ~from_grid & core.points.ready),
+            self.s_axis_points_tready.eq(accept_points & ~from_grid & core.points.ready),
             self.m_axis_voxels_tdata.eq(core.voxels.payload.value),
             self.m_axis_voxels_tlast.eq(core.voxels.payload.last),
             core.voxels.ready.eq(self.m_axis_voxels_tready),
@@ -151,14 +157,14 @@ class Accelerator(wiring.Component):
 
         # Status, errors, events.
         error = Signal(Error)
-        refused = asked & ~accepted & ~abort
+        rejected = start_requested & ~accepted & ~abort
         with m.If(loader.loading):
             m.d.sync += loaded.eq(0)
         with m.If(loader.done):
             m.d.sync += [loaded.eq(loader.error == Error.NONE), error.eq(loader.error)]
         with m.If(start):
             m.d.sync += error.eq(Error.NONE)
-        with m.If(refused):
+        with m.If(rejected):
             m.d.sync += error.eq(Mux(busy, Error.BUSY, Error.NO_PROGRAM))
         ro = control.ro
         m.d.comb += [
@@ -173,31 +179,34 @@ class Accelerator(wiring.Component):
             control.events.interrupt.done.eq(job_ends),
             control.events.interrupt.loaded.eq(loader.done & (loader.error == Error.NONE)),
             control.events.interrupt.error.eq(
-                refused | (loader.done & (loader.error != Error.NONE))
+                rejected | (loader.done & (loader.error != Error.NONE))
             ),
         ]
 
-        # Counters of the job at work or of the last one. All are right in the second cycle after
-        # the last voxel, which is before anybody who has seen the job end can read them.
-        begun = Signal()
-        with m.If(point_taken):
-            m.d.sync += begun.eq(1)
+        # Counters of the current job or of the last one. They are final in the second cycle after
+        # the last voxel, before a host that has seen the end of the job can read them.
+        first_point_accepted = Signal()
+        with m.If(point_transfer):
+            m.d.sync += first_point_accepted.eq(1)
         count = {
-            "cycles": (begun | point_taken, 1),
+            "cycles": (first_point_accepted | point_transfer, 1),
             "active_cycles": (core.step, 1),
-            "input_stall": (begun & wanting & core.points.ready & ~core.points.valid, 1),
+            "input_stall": (
+                first_point_accepted & accept_points & core.points.ready & ~core.points.valid,
+                1,
+            ),
             "output_stall": (core.voxels.valid & ~self.m_axis_voxels_tready, 1),
-            "useful_macs": (voxel_taken, core.useful_macs),
+            "useful_macs": (voxel_transfer, core.useful_macs),
         }
-        slots = config.rows * config.columns
-        if slots & (slots - 1):
-            count["mac_slots"] = (core.step, slots)
-        else:  # one counter less
-            m.d.comb += ro.mac_slots.eq(ro.active_cycles << (slots.bit_length() - 1))
+        macs = config.rows * config.columns
+        if macs & (macs - 1):
+            count["mac_slots"] = (core.step, macs)
+        else:  # a power of two: a shift
+            m.d.comb += ro.mac_slots.eq(ro.active_cycles << (macs.bit_length() - 1))
         for name, (when, amount) in count.items():
             counter = Signal.like(ro[name], name=name)
             m.d.comb += ro[name].eq(counter)
             tally(m, counter, running & when, amount, start)
         with m.If(start):
-            m.d.sync += begun.eq(0)
+            m.d.sync += first_point_accepted.eq(0)
         return m

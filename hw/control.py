@@ -22,7 +22,7 @@ def layout(access: str):
 
 
 class ControlRegisters(wiring.Component):
-    """An AXI4-Lite subordinate with the register map.
+    """The register map behind an AXI4-Lite subordinate.
 
     Undefined words read as 0 and ignore writes. ``wstrb`` is supported. ``awprot`` and
     ``arprot`` are ignored; every response is OKAY.
@@ -41,6 +41,7 @@ class ControlRegisters(wiring.Component):
     events : In
         Events that set bits of the ``interrupt`` register.
     interrupt : Out(1)
+        An enabled event is pending.
     """
 
     def __init__(self):

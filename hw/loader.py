@@ -1,4 +1,4 @@
-"""Takes a program from the stream into the memories, checking all that can be checked."""
+"""Program loader: writes a program stream into the memories and checks it."""
 
 from amaranth import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
@@ -20,10 +20,10 @@ CONSTANT_ITEMS = 4
 
 
 class ProgramLoader(wiring.Component):
-    """Parses ``implicore.stream``: header, memories' contents, CRC-32.
+    """Parse a program stream as in ``implicore.stream``: header, contents of the memories, CRC-32.
 
-    Whatever is wrong with a program, its stream is discarded to its end, so that the next one
-    begins with its header; only then the cause is given.
+    The stream of a bad program is discarded up to its last word, so that the next program starts
+    with its header. The error is reported at the end of the stream.
 
     Latency: ``done`` at most four cycles after the last word. Throughput: a word in two cycles.
 
@@ -34,17 +34,19 @@ class ProgramLoader(wiring.Component):
     Attributes
     ----------
     enable : In(1)
-        Words are accepted.
+        Words may be accepted.
     words : In(stream of WORD)
+        The program stream.
     loading : Out(1)
-        Between the first and the last word of a program.
+        High between the first and the last word of a program.
     done : Out(1)
-        A program has ended in this cycle,
+        A program has ended in this cycle.
     error : Out(Error)
-        and this is wrong with it.
+        What is wrong with that program.
     shape : Out(shape_layout(config))
-        Survives a reset, as the memories do.
+        The shape of its network. It survives a reset, as the memories do.
     store : Out(store_layout(config))
+        The write ports of the memories.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -62,16 +64,15 @@ class ProgramLoader(wiring.Component):
         )
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
         m = Module()
         config, shape, store = self.config, self.shape, self.store
         error = self.error
 
-        # Words to items, the lower half first.
+        # Each word is two items, the lower half first.
         item = Signal(ITEM, reset_less=True)
         upper = Signal(ITEM, reset_less=True)
         last = Signal(reset_less=True)
-        halves = Signal(2)  # one-hot: which half is at hand
+        halves = Signal(2)  # one-hot: the half in `item`
         item_valid = halves.any()
         stream_ends = halves[1] & last
         checking = Signal()
@@ -91,7 +92,7 @@ class ProgramLoader(wiring.Component):
         m.d.sync += beginning.eq(0)
         m.d.comb += [crc.start.eq(beginning), crc.valid.eq(item_valid), crc.data.eq(item)]
 
-        # Where the item goes.
+        # The destination of the item.
         number = Signal(range(len(HEADER)), reset_less=True)
         column = Signal(config.columns, init=1, reset_less=True)
         coefficient_address = Signal.like(store.coefficient_address, reset_less=True)
@@ -130,11 +131,11 @@ class ProgramLoader(wiring.Component):
             ]
 
         def fail(cause: Error):
-            with m.If(error == Error.NONE):  # the first cause is the one to tell
+            with m.If(error == Error.NONE):  # the first error is reported
                 m.d.sync += error.eq(cause)
 
         def cut_short():
-            """What ends here was not meant to: the last statement of a state."""
+            """End a state, as its last statement: the stream must not end in it."""
             with m.If(stream_ends):
                 fail(Error.CUT_SHORT)
                 m.next = "STATUS"
@@ -194,7 +195,7 @@ class ProgramLoader(wiring.Component):
                 cut_short()
             with m.State("WEIGHTS"):
                 with m.If(item_valid):
-                    # A bank is written when the last of its columns has come.
+                    # A bank is written when the weight of its last column arrives.
                     m.d.comb += store.weight_enables.eq(
                         Cat(*column[per_bank - 1 : -1 : per_bank], column[-1])
                     )
@@ -232,7 +233,7 @@ class ProgramLoader(wiring.Component):
         return m
 
     def _check(self, m: Module, name: str, item, lower, fail):
-        """Note what is wrong with an item of the header."""
+        """Check an item of the header."""
         config = self.config
         equal = {
             "magic": (MAGIC, Error.NOT_A_PROGRAM),
