@@ -1,4 +1,4 @@
-"""What Yosys infers for an ECP5: block RAM for the large memories, one DSP for each PE."""
+"""What Yosys infers for an ECP5: block RAM for large memories, one DSP block per PE."""
 
 import json
 
@@ -16,7 +16,7 @@ CONFIG = ACCELERATORS["tiny"]
 
 
 def cells(module: str) -> dict[str, int]:
-    """Cells by type of one module, everything below it included."""
+    """Return the cells by type of one module and everything below it."""
     return synthesize(verilog(CONFIG), module).cells
 
 
@@ -33,7 +33,7 @@ def test_large_memories_are_block_ram():
         if bits >= 2048:
             checked += 1
             assert found.get("DP16KD", 0) >= 1, memory["role"]
-            # Nothing but the blocks, and what chooses between them in a deep memory.
+            # Only the blocks, and multiplexers between them in a deep memory.
             assert found.get("TRELLIS_DPR16X4", 0) == 0, memory["role"]
             assert found["DP16KD"] <= -(-bits // 9216) + 1, memory["role"]
     assert checked >= 4

@@ -1,4 +1,4 @@
-"""The host's driver against the generated Verilog: in mapped memory, and at a serial line."""
+"""The host's driver against the generated Verilog, memory-mapped and on a serial line."""
 
 import inspect
 
@@ -34,7 +34,7 @@ GOLDEN = Renderer(PROGRAM)
 
 
 class Mapped:
-    """Memory-mapped registers and DMA channels, with the Verilog behind them."""
+    """Memory-mapped registers and DMA channels of the simulated Verilog."""
 
     def __init__(self, config, stall=0.0):
         self.machine = MemoryMap(config, stall=stall, seed=1, optimize=False)
@@ -50,7 +50,7 @@ class Mapped:
 
 
 class Serial:
-    """A board's serial line."""
+    """The serial line of a simulated board."""
 
     def __init__(self, config):
         self.machine = SerialBoard(config, timeout=5000)
@@ -224,7 +224,7 @@ def test_transfers_stay_within_the_dma():
             host.load(PROGRAM)
 
 
-def test_a_job_with_fewer_voxels_than_asked_for():
+def test_a_job_with_fewer_voxels_than_requested():
     with MemoryMap(CONFIG, optimize=False) as machine:
         host = Host(machine.transport(), CONFIG)
         host.load(PROGRAM)
@@ -266,7 +266,7 @@ def test_a_grid_in_registers():
     assert len(values) == 27
 
 
-def test_both_are_transports():
+def test_link_and_memory_map_are_transports():
     """Every method of the protocol exists, with the same parameters."""
     for kind in (Link, MemoryMapped):
         for name, member in inspect.getmembers(Transport, inspect.isfunction):

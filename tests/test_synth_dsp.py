@@ -17,7 +17,7 @@ def register(d, q, *, clock=1, **parameters):
 
 
 def netlist():
-    """Two bits of a product: one with a register, one with two; an adder; unused bits above."""
+    """Return a product of two bits, one with a register, one with two, and an adder."""
     multiplier = {
         "type": "MULT18X18D",
         "parameters": {},
@@ -51,7 +51,7 @@ def test_a_product_with_its_register():
     connections = multiplier["connections"]
     assert (connections["CLK0"], connections["CE0"], connections["RST0"]) == ([1], ["1"], ["0"])
     assert (connections["P0"], connections["P1"], connections["P2"]) == ([20], [21], [12])
-    # The two registers of one bit are one now.
+    # The two registers of one bit are merged.
     assert module["cells"]["adder"]["connections"] == {"A": [20], "B": [21], "C": [21], "Z": [30]}
     assert module["ports"]["sum"]["bits"] == [30, 21]
 
@@ -70,7 +70,7 @@ def test_a_product_with_its_register():
     ],
     ids=["enable", "set", "falling", "clock", "reset", "read by logic", "no data", "leaves"],
 )
-def test_what_is_not_plain_stays_as_it_is(change):
+def test_other_registers_are_not_packed(change):
     module = netlist()
     change(module["cells"], module["ports"])
     before = copy.deepcopy(module)
@@ -78,7 +78,7 @@ def test_what_is_not_plain_stays_as_it_is(change):
     assert module == before
 
 
-def test_a_product_that_nobody_reads():
+def test_a_product_without_readers():
     module = netlist()
     for name in ("product_0", "product_1", "product_1_again"):
         del module["cells"][name]

@@ -1,4 +1,4 @@
-"""Place and route of the board: the tools' steps on a small design, the figures, the goals."""
+"""Place and route of the board: each tool on a small design, the metrics, the goals."""
 
 import json
 
@@ -47,7 +47,7 @@ def small(tmp_path_factory):
     return ecp5.synthesize([source], "small")
 
 
-def test_synthesis_tells_block_ram_from_luts(small):
+def test_synthesis_distinguishes_block_ram_from_luts(small):
     assert small.cells["DP16KD"] == 1
     assert small.distributed == {"tiny": 64}
 
@@ -63,7 +63,7 @@ def test_place_route_and_pack(small):
     assert 0 < path["routing_ns"] < path["delay_ns"]
     assert len(path["steps"]) >= 3
     bitstream = ecp5.pack(layout)
-    # A comment, then the preamble that every ECP5 bitstream has.
+    # A comment, then the preamble of every ECP5 bitstream.
     assert b"LFE5U-85F" in bitstream.read_bytes()[:200]
     assert b"\xff\xff\xbd\xb3" in bitstream.read_bytes()[:200]
     before = bitstream.stat().st_mtime_ns
@@ -71,7 +71,7 @@ def test_place_route_and_pack(small):
     assert bitstream.stat().st_mtime_ns == before
 
 
-def test_a_pin_that_does_not_exist(small):
+def test_a_nonexistent_pin(small):
     with pytest.raises(ToolFailed, match=r"^nextpnr-ecp5 failed .*(\n.*)*Z99"):
         ecp5.place_and_route(small, pins().replace('"B2"', '"Z99"'), clock_mhz=25, seed=1)
 
@@ -86,7 +86,7 @@ def test_a_pin_that_does_not_exist(small):
         ("m.product_MULT18X18D_P1", "m.product"),
     ],
 )
-def test_signals_by_the_names_of_the_source(cell, signal):
+def test_signal_names(cell, signal):
     assert ecp5.signal(cell) == signal
 
 
@@ -131,10 +131,10 @@ def board(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_every_element_is_a_dsp_and_every_bank_block_ram(board):
+def test_every_pe_is_a_dsp_and_every_bank_block_ram(board):
     _, metrics = board
     assert metrics["dsps"] == DEMO.rows * (DEMO.columns + 1) + 2 * DEMO.lanes
-    # The voxels of one tile, which are no bank.
+    # The voxels of one tile, which are not a bank.
     assert list(metrics["distributed"]) == ["serial.accelerator.core.voxel_buffer.array"]
     for name, cell in fpga.CELLS.items():
         assert metrics[name] <= metrics["available"][name]
