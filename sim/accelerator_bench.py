@@ -177,12 +177,12 @@ class Bench:
     async def write(self, address, value):
         """Write a register."""
         response = await self.registers.write(address, value.to_bytes(4, "little"))
-        assert int(response.resp) == 0, f"writing to {address:#x} was refused: {response.resp}"
+        assert int(response.resp) == 0, f"writing to {address:#x} was rejected: {response.resp}"
 
     async def read(self, address):
         """Read a register."""
         response = await self.registers.read(address, 4)
-        assert int(response.resp) == 0, f"reading from {address:#x} was refused: {response.resp}"
+        assert int(response.resp) == 0, f"reading from {address:#x} was rejected: {response.resp}"
         return int.from_bytes(response.data, "little")
 
     async def send(self, words, stop):

@@ -141,7 +141,7 @@ def random_grid(rng, most: int) -> GridJob:
 
 
 def damaged(rng, program: Program, config: AcceleratorConfig) -> tuple[np.ndarray, Error]:
-    """A stream that must be refused, and why."""
+    """A stream that must be rejected, and why."""
     words = program_stream(program, config)
     kind = rng.integers(0, 5)
     if kind == 0:  # cut short, perhaps within the header
@@ -199,7 +199,7 @@ def _add(script: Script, step: str, rng, programs, size: Size) -> None:
     count = int(rng.integers(1, size.points + 1))
     if step == "early":
         if not script.loaded:
-            script.refused(str(rng.choice(["start_grid", "start_points"])), Error.NO_PROGRAM)
+            script.rejected(str(rng.choice(["start_grid", "start_points"])), Error.NO_PROGRAM)
         return
     if step == "damage":
         words, error = damaged(rng, program, script.config)

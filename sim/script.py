@@ -51,7 +51,7 @@ class Script:
         self._golden = Renderer(program)
 
     def load_damaged(self, words: np.ndarray, error: Error) -> None:
-        """Load something that must be refused for this reason."""
+        """Load something that must be rejected for this reason."""
         self._send(words, error)
         self._program = None
 
@@ -80,8 +80,8 @@ class Script:
         self._start("start_grid")
         self._decode(voxels, None)
 
-    def refused(self, name: str, error: Error) -> None:
-        """Start a job that must be refused for this reason, and deliver nothing."""
+    def rejected(self, name: str, error: Error) -> None:
+        """Start a job that must be rejected for this reason, and deliver nothing."""
         self._start(name)
         self.do(session.Read("error"), int(error))
         self.do(session.Idle(20), 0)

@@ -18,7 +18,7 @@ POINTS = np.random.default_rng(1).integers(-100, 100, (7, 3))
 
 def script() -> Script:
     script = Script(CONFIG)
-    script.refused("start_grid", Error.NO_PROGRAM)
+    script.rejected("start_grid", Error.NO_PROGRAM)
     script.load(PROGRAM)
     script.points(POINTS)
     script.grid(GridJob.of(PROGRAM.grid, PROGRAM.frame))
