@@ -81,7 +81,7 @@ class Bench:
         self.offered = 0  # cycles with a voxel on offer
         self.ended = Event()
         self.breaking_off = False  # a job's voxels were left: it is going to be aborted
-        self.words_taken = 0
+        self.words_accepted = 0
 
         def stream(kind, name):
             bus = AxiStreamBus.from_prefix(dut, name)
@@ -145,7 +145,7 @@ class Bench:
                 continue
             if FOUR_STATES:
                 self._assert_known()
-            self.words_taken += int(word_valid.value) and int(word_ready.value)
+            self.words_accepted += int(word_valid.value) and int(word_ready.value)
             if not int(valid.value):
                 withdrawn = waiting is not None and not self.breaking_off
                 assert not withdrawn, f"a voxel was withdrawn in cycle {self.cycles}"
@@ -187,7 +187,7 @@ class Bench:
 
     async def send(self, words, stop):
         """Send the first ``stop`` words of a program; how many were taken."""
-        before, remaining = self.words_taken, TIMEOUT
+        before, remaining = self.words_accepted, TIMEOUT
         if stop == 0:
             return 0
         words = array("I", words)
@@ -199,8 +199,8 @@ class Bench:
         moved = 0
         while moved < stop and remaining:
             await RisingEdge(self.dut.clk)
-            remaining = remaining - 1 if self.words_taken - before == moved else TIMEOUT
-            moved = self.words_taken - before
+            remaining = remaining - 1 if self.words_accepted - before == moved else TIMEOUT
+            moved = self.words_accepted - before
         self._silence(self.program)
         return moved
 

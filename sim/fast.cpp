@@ -73,10 +73,10 @@ static void write_register(uint32_t address, uint32_t value) {
     top.s_axi_awvalid = top.s_axi_wvalid = 1;
     for (int waited = 0; top.s_axi_awvalid || top.s_axi_wvalid; ++waited) {
         settle();
-        bool address_taken = top.s_axi_awready, data_taken = top.s_axi_wready;
+        bool address_accepted = top.s_axi_awready, data_accepted = top.s_axi_wready;
         edge();
-        if (address_taken) top.s_axi_awvalid = 0;
-        if (data_taken) top.s_axi_wvalid = 0;
+        if (address_accepted) top.s_axi_awvalid = 0;
+        if (data_accepted) top.s_axi_wvalid = 0;
         if (waited == TIMEOUT) fail("a register write is not accepted");
     }
     while (rests()) cycle();
@@ -96,9 +96,9 @@ static uint32_t read_register(uint32_t address) {
     top.s_axi_arvalid = 1;
     for (int waited = 0; top.s_axi_arvalid; ++waited) {
         settle();
-        bool taken = top.s_axi_arready;
+        bool accepted = top.s_axi_arready;
         edge();
-        if (taken) top.s_axi_arvalid = 0;
+        if (accepted) top.s_axi_arvalid = 0;
         if (waited == TIMEOUT) fail("a register read is not accepted");
     }
     while (rests()) cycle();
@@ -117,20 +117,20 @@ static uint32_t read_register(uint32_t address) {
 
 // Send the first `stop` words of a program; give up when nothing moves.
 static uint32_t send(const uint32_t* words, uint32_t count, uint32_t stop) {
-    uint32_t taken = 0;
-    for (int waited = 0; taken < stop && waited < TIMEOUT; ++waited) {
+    uint32_t sent = 0;
+    for (int waited = 0; sent < stop && waited < TIMEOUT; ++waited) {
         top.s_axis_program_tvalid = top.s_axis_program_tvalid || !rests();
-        top.s_axis_program_tdata = words[taken];
-        top.s_axis_program_tlast = taken + 1 == count;
+        top.s_axis_program_tdata = words[sent];
+        top.s_axis_program_tlast = sent + 1 == count;
         settle();
         bool moves = top.s_axis_program_tvalid && top.s_axis_program_tready;
         edge();
         if (!moves) continue;
         top.s_axis_program_tvalid = 0;
-        ++taken, waited = 0;
+        ++sent, waited = 0;
     }
     top.s_axis_program_tvalid = 0;
-    return taken;
+    return sent;
 }
 
 // Send points and take voxels up to the last one or for `limit` cycles; true if it came.
