@@ -1,18 +1,16 @@
-"""The cocotb bench of the whole accelerator: carries out a session and checks what comes back.
+"""The cocotb bench of the whole accelerator: runs a session and checks the responses.
 
-It stands alone, so that it can be handed over beside the Verilog: cocotb and cocotbext-axi are all
-it needs.
+It needs only cocotb and cocotbext-axi, so that it can be shipped beside the Verilog.
 
 The operations are described in ``session.py``.
 
-Files, of 32-bit words, little-endian, come from the environment:
+Environment variables name its files, of 32-bit little-endian words:
 
-    IMPLICORE_SESSION    what to do
-    IMPLICORE_EXPECTED   what must come back, word by word, if known
-    IMPLICORE_RESPONSES    where to write what came back, if wanted
+    IMPLICORE_SESSION     the session
+    IMPLICORE_EXPECTED    the expected responses, word by word; optional
+    IMPLICORE_RESPONSES   file to write with the responses; optional
 
-The ports are driven and checked by cocotbext-axi. Voxels are also watched by a monitor of the
-bench's own, which compares them in their order with the expected ones.
+cocotbext-axi drives and checks the ports. The bench's own monitor checks the voxel stream as well.
 """
 
 import logging
@@ -44,7 +42,7 @@ PAYLOADS = {
     "s_axis_program_tvalid": ("s_axis_program_tdata", "s_axis_program_tlast"),
     "s_axis_points_tvalid": ("s_axis_points_tdata", "s_axis_points_tlast"),
 }
-"""Inputs that mean nothing unless another one is high."""
+"""The payload inputs that each valid signal qualifies."""
 
 READY = ("s_axi_bready", "s_axi_rready", "m_axis_voxels_tready")
 
@@ -59,28 +57,28 @@ TIMEOUT = 1000
 """Cycles without an accepted word after which a sender stops."""
 
 FOUR_STATES = cocotb.SIM_NAME.startswith("Icarus")
-"""Whether the simulator knows unknown values."""
+"""Whether the simulator has unknown values."""
 
 
 class Bench:
-    """Drivers of all ports, and the monitor of the voxels.
+    """The drivers of all ports and the monitor of the voxel stream.
 
     Parameters
     ----------
     dut : the accelerator's handle
     stall : float
-        Probability with which each channel of each port is held up in each cycle.
+        Probability of a stall of each channel of each port in each cycle.
     seed : int
-        Of these stalls.
+        Seed of the stalls.
     """
 
     def __init__(self, dut, stall, seed):
         self.dut = dut
         self.cycles = 0
-        self.voxels = []  # taken and not yet asked for, as pairs of value and tlast
-        self.offered = 0  # cycles with a voxel on offer
+        self.voxels = []  # received since the last decode, as pairs of value and tlast
+        self.offered = 0  # cycles with tvalid high on the voxel stream
         self.ended = Event()
-        self.breaking_off = False  # a job's voxels were left: it is going to be aborted
+        self.interrupted = False  # the job was left before its last voxel: an abort follows
         self.words_accepted = 0
 
         def stream(kind, name):
@@ -94,20 +92,20 @@ class Bench:
         write, read = self.registers.write_if, self.registers.read_if
         channels = [write.aw_channel, write.w_channel, write.b_channel]
         channels += [read.ar_channel, read.r_channel, self.program, self.points]
-        self.sink.pause = True  # voxels are taken while somebody wants them
-        self.sink_rests = _noise(stall, (seed, "sink"))
+        self.sink.pause = True  # ready only during a decode
+        self.sink_stalls = _noise(stall, (seed, "sink"))
         if stall:
             for number, channel in enumerate(channels):
                 channel.set_pause_generator(_noise(stall, (seed, number)))
         for part in (self.program, self.points, self.sink, write, read):
             part.log.setLevel(logging.WARNING)
         if FOUR_STATES:
-            cocotb.start_soon(self._forget())
+            cocotb.start_soon(self._drive_unknown())
         cocotb.start_soon(self._monitor())
 
     @classmethod
     async def start(cls, dut, stall, seed):
-        """A bench with the clock running and the accelerator just out of reset."""
+        """Return a bench with the clock running and the accelerator just out of reset."""
         Clock(dut.clk, 10, "ns").start()
         dut.rst.value = 1
         for name in (*PAYLOADS, *READY):
@@ -117,14 +115,14 @@ class Bench:
         await bench.reset(2)
         return bench
 
-    async def _forget(self):
-        """Make every payload unknown while it means nothing."""
+    async def _drive_unknown(self):
+        """Drive every payload to X while its valid signal is low."""
         channels = [
             (getattr(self.dut, valid), [getattr(self.dut, name) for name in payload])
             for valid, payload in PAYLOADS.items()
         ]
         while True:
-            # The partners change what they drive at the rising edge.
+            # cocotbext-axi drives its signals at the rising edge.
             await FallingEdge(self.dut.clk)
             for valid, payload in channels:
                 if not int(valid.value):
@@ -132,7 +130,7 @@ class Bench:
                         port.value = LogicArray("X" * len(port))
 
     async def _monitor(self):
-        """Watch the voxel stream: in order, nothing withdrawn or changed, nothing unknown."""
+        """Check that no offered voxel is withdrawn or changed, and that no output is unknown."""
         dut = self.dut
         valid, ready = dut.m_axis_voxels_tvalid, dut.m_axis_voxels_tready
         data, last = dut.m_axis_voxels_tdata, dut.m_axis_voxels_tlast
@@ -147,7 +145,7 @@ class Bench:
                 self._assert_known()
             self.words_accepted += int(word_valid.value) and int(word_ready.value)
             if not int(valid.value):
-                withdrawn = waiting is not None and not self.breaking_off
+                withdrawn = waiting is not None and not self.interrupted
                 assert not withdrawn, f"a voxel was withdrawn in cycle {self.cycles}"
                 waiting = None
                 continue
@@ -166,34 +164,34 @@ class Bench:
         assert not unknown, f"{unknown} unknown in cycle {self.cycles}"
 
     async def reset(self, cycles):
-        """Hold the reset high."""
+        """Hold the reset high for a number of cycles."""
         self.dut.rst.value = 1
         await ClockCycles(self.dut.clk, cycles)
         self.dut.rst.value = 0
-        # The partners see the end of the reset in the next cycle.
+        # cocotbext-axi sees the end of the reset one cycle later.
         await RisingEdge(self.dut.clk)
         self.voxels.clear()
 
     async def write(self, address, value):
-        """Write a register."""
+        """Write a register's word."""
         response = await self.registers.write(address, value.to_bytes(4, "little"))
         assert int(response.resp) == 0, f"writing to {address:#x} was rejected: {response.resp}"
 
     async def read(self, address):
-        """Read a register."""
+        """Read a register's word."""
         response = await self.registers.read(address, 4)
         assert int(response.resp) == 0, f"reading from {address:#x} was rejected: {response.resp}"
         return int.from_bytes(response.data, "little")
 
     async def send(self, words, stop):
-        """Send the first ``stop`` words of a program; how many were taken."""
+        """Send the first ``stop`` words of a program; return how many were accepted."""
         before, remaining = self.words_accepted, TIMEOUT
         if stop == 0:
             return 0
         words = array("I", words)
         if stop < len(words):
-            # The end of a frame would come with tlast: let more follow, and silence the sender.
-            # It may have begun with another word by then.
+            # A frame's last word has tlast. So send more words and stop the source in time; it may
+            # already offer one of them.
             words = words[:stop] + words[:4]
         await self.program.send(AxiStreamFrame(words.tobytes()))
         moved = 0
@@ -201,39 +199,40 @@ class Bench:
             await RisingEdge(self.dut.clk)
             remaining = remaining - 1 if self.words_accepted - before == moved else TIMEOUT
             moved = self.words_accepted - before
-        self._silence(self.program)
+        self._stop(self.program)
         return moved
 
     @staticmethod
-    def _silence(source):
-        """Take back what a source offers and what it has not begun with."""
+    def _stop(source):
+        """Withdraw the word that a source offers and drop the rest."""
         source.clear()
         source.assert_reset()
 
     async def decode(self, limit, points):
-        """Send points, take voxels up to ``tlast`` or for ``limit`` cycles."""
+        """Send points and receive voxels up to ``tlast`` or for ``limit`` cycles."""
         self.ended.clear()
-        self.breaking_off = False
+        self.interrupted = False
         if points:
             octets = b"".join(point.to_bytes(8, "little") for point in points)
             await self.points.send(AxiStreamFrame(octets))
-        self.sink.set_pause_generator(self.sink_rests)
+        self.sink.set_pause_generator(self.sink_stalls)
         await First(self.ended.wait(), ClockCycles(self.dut.clk, limit))
         self.sink.clear_pause_generator()
         self.sink.pause = True
-        self._silence(self.points)
-        # The sink is ready for one more cycle, and the monitor may be the last to see it.
+        self._stop(self.points)
+        # The sink stays ready for one more cycle, and the monitor may see it later still.
         await ClockCycles(self.dut.clk, 2)
         while not self.sink.empty():
             self.sink.recv_nowait()
-        taken, self.voxels = self.voxels, []
-        lasts = [index for index, (_, last) in enumerate(taken) if last]
-        self.breaking_off = not lasts
-        assert lasts in ([], [len(taken) - 1]), f"tlast came with voxels {lasts} of {len(taken)}"
-        return bool(lasts), [voxel for voxel, _ in taken]
+        received, self.voxels = self.voxels, []
+        lasts = [index for index, (_, last) in enumerate(received) if last]
+        self.interrupted = not lasts
+        count = len(received)
+        assert lasts in ([], [count - 1]), f"tlast came with voxels {lasts} of {count}"
+        return bool(lasts), [voxel for voxel, _ in received]
 
     async def idle(self, cycles):
-        """Wait; the cycles in which a voxel was offered."""
+        """Wait; return the number of cycles in which a voxel was offered."""
         before = self.offered
         await ClockCycles(self.dut.clk, cycles)
         return self.offered - before
@@ -253,7 +252,7 @@ def _words(path):
 
 @cocotb.test()
 async def session(dut):
-    """Do what the session says; every word that comes back must be the expected one."""
+    """Run the session; every word of the responses must be the expected one."""
     words = _words(os.environ["IMPLICORE_SESSION"])
     expected = os.environ.get("IMPLICORE_EXPECTED")
     expected = _words(expected) if expected else None
@@ -286,7 +285,7 @@ async def session(dut):
             elif operation == 3:
                 program = words[position : position + rest[0]]
                 position += rest[0]
-                respond("words of the program taken", await bench.send(program, rest[1]))
+                respond("accepted words of the program", await bench.send(program, rest[1]))
             elif operation == 4:
                 flat = words[position : position + 2 * rest[2]]
                 position += len(flat)
@@ -296,7 +295,7 @@ async def session(dut):
                 respond("number of voxels", len(voxels))
                 respond("voxel", *voxels)
             elif operation == 5:
-                respond("voxels offered to nobody", await bench.idle(rest[0]))
+                respond("idle cycles with a voxel offered", await bench.idle(rest[0]))
         if expected is not None:
             assert len(responses) == len(expected), (
                 f"{len(responses)} responses, not {len(expected)}"

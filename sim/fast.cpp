@@ -1,6 +1,7 @@
-// Carries out a session (session.py) on a verilated accelerator, through its ports alone.
+// Runs a session (session.py) on a verilated accelerator, through its ports alone.
 // usage: simulate SESSION RESPONSES [WAVES.vcd]
-// Either file may be `-`: operations are then carried out as they come, each with its response at once.
+// Either file may be `-`, for stdin and stdout: each operation then runs as it arrives, and its
+// response is flushed at once.
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -16,7 +17,7 @@
 
 static VerilatedContext context;
 #if VM_TRACE
-static const bool traced = (context.traceEverOn(true), true);  // before there is a model
+static const bool traced = (context.traceEverOn(true), true);  // must precede the model
 #endif
 static Vimplicore top{&context};
 static uint64_t cycles = 0;
@@ -24,8 +25,8 @@ static uint64_t cycles = 0;
 static uint32_t stall = 0;
 static uint64_t noise = 0;
 
-// Whether a stream rests in this cycle.
-static bool rests() {
+// Whether a stream stalls in this cycle.
+static bool stalls() {
     if (!stall) return false;
     noise ^= noise << 13, noise ^= noise >> 7, noise ^= noise << 17;  // Marsaglia's xorshift64
     return uint32_t(noise >> 16) < stall;
@@ -37,7 +38,7 @@ static bool rests() {
 }
 
 #if VM_TRACE
-// Never deleted: the model, which outlives everything, still knows it at the end.
+// Never deleted: the model refers to it until the end of the process.
 static VerilatedVcdC& trace = *new VerilatedVcdC;
 static uint64_t trace_end = 0;
 #endif
@@ -48,7 +49,7 @@ static void dump(int half) {
 #endif
 }
 
-// A cycle: set inputs, settle(), look at outputs, edge().
+// A cycle: set inputs, settle(), read outputs, edge().
 static void settle() {
     top.clk = 0;
     top.eval();
@@ -79,7 +80,7 @@ static void write_register(uint32_t address, uint32_t value) {
         if (data_accepted) top.s_axi_wvalid = 0;
         if (waited == TIMEOUT) fail("a register write is not accepted");
     }
-    while (rests()) cycle();
+    while (stalls()) cycle();
     top.s_axi_bready = 1;
     for (int waited = 0;; ++waited) {
         settle();
@@ -101,7 +102,7 @@ static uint32_t read_register(uint32_t address) {
         if (accepted) top.s_axi_arvalid = 0;
         if (waited == TIMEOUT) fail("a register read is not accepted");
     }
-    while (rests()) cycle();
+    while (stalls()) cycle();
     top.s_axi_rready = 1;
     for (int waited = 0;; ++waited) {
         settle();
@@ -115,11 +116,11 @@ static uint32_t read_register(uint32_t address) {
     }
 }
 
-// Send the first `stop` words of a program; give up when nothing moves.
+// Send the first `stop` words of a program; return early after TIMEOUT cycles without one.
 static uint32_t send(const uint32_t* words, uint32_t count, uint32_t stop) {
     uint32_t sent = 0;
     for (int waited = 0; sent < stop && waited < TIMEOUT; ++waited) {
-        top.s_axis_program_tvalid = top.s_axis_program_tvalid || !rests();
+        top.s_axis_program_tvalid = top.s_axis_program_tvalid || !stalls();
         top.s_axis_program_tdata = words[sent];
         top.s_axis_program_tlast = sent + 1 == count;
         settle();
@@ -133,19 +134,19 @@ static uint32_t send(const uint32_t* words, uint32_t count, uint32_t stop) {
     return sent;
 }
 
-// Send points and take voxels up to the last one or for `limit` cycles; true if it came.
+// Send points and receive voxels up to the last one or for `limit` cycles; true if it came.
 static bool decode(uint64_t limit, const uint32_t* points, uint32_t count,
                    std::vector<uint32_t>& voxels) {
-    uint32_t given = 0;
+    uint32_t sent = 0;
     bool ended = false, offered = false, offered_last = false;
     uint32_t offered_data = 0;
     for (uint64_t end = cycles + limit; !ended && cycles < end;) {
-        if (given < count) {
-            top.s_axis_points_tvalid = top.s_axis_points_tvalid || !rests();
-            top.s_axis_points_tdata = points[2 * given] | uint64_t(points[2 * given + 1]) << 32;
-            top.s_axis_points_tlast = given + 1 == count;
+        if (sent < count) {
+            top.s_axis_points_tvalid = top.s_axis_points_tvalid || !stalls();
+            top.s_axis_points_tdata = points[2 * sent] | uint64_t(points[2 * sent + 1]) << 32;
+            top.s_axis_points_tlast = sent + 1 == count;
         }
-        top.m_axis_voxels_tready = !rests();
+        top.m_axis_voxels_tready = !stalls();
         settle();
         bool point_moves = top.s_axis_points_tvalid && top.s_axis_points_tready;
         bool valid = top.m_axis_voxels_tvalid, last = top.m_axis_voxels_tlast;
@@ -155,26 +156,27 @@ static bool decode(uint64_t limit, const uint32_t* points, uint32_t count,
             fail("an offered voxel was changed or withdrawn");
         offered = valid && !moves, offered_data = data, offered_last = last;
         edge();
-        if (point_moves) ++given, top.s_axis_points_tvalid = 0;
+        if (point_moves) ++sent, top.s_axis_points_tvalid = 0;
         if (moves) voxels.push_back(data), ended = last;
     }
     top.s_axis_points_tvalid = top.m_axis_voxels_tready = 0;
     return ended;
 }
 
-static FILE* requests;
+static FILE* session;
 static FILE* responses;
 
-// Some words of the session into `words`; false if it ends before the first of them.
-static bool more(uint32_t* words, size_t count) {
-    size_t got = std::fread(words, 4, count, requests);
-    if (got && got < count) std::fputs("the session breaks off\n", stderr), std::exit(2);
+// Read words of the session; false if it has ended.
+static bool read_words(uint32_t* words, size_t count) {
+    size_t got = std::fread(words, 4, count, session);
+    if (got && got < count) std::fputs("the session is incomplete\n", stderr), std::exit(2);
     return got == count;
 }
 
-static std::vector<uint32_t> take(size_t count) {
+static std::vector<uint32_t> next_words(size_t count) {
     std::vector<uint32_t> words(count);
-    if (!more(words.data(), count)) std::fputs("the session breaks off\n", stderr), std::exit(2);
+    if (!read_words(words.data(), count))
+        std::fputs("the session is incomplete\n", stderr), std::exit(2);
     return words;
 }
 
@@ -188,9 +190,9 @@ static FILE* opened(const char* name, const char* mode, FILE* standard) {
 
 int main(int argc, char** argv) {
     if (argc < 3) return std::fputs("usage: simulate SESSION RESPONSES [WAVES.vcd]\n", stderr), 2;
-    requests = opened(argv[1], "rb", stdin);
+    session = opened(argv[1], "rb", stdin);
     responses = opened(argv[2], "wb", stdout);
-    std::vector<uint32_t> header = take(2);
+    std::vector<uint32_t> header = next_words(2);
     stall = header[0];
     noise = header[1] + 0x9E3779B97F4A7C15u;  // xorshift64 must not start at 0
 #if VM_TRACE
@@ -202,28 +204,28 @@ int main(int argc, char** argv) {
     top.rst = 1;
     cycle();
     top.rst = 0;
-    for (uint32_t operation; more(&operation, 1);) {
+    for (uint32_t operation; read_words(&operation, 1);) {
         switch (operation) {
         case 0:
             top.rst = 1;
-            for (uint32_t count = take(1)[0]; count--;) cycle();
+            for (uint32_t count = next_words(1)[0]; count--;) cycle();
             top.rst = 0;
             break;
         case 1: {
-            std::vector<uint32_t> pair = take(2);
+            std::vector<uint32_t> pair = next_words(2);
             write_register(pair[0], pair[1]);
             break;
         }
         case 2:
-            respond(read_register(take(1)[0]));
+            respond(read_register(next_words(1)[0]));
             break;
         case 3: {
-            std::vector<uint32_t> sizes = take(2), words = take(sizes[0]);
+            std::vector<uint32_t> sizes = next_words(2), words = next_words(sizes[0]);
             respond(send(words.data(), sizes[0], sizes[1]));
             break;
         }
         case 4: {
-            std::vector<uint32_t> sizes = take(3), points = take(2 * sizes[2]), voxels;
+            std::vector<uint32_t> sizes = next_words(3), points = next_words(2 * sizes[2]), voxels;
             uint64_t limit = sizes[0] | uint64_t(sizes[1]) << 32;
             respond(decode(limit, points.data(), sizes[2], voxels));
             respond(voxels.size());
@@ -232,7 +234,7 @@ int main(int argc, char** argv) {
         }
         case 5: {
             uint32_t seen = 0;
-            for (uint32_t count = take(1)[0]; count--;) {
+            for (uint32_t count = next_words(1)[0]; count--;) {
                 settle();
                 seen += top.m_axis_voxels_tvalid;
                 edge();
@@ -241,7 +243,7 @@ int main(int argc, char** argv) {
             break;
         }
         case 6: {
-            [[maybe_unused]] uint32_t count = take(1)[0];
+            [[maybe_unused]] uint32_t count = next_words(1)[0];
 #if VM_TRACE
             trace_end = cycles + count;
 #endif

@@ -1,7 +1,7 @@
-"""The compiled simulator: the generated Verilog as C++ by Verilator, with a driver of its own.
+"""The compiled simulator: the Verilog translated by Verilator, with a driver in C++.
 
-It carries out a whole session in one process without Python, which is what makes whole images
-possible; ``bench/simulators.py`` compares.
+It runs a whole session in one process without Python, which makes it fast enough for whole images;
+``bench/simulators.py`` compares the simulators.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from .simulators import find_verilator, verilog
 DRIVER = Path(__file__).with_name("fast.cpp")
 
 HIERARCHICAL_FROM = 1024
-"""Processing elements from which rows stay modules of C++: flat, they take too long to build."""
+"""PEs from which each row is compiled on its own: a flat model would take too long to build."""
 
 ROWS = '`verilator_config\nhier_block -module "implicore_array_row"\n'
 
 
 @dataclass(frozen=True)
 class FastSimulator:
-    """A compiled simulator of some Verilog.
+    """A compiled simulator of an accelerator.
 
     Attributes
     ----------
@@ -47,23 +47,28 @@ class FastSimulator:
         seed: int = 0,
         waves: Path | None = None,
     ) -> session.Responses:
-        """Carry out a session; ToolFailed if the accelerator breaks a rule of its ports.
+        """Run a session and return the responses.
 
         Parameters
         ----------
         operations : sequence of the operations in ``session``
         stall : float
-            Probability with which each stream is held up in each cycle.
+            Probability of a stall of each stream in each cycle.
         seed : int
-            Of these stalls.
+            Seed of the stalls.
         waves : Path, optional
-            Waveform to write, in VCD; only a simulator that was built with ``waves`` can.
+            VCD file to write; the simulator must have been built with ``waves``.
+
+        Raises
+        ------
+        ToolFailed
+            The accelerator violates the protocol of a port.
         """
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            requests, responses = folder / "session", folder / "responses"
-            session.encode(operations, stall, seed).astype("<u4").tofile(requests)
-            command = [self.executable, requests, responses]
+            words, responses = folder / "session", folder / "responses"
+            session.encode(operations, stall, seed).astype("<u4").tofile(words)
+            command = [self.executable, words, responses]
             run([*command, waves.resolve()] if waves else command, folder)
             return session.decode(np.fromfile(responses, "<u4"), operations)
 
@@ -75,18 +80,18 @@ def build(
     optimize: bool = True,
     waves: bool = False,
 ) -> FastSimulator:
-    """The simulator of a configuration, from the cache if it was built before.
+    """Return the compiled simulator of a configuration, from the cache if it is there.
 
     Parameters
     ----------
     config : AcceleratorConfig
     sources : sequence of Path, optional
-        Verilog files to take instead of the generated ones.
+        Verilog files to use instead of the generated ones.
     optimize : bool
-        Whether many cycles are to follow. Without, the build is shorter and the simulator several
+        Optimize for long simulations. Without it, the build is shorter and the simulator several
         times slower.
     waves : bool
-        Whether it can write waveforms.
+        Build a simulator that can write waveforms.
     """
     verilator = find_verilator()
     sources = list(sources or verilog(config))
@@ -111,8 +116,8 @@ def build(
         command = [verilator.command, *options, "--Mdir", work, *files, "-o", "../simulate"]
         run(command, folder, verilator)
         if not (folder / "simulate").is_file():
-            raise ToolFailed(f"{verilator.command} made no simulator.")
-        # What it was made from weighs a hundred times as much as the simulator itself.
+            raise ToolFailed(f"{verilator.command} ended without an error but wrote no simulator.")
+        # The objects are a hundred times as large as the simulator.
         for path in sorted(work.rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() else path.unlink()
         work.rmdir()

@@ -1,8 +1,8 @@
 """A simulated accelerator as a processor sees it: mapped registers and three DMA channels.
 
-What ``implicore.host.MemoryMapped`` takes for PYNQ's is here the verilated accelerator of
-``fast.py``, which carries out one operation after the other for as long as it lives. It only runs
-while somebody waits for it.
+It stands in for PYNQ's objects in ``implicore.host.MemoryMapped``. A process with the compiled
+simulator performs one operation of a session after the other. Simulated time advances only during
+an operation.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from .interactive import InteractiveSimulator
 
 
 class MemoryMap(InteractiveSimulator):
-    """An accelerator in memory; a context manager.
+    """A memory-mapped simulated accelerator; a context manager.
 
     Parameters
     ----------
     config : AcceleratorConfig
     stall : float
-        Probability with which each stream is held up in each cycle.
+        Probability of a stall of each stream in each cycle.
     seed : int
-        Of these stalls.
+        Seed of the stalls.
     timeout : int
-        Cycles that a job's voxels may take.
+        Maximum cycles of a job.
     optimize : bool
-        Whether many cycles are to follow, see ``fast.build``.
+        Optimize for long simulations, see ``fast.build``.
 
     Attributes
     ----------
@@ -56,11 +56,11 @@ class MemoryMap(InteractiveSimulator):
         self.voxels = _VoxelChannel(self)
 
     def transport(self, **options) -> MemoryMapped:
-        """What a ``host.Host`` needs; options as of ``host.MemoryMapped``."""
+        """Return a transport for ``host.Host``; options as for ``host.MemoryMapped``."""
         return MemoryMapped(self.registers, self.program, self.points, self.voxels, **options)
 
     def do(self, operation):
-        """Carry out an operation of a session; the response to it."""
+        """Perform an operation of a session and return the response."""
         self._send_words(session.words_of(operation))
         return session.response_to(operation, self._take)
 
@@ -83,7 +83,7 @@ class _Registers:
 
 
 class _Channel:
-    """What points go through: they are taken while their voxels are."""
+    """The channel of points; they are sent while their voxels are received."""
 
     def __init__(self, machine: MemoryMap):
         self._machine = machine
@@ -96,7 +96,7 @@ class _Channel:
 
     def transfer(self, buffer: np.ndarray) -> None:
         if self.buffer is not None:
-            raise RuntimeError("A transfer is under way.")
+            raise RuntimeError("The channel already has a transfer.")
         self.buffer, self.transferred = buffer, 0
 
     def wait(self) -> None:
@@ -108,10 +108,12 @@ class _Channel:
 
 class _ProgramChannel(_Channel):
     def wait(self) -> None:
-        taken = self._machine.do(session.Send(self.buffer))
-        if taken < len(self.buffer):
-            raise RuntimeError(f"{taken} of {len(self.buffer)} words of a program were taken.")
-        self.finish(4 * taken)
+        accepted = self._machine.do(session.Send(self.buffer))
+        if accepted < len(self.buffer):
+            raise RuntimeError(
+                f"The accelerator accepted {accepted} of the program's {len(self.buffer)} words."
+            )
+        self.finish(4 * accepted)
 
 
 class _VoxelChannel(_Channel):
@@ -119,7 +121,7 @@ class _VoxelChannel(_Channel):
         self.run()
 
     def run(self) -> None:
-        """Send the points that wait, and take voxels up to the job's last one."""
+        """Send the buffered points and receive the voxels of the job."""
         if self.buffer is None:
             return
         points, timeout, coordinates = self._machine.points, self._machine.timeout, None
@@ -127,7 +129,7 @@ class _VoxelChannel(_Channel):
             coordinates = unpack_points(points.buffer)
         response = self._machine.do(session.Decode(timeout, coordinates))
         if not response.ended:
-            raise RuntimeError(f"No last voxel came within {timeout} cycles.")
+            raise RuntimeError(f"The job's last voxel did not come within {timeout} cycles.")
         if len(response.voxels) > len(self.buffer):
             raise RuntimeError("The job has more voxels than the buffer.")
         self.buffer[: len(response.voxels)] = response.voxels

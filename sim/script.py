@@ -1,4 +1,4 @@
-"""Sessions together with what must come back: the golden model's voxels, the predicted cycles."""
+"""Sessions with their expected responses: voxels of the golden model, predicted cycles."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from implicore.stream import program_stream
 from . import session
 
 SLACK = 2000
-"""Cycles beyond the predicted ones after which a job counts as hanging."""
+"""Cycles beyond the predicted ones after which a job times out."""
 
 
 @dataclass
 class Script:
-    """Operations, and beside each of them the response that is due; None where any will do.
+    """A session under construction: operations and the expected response to each of them.
+
+    An expected response of None is not checked.
 
     Attributes
     ----------
     config : AcceleratorConfig
     stall : float
-        Probability with which each stream is going to be held up: cycles are then no matter of
-        prediction.
+        Probability of a stall of each stream in each cycle. With stalls, cycles are not checked.
     """
 
     config: AcceleratorConfig
@@ -45,18 +46,18 @@ class Script:
         self.expected.append(expected)
 
     def load(self, program: Program) -> None:
-        """Load a program that fits."""
+        """Load a program, which must fit the configuration."""
         self._send(program_stream(program, self.config), Error.NONE)
         self._program = program
         self._golden = Renderer(program)
 
     def load_damaged(self, words: np.ndarray, error: Error) -> None:
-        """Load something that must be rejected for this reason."""
+        """Load a stream that the accelerator must reject with this error."""
         self._send(words, error)
         self._program = None
 
     def load_part(self, words: np.ndarray, stop: int) -> None:
-        """Fall silent within a program, and abort."""
+        """Send the first ``stop`` words of a program, then abort."""
         self.do(session.Send(words, stop), stop)
         self._start("abort")
         self._program = None if stop else self._program
@@ -81,13 +82,13 @@ class Script:
         self._decode(voxels, None)
 
     def rejected(self, name: str, error: Error) -> None:
-        """Start a job that must be rejected for this reason, and deliver nothing."""
+        """Start a job that the accelerator must reject with this error and without a voxel."""
         self._start(name)
         self.do(session.Read("error"), int(error))
         self.do(session.Idle(20), 0)
 
     def interrupted(self, coordinates: np.ndarray, cycles: int, *, reset: bool) -> None:
-        """Begin to decode points, and break off after so many cycles by reset or abort."""
+        """Decode points for a number of cycles, then reset or abort."""
         voxels = self._golden.voxels(coordinates)
         self._start("start_points")
         self.do(session.Decode(cycles, coordinates), _Prefix(voxels))
@@ -98,19 +99,19 @@ class Script:
 
     @property
     def loaded(self) -> bool:
-        """Whether a job can be started."""
+        """Whether a program is loaded, so that a job can be started."""
         return self._program is not None
 
     def _start(self, name):
         self.do(session.Write(*command(name)))
 
     def prediction(self, voxels: int) -> Prediction:
-        """What a job of the present program takes."""
+        """Return the predicted cycles and operations of a job of the loaded program."""
         return predict(self._program.shape, self.config, voxels)
 
     def _decode(self, voxels, coordinates):
         prediction = self.prediction(len(voxels))
-        # The slowest stream sets the pace: give it room.
+        # The stream with the most stalls sets the pace.
         expected = (prediction.cycles + 8 * len(voxels)) / (1 - min(self.stall, 0.99)) ** 2
         timeout = int(expected) + SLACK
         self.do(session.Decode(timeout, coordinates), session.Decoded(voxels, ended=True))
@@ -128,7 +129,7 @@ class Script:
         self.do(session.Idle(3), 0)
 
     def mismatches(self, responses: session.Responses) -> list[str]:
-        """What differs, a sentence each, in the order of the operations."""
+        """Return a sentence for each response that differs from the expected one, in order."""
         found = []
         pairs = zip(self.operations, self.expected, responses.values, strict=True)
         for number, (operation, expected, value) in enumerate(pairs):
@@ -147,7 +148,7 @@ class Script:
         return found
 
     def expected_words(self) -> np.ndarray:
-        """The responses as words, as a bench compares them; ValueError if any is not known."""
+        """Return the expected responses as words, uint32; ValueError if one is not known."""
         words = []
         for operation, expected in zip(self.operations, self.expected, strict=True):
             match operation, expected:
@@ -158,13 +159,13 @@ class Script:
                 case ((session.Send() | session.Idle()), int()):
                     words.append(expected)
                 case ((session.Read() | session.Decode() | session.Send() | session.Idle()), _):
-                    raise ValueError(f"No response to {operation} is known.")
+                    raise ValueError(f"The response to {operation} is not known.")
         return np.array([word & 0xFFFFFFFF for word in words], np.uint32)
 
 
 @dataclass(frozen=True)
 class _Prefix:
-    """Expected of a job that is broken off: voxels of which only the first ones come."""
+    """Expected of an interrupted job: any number of the first of these voxels."""
 
     voxels: np.ndarray
 

@@ -1,21 +1,21 @@
-"""What a host does with an accelerator, as a list of operations that every simulator carries out.
+"""A session: the operations that a host performs on an accelerator, for every simulator.
 
-A session goes to the simulator as 32-bit words and its responses come back as such; the compiled
-simulator's ``fast.cpp`` and cocotb's ``accelerator_bench.py`` interpret the same words. A number
-wider than 32 bits takes two words, the lower half first.
+Operations and responses are encoded as 32-bit words. The compiled simulator's ``fast.cpp`` and the
+cocotb bench ``accelerator_bench.py`` interpret the same words. A wider number takes two words, the
+lower half first.
 
     operation   words                                                    response
     Reset       0 cycles
     Write       1 address value
     Read        2 address                                                value
-    Send        3 count stop words...                                    words taken
+    Send        3 count stop words...                                    words accepted
     Decode      4 limit limit count (xy z)...                            ended, count, voxels...
     Idle        5 cycles                                                 cycles with a voxel offered
     Trace       6 cycles
 
-The first two words are the probability, in units of 2^-32, with which each stream is held up in
-each cycle, and the seed of these stalls. The last four words of the response are the cycles since
-the beginning and the microseconds that they took.
+A session begins with two words: the probability of a stall of each stream in each cycle, in units
+of 2^-32, and the seed of the stalls. The responses end with four words: the simulated cycles and
+the microseconds that they took.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from implicore.registers import WORDS, addresses
 
 @dataclass(frozen=True)
 class Reset:
-    """The reset input, high for so many cycles."""
+    """Hold the reset input high for a number of cycles."""
 
     cycles: int = 1
 
 
 @dataclass(frozen=True)
 class Write:
-    """One AXI4-Lite write."""
+    """Write one word by AXI4-Lite."""
 
     address: int
     value: int
@@ -46,21 +46,21 @@ class Write:
 
 @dataclass(frozen=True)
 class Read:
-    """A register's value, by its name."""
+    """Read a register, of any number of words, by its name."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class ReadWord:
-    """One AXI4-Lite read."""
+    """Read one word by AXI4-Lite."""
 
     address: int
 
 
 @dataclass(frozen=True)
 class Send:
-    """A program's words. With ``stop`` the sender falls silent after so many of them."""
+    """Send the words of a program; with ``stop``, only so many of them."""
 
     words: np.ndarray
     stop: int | None = None
@@ -68,9 +68,9 @@ class Send:
 
 @dataclass(frozen=True)
 class Decode:
-    """Take voxels up to the one with ``tlast``, or for ``limit`` cycles.
+    """Receive voxels up to the one with ``tlast``, or for ``limit`` cycles.
 
-    ``points``, coordinates of shape (points, 3), are sent meanwhile; none of them for a grid.
+    ``points``, coordinates of shape (points, 3), are sent meanwhile. A grid job has none.
     """
 
     limit: int
@@ -79,21 +79,21 @@ class Decode:
 
 @dataclass(frozen=True)
 class Idle:
-    """Take nothing and send nothing."""
+    """Wait; neither send nor receive."""
 
     cycles: int
 
 
 @dataclass(frozen=True)
 class Trace:
-    """Record a waveform from here on, if one is asked for, of so many cycles."""
+    """Record a waveform of so many cycles from here on, if the simulator was given a file."""
 
     cycles: int
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """Response to ``Decode``: the voxels, and whether the last of them came with ``tlast``."""
+    """Response to ``Decode``: the voxels, and whether ``tlast`` came with the last of them."""
 
     voxels: np.ndarray
     ended: bool
@@ -101,17 +101,17 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Responses:
-    """What a session brought.
+    """The responses to a session.
 
     Attributes
     ----------
     values : list
-        One for each operation: a register's value, words taken, ``Decoded``, voxels offered while
-        idle, or None.
+        One for each operation: a register's value, the number of words accepted, ``Decoded``, the
+        number of idle cycles with a voxel offered, or None.
     cycles : int
-        Simulated, everything included.
+        All simulated cycles.
     seconds : float
-        That the simulator took for them.
+        Run time of the simulator.
     """
 
     values: list
@@ -120,7 +120,7 @@ class Responses:
 
 
 SETTLE = 8
-"""Cycles after its last word in which the accelerator has judged a program, and some more."""
+"""Cycles, with a margin, from a program's last word to its status."""
 
 
 def _halves(value: int) -> tuple[int, int]:
@@ -128,12 +128,12 @@ def _halves(value: int) -> tuple[int, int]:
 
 
 def header(stall: float, seed: int) -> np.ndarray:
-    """The words that a session begins with, uint32."""
+    """Return the first words of a session, uint32."""
     return np.array([min(round(stall * 2**32), 2**32 - 1), seed & 0xFFFFFFFF], np.uint32)
 
 
 def words_of(operation) -> np.ndarray:
-    """The words of an operation, uint32."""
+    """Return the words of an operation, uint32."""
     match operation:
         case Reset(cycles):
             parts = [[0, cycles]]
@@ -156,7 +156,7 @@ def words_of(operation) -> np.ndarray:
 
 
 def response_to(operation, take: Callable[[int], np.ndarray]):
-    """What is answered to an operation, in the words that ``take`` gives, so many at a time."""
+    """Return the response to an operation, from the words that ``take(count)`` returns."""
     match operation:
         case Read(name):
             words = take(WORDS[name]).tolist()
@@ -169,12 +169,12 @@ def response_to(operation, take: Callable[[int], np.ndarray]):
 
 
 def encode(operations: Iterable, stall: float, seed: int) -> np.ndarray:
-    """The words of a session, uint32."""
+    """Return the words of a session, uint32."""
     return np.concatenate([header(stall, seed), *map(words_of, operations)])
 
 
 def decode(responses: np.ndarray, operations: Sequence) -> Responses:
-    """What the words of the response mean."""
+    """Return the responses to a session's operations from their words."""
     place = 0
 
     def take(count: int) -> np.ndarray:
