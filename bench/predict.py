@@ -20,7 +20,7 @@ from implicore.model.checkpoint import Model
 from implicore.model.volume import load_source
 from implicore.network_shape import NETWORKS
 from implicore.synth import asic, energy, target
-from implicore.synth.explore import flow, leaves
+from implicore.synth.explore import flow, unit_costs
 from implicore.synth.explore.predict import predict
 from implicore.synth.explore.space import Source
 
@@ -70,7 +70,7 @@ COLUMNS = {
 }
 
 
-def compare(config: AcceleratorConfig, program, found: leaves.Leaves) -> dict:
+def compare(config: AcceleratorConfig, program, found: unit_costs.UnitCosts) -> dict:
     """Synthesize and predict one accelerator."""
     design = asic.map_accelerator(config, found.target)
     clock = design.fmax_mhz
@@ -119,7 +119,7 @@ def main() -> int:
         networks = [model.shape] + ([NETWORKS[other]] if other else [])
         config = AcceleratorConfig.sized(rows, columns, formats, networks, gate_zeros=gated)
         config = replace(config, lanes=lanes)
-        found = leaves.characterize(config, cells, program)
+        found = unit_costs.characterize(config, cells, program)
         row = {
             "formats": str(formats),
             "gated": "yes" if gated else "",

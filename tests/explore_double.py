@@ -82,14 +82,14 @@ def figures(config, shape, element, energy) -> dict:
     return found
 
 
-def predict(log, points, shape, leaves, fits):
+def predict(log, points, shape, costs, fits):
     records = []
     for identity, config in points:
         note(log, "predict", identity)
         if config.rows == 13:
             records.append({"point": identity, "error": "Thirteen rows bring bad luck."})
             continue
-        record = figures(config, shape, leaves["element"], leaves["energy"])
+        record = figures(config, shape, costs["element"], costs["energy"])
         if fits:
             record["fits"] = config.rows * config.columns <= 20
         records.append({"point": identity, **record})

@@ -14,7 +14,7 @@ from implicore.formats import Formats
 from implicore.network_shape import NETWORKS
 from implicore.random_program import random_program
 from implicore.synth import asic, energy, target
-from implicore.synth.explore import leaves, predict
+from implicore.synth.explore import predict, unit_costs
 
 FORMATS = Formats.parse("w8a12")
 DEMO = NETWORKS["demo"]
@@ -26,22 +26,24 @@ def sized(rows, columns, *networks):
 
 @pytest.fixture(scope="module")
 def made_up():
-    """Leaves whose every figure is 1, and nothing but memories and elements takes time."""
+    """Unit costs that are all 1; only memories and processing elements take time."""
     osu, config = target.find("osu018"), sized(4, 4)
-    banks = leaves.banks(config, osu, 4.0)
-    causes = leaves.causes(config, banks, predict_cycles(DEMO, config, energy.SLICE))
+    banks = unit_costs.banks(config, osu, 4.0)
+    causes = unit_costs.causes(config, banks, predict_cycles(DEMO, config, energy.SLICE))
     figures = {
         block: {share: (1.0,) * len(counts) for share, counts in shares.items()}
         for block, shares in causes.items()
     }
-    name = leaves.family(config, osu)
-    return leaves.Leaves(name, "made up", osu, DEMO, 4.0, 100.0, 3.0, figures, (0.5, 0.25), 2.0)
+    name = unit_costs.family(config, osu)
+    return unit_costs.UnitCosts(
+        name, "made up", osu, DEMO, 4.0, 100.0, 3.0, figures, (0.5, 0.25), 2.0
+    )
 
 
-def test_figures_are_sums_of_leaves_and_macros(made_up):
+def test_figures_are_sums_of_unit_costs_and_macros(made_up):
     config = sized(6, 10)
     found = predict.predict(config, DEMO, made_up)
-    banks = leaves.banks(config, made_up.target, made_up.period_ns)
+    banks = unit_costs.banks(config, made_up.target, made_up.period_ns)
     job = predict_cycles(DEMO, config, energy.SLICE)
     assert found["blocks"]["array"]["area_um2"] == 6 * 10 + 6
     macros = sum(instances * memory.area_um2 for memory, instances in banks)
@@ -61,7 +63,7 @@ def test_figures_are_sums_of_leaves_and_macros(made_up):
 def test_the_clock_is_that_of_the_slowest_macro_or_the_element(made_up):
     slow = max(
         memory.macro.access_ns + 0.5 + 0.25 * np.log2(memory.deep)
-        for memory, _ in leaves.banks(sized(4, 4), made_up.target, made_up.period_ns)
+        for memory, _ in unit_costs.banks(sized(4, 4), made_up.target, made_up.period_ns)
     )
     found = predict.predict(sized(4, 4), DEMO, made_up)
     assert found["fmax_mhz"] == pytest.approx(1000 / slow)
@@ -92,14 +94,17 @@ def test_without_a_program_there_is_no_energy(made_up):
     assert found["voxels_per_second"] > 0
 
 
-def test_leaves_of_another_family_and_networks_that_do_not_fit_are_refused(made_up):
-    with pytest.raises(ValueError, match=r"^Leaves of osu018 w8a12 say nothing of .* w8a12 gated"):
+def test_unit_costs_of_another_family_and_networks_that_do_not_fit_are_refused(made_up):
+    sentence = (
+        r"^Unit costs of osu018 w8a12 do not apply to a configuration of osu018 w8a12 gated\.$"
+    )
+    with pytest.raises(ValueError, match=sentence):
         predict.predict(replace(sized(4, 4), gate_zeros=True), DEMO, made_up)
     with pytest.raises(BadInput, match="does not fit the accelerator: its frequencies are 128"):
         predict.predict(sized(4, 4), NETWORKS["quality"], made_up)
 
 
-def test_leaves_travel(made_up):
+def test_unit_costs_can_be_pickled(made_up):
     again = pickle.loads(pickle.dumps(made_up))
     assert again == made_up and hash(again) == hash(made_up)
     assert predict.predict(sized(4, 4), DEMO, again) == predict.predict(sized(4, 4), DEMO, made_up)
@@ -153,8 +158,8 @@ def test_a_machine_that_no_figure_was_taken_from():
     ihp, formats = target.find("ihp-sg13g2"), Formats.parse("w4a6")
     program = random_program(NETWORKS["fast"], formats, seed=1)
     config = AcceleratorConfig.sized(9, 7, formats, [NETWORKS["demo"]])
-    found = leaves.characterize(config, ihp, program)
-    assert leaves.characterize(config, ihp, program) == found  # from the cache
+    found = unit_costs.characterize(config, ihp, program)
+    assert unit_costs.characterize(config, ihp, program) == found  # from the cache
     design = asic.map_accelerator(config, ihp)
     clock = design.fmax_mhz
     real = energy.summary(design, program, energy.simulate(design, program), clock)

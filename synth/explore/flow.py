@@ -25,7 +25,7 @@ from implicore.program import Program
 from implicore.sim.picture import sample
 from implicore.synth import synthesis, target, yosys
 
-from . import leaves, predict
+from . import predict, unit_costs
 from .space import Source
 from .workers import sentence
 
@@ -115,15 +115,17 @@ def _quality(source: Source, volumes: list[Volume]) -> float:
     return psnr(volume.data, decoded, high - low)
 
 
-def characterize(config: AcceleratorConfig, name: str, program: Program | None) -> leaves.Leaves:
-    """The leaves of a configuration's family on the target of that name."""
-    return leaves.characterize(config, target.find(name), program)
+def characterize(
+    config: AcceleratorConfig, name: str, program: Program | None
+) -> unit_costs.UnitCosts:
+    """The unit costs of a configuration's family on the target of that name."""
+    return unit_costs.characterize(config, target.find(name), program)
 
 
 def predict_all(
     points: list[tuple[str, AcceleratorConfig]],
     shape: NetworkShape,
-    found: leaves.Leaves,
+    found: unit_costs.UnitCosts,
     fits: str | None,
 ) -> list[dict]:
     """Metrics of each point, or its ``error``; with ``fits`` whether it fits that device."""
@@ -152,7 +154,7 @@ def synthesized(config: AcceleratorConfig, name: str, program: Program | None) -
         "configuration": config.to_dict(),
         "program": program.digest if program else "",
         "library": [described, library.liberty, *library.macro_files],
-        "code": source_digest(*leaves.FLOW),
+        "code": source_digest(*unit_costs.FLOW),
         "yosys": yosys.version(),
     }
     folder = cached("synthesized", inputs, make)

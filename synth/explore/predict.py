@@ -1,6 +1,6 @@
 """What an accelerator will be like, without synthesis: about a millisecond a configuration.
 
-Area, clock and power from the leaf figures of its family (``leaves``), cycles and accesses from
+Area, clock and power from the unit costs of its family (``unit_costs``), cycles and accesses from
 ``implicore.cycles``, macros from ``implicore.synth.memories``. ``python bench/predict.py`` holds
 the figures against real synthesis.
 """
@@ -20,13 +20,13 @@ from implicore.network_shape import NetworkShape
 
 from .. import ecp5, energy, fpga, memories
 from ..memories import Memory
-from .leaves import AREA, POWERS, Leaves, causes, family, macros_of
+from .unit_costs import AREA, POWERS, UnitCosts, causes, family, macros_of
 
 
 def predict(
     config: AcceleratorConfig,
     shape: NetworkShape,
-    leaves: Leaves,
+    costs: UnitCosts,
     *,
     clock_mhz: float | None = None,
 ) -> dict:
@@ -35,10 +35,10 @@ def predict(
     Parameters
     ----------
     config : AcceleratorConfig
-        Of the leaves' family.
+        Of the same family as the unit costs.
     shape : NetworkShape
-        What is decoded; the activity of its numbers is taken to be the leaves' program's.
-    leaves : Leaves
+        The decoded network. Its toggling is taken to be that of the program behind the unit costs.
+    costs : UnitCosts
     clock_mhz : float, optional
         At which it runs; else the greatest.
 
@@ -46,10 +46,10 @@ def predict(
     -------
     dict
         ``area_um2``, ``logic_area_um2``, ``element_area_um2``; ``blocks``, each with its area and,
-        with leaves of a program, ``power_mw`` and its shares; ``fmax_mhz``, ``clock_mhz``,
+        with unit costs from a program, ``power_mw`` and its shares; ``fmax_mhz``, ``clock_mhz``,
         ``cycles_per_slice`` of 256 x 256 voxels, ``utilization``, ``voxels_per_second``;
-        ``macros``; with leaves of a program also ``power_mw``, ``pj_per_mac``, ``nj_per_voxel``,
-        ``mj_per_slice`` and ``voxels_per_joule``.
+        ``macros``; with unit costs from a program also ``power_mw``, ``pj_per_mac``,
+        ``nj_per_voxel``, ``mj_per_slice`` and ``voxels_per_joule``.
 
     Raises
     ------
@@ -58,20 +58,20 @@ def predict(
     BadInput
         The network does not fit the accelerator.
     """
-    if family(config, leaves.target) != leaves.family:
+    if family(config, costs.target) != costs.family:
         raise ValueError(
-            f"Leaves of {leaves.family} say nothing of a configuration of "
-            f"{family(config, leaves.target)}."
+            f"Unit costs of {costs.family} do not apply to a configuration of "
+            f"{family(config, costs.target)}."
         )
     config.check_holds(shape)
     slice_ = _slice(shape, replace(config, gate_zeros=False))  # which has no part in it
-    chosen = _banks(config, leaves)
-    counts = causes(config, chosen, slice_ if leaves.network else None)
+    chosen = _banks(config, costs)
+    counts = causes(config, chosen, slice_ if costs.network else None)
     figures = {
         block: {
-            share: sum(map(float.__mul__, leaves.figures[block][share], map(float, numbers)))
+            share: sum(map(float.__mul__, costs.figures[block][share], map(float, numbers)))
             for share, numbers in shares.items()
-            if share in leaves.figures[block]
+            if share in costs.figures[block]
         }
         for block, shares in counts.items()
     }
@@ -81,14 +81,14 @@ def predict(
             if share in block:
                 block[share] += value
     areas = {block: shares[AREA] for block, shares in figures.items()}
-    fmax = 1000 / _period(chosen, leaves)
+    fmax = 1000 / _period(chosen, costs)
     clock = clock_mhz or fmax
     result = {
         "area_um2": sum(areas.values()),
         "logic_area_um2": sum(
             area for block, area in areas.items() if not block.startswith("memory ")
         ),
-        "element_area_um2": leaves.element_area_um2,
+        "element_area_um2": costs.element_area_um2,
         "blocks": {block: {AREA: area} for block, area in areas.items()},
         "fmax_mhz": fmax,
         "clock_mhz": clock,
@@ -100,7 +100,7 @@ def predict(
             for memory, _ in chosen
         },
     }
-    if leaves.network:
+    if costs.network:
         powers = {}
         for block, shares in figures.items():
             powers[block] = {share: shares[share] * clock / 1000 for share in POWERS}
@@ -113,10 +113,10 @@ def predict(
     return result
 
 
-def _period(chosen: list[tuple[Memory, int]], leaves: Leaves) -> float:
+def _period(chosen: list[tuple[Memory, int]], costs: UnitCosts) -> float:
     """The least clock period, in ns."""
-    constant, doubling = leaves.beyond_access_ns
-    periods = [leaves.element_period_ns, leaves.logic_period_ns]
+    constant, doubling = costs.beyond_access_ns
+    periods = [costs.element_period_ns, costs.logic_period_ns]
     for memory, _ in chosen:
         beyond = max(0.0, constant + doubling * log2(memory.deep))
         periods.append(memory.macro.access_ns + beyond)
@@ -127,9 +127,9 @@ DSP_BITS = 18
 """Width of a multiplier's operands."""
 
 
-def _banks(config: AcceleratorConfig, leaves: Leaves) -> list[tuple[Memory, int]]:
+def _banks(config: AcceleratorConfig, costs: UnitCosts) -> list[tuple[Memory, int]]:
     return [
-        (_memory(leaves, *(entry[name] for name in _ENTRY)), entry["instances"])
+        (_memory(costs, *(entry[name] for name in _ENTRY)), entry["instances"])
         for entry in memory_list(config)
     ]
 
@@ -138,9 +138,9 @@ _ENTRY = ("module", "role", "depth", "width", "reads_while_written")
 
 
 @cache
-def _memory(leaves: Leaves, *values) -> Memory:
+def _memory(costs: UnitCosts, *values) -> Memory:
     entry = dict(zip(_ENTRY, values, strict=True))
-    return memories.choose(entry, leaves.target, leaves.period_ns)
+    return memories.choose(entry, costs.target, costs.period_ns)
 
 
 @cache

@@ -20,7 +20,7 @@ from implicore.model.volume import Volume, load_source, save_plane_png
 from implicore.synth import target
 from implicore.synth.energy import SLICE
 
-from . import choose, flow, leaves, predict, results
+from . import choose, flow, predict, results, unit_costs
 from .front import front
 from .journal import Journal
 from .metrics import METRICS, metric
@@ -40,7 +40,7 @@ class Flow:
     """What is done at the points, as functions that travel to the workers; see ``flow``."""
 
     prepare: Callable = flow.prepare
-    family: Callable = leaves.family
+    family: Callable = unit_costs.family
     characterize: Callable = flow.characterize
     predict: Callable = flow.predict_all
     synthesize: Callable = flow.synthesized

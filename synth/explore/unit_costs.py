@@ -1,9 +1,9 @@
-"""Leaf figures of a family of accelerators, taken from real synthesis.
+"""Unit costs of a family of accelerators, taken from real synthesis.
 
 A family shares target, formats and zero gating. A few small accelerators of it, with unequal sides
 and memories of several sizes, go through the flow of ``implicore.synth``: mapped, timed and, with a
 program, simulated gate by gate. Area, power and leakage of each block are then written as sums of
-non-negative leaf figures times counts of what causes them: instances, address bits, events in a
+non-negative unit costs times counts of what causes them: instances, address bits, events in a
 cycle. ``docs/exploration.md`` lists the causes. What is known exactly is not fitted: the SRAM
 macros of a memory of any size (``implicore.synth.memories``), and how often they are accessed.
 """
@@ -55,14 +55,14 @@ CLOCK_MHZ = 1000.0
 
 AREA = "area_um2"
 POWERS = tuple(share for share in energy.SHARES if share != "sram_mw")
-"""Shares of a block's power that have leaf figures."""
+"""Shares of a block's power that have unit costs."""
 
 Causes = dict[str, dict[str, tuple[float, ...]]]
-"""Block, to share, to the counts that its leaf figures are multiplied with."""
+"""Block, to share, to the counts that its unit costs are multiplied with."""
 
 
 @dataclass(frozen=True, eq=False)
-class Leaves:
+class UnitCosts:
     """What all accelerators of a family are made of.
 
     Attributes
@@ -98,7 +98,7 @@ class Leaves:
     logic_period_ns: float
 
     def __eq__(self, other):
-        return isinstance(other, Leaves) and self.key == other.key
+        return isinstance(other, UnitCosts) and self.key == other.key
 
     def __hash__(self):
         return hash(self.key)
@@ -236,7 +236,7 @@ class Sample:
 
 
 def sample_configs(formats: Formats, gate_zeros: bool, network: NetworkShape):
-    """The accelerators that a family's leaf figures are taken from."""
+    """The accelerators that a family's unit costs are taken from."""
     for rows, columns, lanes, other in SAMPLES:
         networks = [network] if other is None else [network, NETWORKS[other]]
         config = AcceleratorConfig.sized(rows, columns, formats, networks, gate_zeros=gate_zeros)
@@ -249,8 +249,8 @@ def characterize(
     program: Program | None = None,
     *,
     report: Callable[[str], None] = lambda line: None,
-) -> Leaves:
-    """The leaf figures of a configuration's family, from the cache if they were taken before.
+) -> UnitCosts:
+    """The unit costs of a configuration's family, from the cache if they were taken before.
 
     Parameters
     ----------
@@ -283,8 +283,10 @@ def characterize(
         "code": source_digest(*FLOW, "implicore.synth.explore"),
     }
     key = json_digest(inputs)
-    fitted = cached_json("leaves", key, lambda: _characterize(config, target, program, report))
-    return Leaves(name, key, target, None if program is None else program.shape, **_tuples(fitted))
+    fitted = cached_json("unit-costs", key, lambda: _characterize(config, target, program, report))
+    return UnitCosts(
+        name, key, target, None if program is None else program.shape, **_tuples(fitted)
+    )
 
 
 def _tuples(value):
@@ -295,7 +297,7 @@ def _tuples(value):
 
 
 def _characterize(config, target, program, report) -> dict:
-    """The fields of ``Leaves`` that are taken from synthesis."""
+    """The fields of ``UnitCosts`` that are taken from synthesis."""
     name = family(config, target)
     network = NETWORK if program is None else program.shape
     samples, paths = [], []
@@ -344,7 +346,7 @@ def powers_of(design: asic.Design, program: Program) -> dict[str, dict[str, floa
 
 
 def fit_samples(samples: list[Sample], network: NetworkShape | None) -> dict:
-    """Leaf figures by block and share, least squares of the samples' relative errors."""
+    """Unit costs by block and share, least squares of the samples' relative errors."""
     counts: dict[tuple[str, str], list] = {}
     observed: dict[tuple[str, str], list] = {}
     for sample in samples:
