@@ -2,9 +2,13 @@ from .bundled import bundled_mri as bundled_mri
 from .checkpoint import Model as Model
 from .compiler import Compiled as Compiled
 from .compiler import compile_model as compile_model
+from .compiler import training_images as training_images
+from .description import describe as describe
 from .golden import Renderer as Renderer
 from .metrics import psnr as psnr
 from .metrics import ssim as ssim
+from .rendering import Rendering as Rendering
+from .rendering import render as render
 from .train import fit as fit
 from .volume import Volume as Volume
 from .volume import crop as crop

@@ -8,11 +8,11 @@ import pytest
 from implicore.errors import BadInput
 from implicore.formats import Formats
 from implicore.grid import Grid
-from implicore.model.compiler import Voxels, compile_model
+from implicore.model.compiler import Voxels, compile_model, training_images
 from implicore.model.golden import Renderer
 from implicore.model.metrics import psnr
 from implicore.model.quantize import STAGES
-from implicore.model.volume import Volume
+from implicore.model.volume import Volume, load_source, save_volume
 from implicore.network_shape import NetworkShape
 
 torch = pytest.importorskip("torch")
@@ -47,6 +47,32 @@ def test_psnr_is_that_of_the_rendered_volume(trained):
     in_float = reconstruct(model, volume.grid).clip(0, 255)
     assert compiled.psnr_float_db == pytest.approx(psnr(volume.data, in_float, 255), abs=1e-2)
     assert compiled.psnr_float_db > 25
+
+
+def test_metrics_name_quality_and_size(trained):
+    model, volume = trained
+    compiled = compile_model(model, Formats.parse("w8a12"), [volume])
+    metrics = compiled.metrics
+    assert metrics["bytes"] == len(compiled.program.to_bytes())
+    assert metrics["bits_per_voxel"] == 8 * metrics["bytes"] / volume.grid.voxels
+    assert metrics["loss_db"] == metrics["psnr_float_db"] - metrics["psnr_db"]
+    assert metrics["digest"] == compiled.program.digest and metrics["formats"] == "w8a12"
+
+
+def test_training_images_are_found_and_cropped(tmp_path):
+    volume, region = blobs(), "2:9,1:8,3:9"
+    save_volume(tmp_path / "a.nii", volume.data, volume.grid, exact=True)
+    source = {"path": str(tmp_path / "a.nii"), "crop": region}
+    cropped = load_source(source)
+    shape = NetworkShape(frequencies=2, width=3, depth=2)
+    model = fit([cropped], shape, steps=1, sigma=0.7, sources=[source], quiet=True)
+    (found,) = training_images(model)
+    assert np.array_equal(found.data, cropped.data) and found.grid == cropped.grid
+    (tmp_path / "a.nii").rename(tmp_path / "b.nii")
+    (found,) = training_images(model, [str(tmp_path / "b.nii")])
+    assert np.array_equal(found.data, cropped.data) and found.grid == cropped.grid
+    with pytest.raises(BadInput, match=r"a\.nii does not exist.* --image\.$"):
+        training_images(model)
 
 
 def test_losses_by_source_add_up(trained):

@@ -1,3 +1,4 @@
+import json
 from itertools import product
 
 import numpy as np
@@ -36,6 +37,37 @@ def indices(shape):
 
 
 # ------------------------------------------------------------------------------------ making
+
+
+def test_load_reads_shape_and_affine(tmp_path):
+    path = tmp_path / "grid.json"
+    grid = oblique()
+    path.write_text(json.dumps({"shape": grid.shape, "affine": grid.affine}))
+    assert Grid.load(path) == grid
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ('{"shape": [1, 2, 3]}', r'must hold {"shape": \[X, Y, Z\], "affine": 4 x 4 numbers}\.$'),
+        ("[1, 2]", r"must hold "),
+        ("{", r"must hold "),
+        (
+            '{"shape": [1, 2, 3], "affine": [[1]]}',
+            r"does not describe a grid: a grid's affine must be a 4 x 4 matrix",
+        ),
+    ],
+)
+def test_load_rejects_other_files(tmp_path, content, text):
+    path = tmp_path / "grid.json"
+    path.write_text(content)
+    with pytest.raises(BadInput, match=rf"^\S+grid\.json {text}".replace("  ", " ")):
+        Grid.load(path)
+
+
+def test_load_names_a_missing_file(tmp_path):
+    with pytest.raises(BadInput, match=r"^\S+none cannot be read: No such file or directory\.$"):
+        Grid.load(tmp_path / "none")
 
 
 def test_from_array_keeps_the_affine_to_the_last_bit():

@@ -7,3 +7,9 @@ class BadInput(ValueError):
     The message is one sentence that makes sense without knowledge of the code. The command line
     prints it on stderr, without a traceback, and exits with code 2.
     """
+
+    @property
+    def clause(self) -> str:
+        """The message with a small first letter, to follow a colon in another message."""
+        message = str(self)
+        return message[:1].lower() + message[1:]

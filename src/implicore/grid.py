@@ -83,7 +83,7 @@ class Grid:
         except OSError as error:
             raise BadInput(f"{path} cannot be read: {error.strerror}.") from None
         except BadInput as error:
-            raise BadInput(f"{path} describes no grid: {error}") from None
+            raise BadInput(f"{path} does not describe a grid: {error.clause}") from None
         except (ValueError, TypeError, KeyError):
             raise BadInput(
                 f'{path} must hold {{"shape": [X, Y, Z], "affine": 4 x 4 numbers}}.'

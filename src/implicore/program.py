@@ -228,10 +228,7 @@ class Program:
         try:
             return cls.from_bytes(data)
         except BadInput as error:
-            reason = str(error)
-            raise BadInput(
-                f"{path} is not a usable program: {reason[0].lower()}{reason[1:]}"
-            ) from None
+            raise BadInput(f"{path} is not a usable program: {error.clause}") from None
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Program:

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> tuple[int, dict]:
     """Print the description, one name and value per line."""
-    from ..model.describe import describe
+    from ..model.description import describe
 
     description = describe(options.file)
     width = max(map(len, description))

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> tuple[int, dict]:
     """Decode a grid and save it as a volume or a picture."""
-    from ..model.render import check_output, render
+    from ..model.rendering import check_output, render
     from ..model.volume import load_volume
     from ..program import Program
 
