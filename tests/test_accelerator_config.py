@@ -25,10 +25,10 @@ def test_sizes_by_hand():
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"frequencies": 4}, "its frequencies are 4, the accelerator's at most 3"),
-        ({"width": 6}, "its width are 6, the accelerator's at most 5"),
-        ({"depth": 5}, "its depth are 5, the accelerator's at most 4"),
-        ({"skips": (2, 3)}, "its weights a column are 84, the accelerator's at most 66"),
+        ({"frequencies": 4}, "frequencies is 4, but the accelerator holds at most 3"),
+        ({"width": 6}, "width is 6, but the accelerator holds at most 5"),
+        ({"depth": 5}, "depth is 5, but the accelerator holds at most 4"),
+        ({"skips": (2, 3)}, "weights per column is 84, but the accelerator holds at most 66"),
     ],
 )
 def test_shapes_that_do_not_fit(change, sentence):
@@ -41,7 +41,9 @@ def test_shapes_that_do_not_fit(change, sentence):
 @pytest.mark.parametrize("formats", ["w9a8m3", "w8a8m4", "w8a9m3", "w8a8m3t11", "w8a8m3o13"])
 def test_formats_that_do_not_fit(formats):
     program = random_program(SHAPE, Formats.parse(formats))
-    with pytest.raises(BadInput, match=r"^The program does not fit the accelerator: its \w+ are "):
+    with pytest.raises(
+        BadInput, match=r"^The program does not fit the accelerator: \w+ is \d+, but "
+    ):
         CONFIG.check_fits(program)
 
 

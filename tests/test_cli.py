@@ -297,7 +297,7 @@ def test_generate_refuses_before_it_writes(folder, tmp_path, capsys):
     message = refused(capsys, *command, *program)
     assert message == "--program names what the tests decode: add --tests."
     message = refused(capsys, *command, "--set", "width=8", "--tests", *program)
-    assert re.match(r"The program does not fit the accelerator: its width are 24", message)
+    assert re.match(r"The program does not fit the accelerator: width is 24", message)
     message = refused(capsys, *command, "--tests", "--program", folder / "none")
     assert "cannot be read" in message
     assert not (tmp_path / "verilog").exists()
@@ -318,7 +318,7 @@ def test_synth_refuses_before_it_writes(folder, tmp_path, capsys, monkeypatch):
     message = refused(capsys, *command, "--clock-mhz", "-1")
     assert message == "--clock-mhz must be above 0 and below 100000, not -1."
     message = refused(capsys, *command, "--set", "width=8", "--program", folder / "scan.inr")
-    assert re.match(r"The program does not fit the accelerator: its width are 24", message)
+    assert re.match(r"The program does not fit the accelerator: width is 24", message)
     monkeypatch.delenv("PDK_ROOT", raising=False)
     message = refused(capsys, *command, "--target", "ihp-sg13g2")
     assert "PDK_ROOT, which is not set: install the kit" in message

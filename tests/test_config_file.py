@@ -40,18 +40,18 @@ def test_files(tmp_path):
 @pytest.mark.parametrize(
     ("source", "settings", "text"),
     [
-        ("huge", [], r"^huge is neither a preset \(tiny, .*\) nor a file\.$"),
-        ("tiny", ["rows"], r"^A setting must be written like rows=16, not 'rows'\.$"),
+        ("huge", [], r"^huge is neither a preset \(tiny, .*\) nor an existing file\.$"),
+        ("tiny", ["rows"], r"^A setting must have the form rows=16, not 'rows'\.$"),
         ("tiny", ["rows=0"], r"^Accelerator rows must be .* from 1 to 256, not 0\.$"),
         ("tiny", ["rows=x"], r"^Accelerator rows must be an integer, not 'x'\.$"),
         (
             "tiny",
             ["cols=4"],
-            r"^cols is no field of an accelerator: they are rows, .*, networks\.$",
+            r"^An accelerator has no field cols; its fields are rows, .*, networks\.$",
         ),
         ("tiny", ["formats=8"], r"^Accelerator formats must be Formats, not 8\.$"),
-        ("tiny", ["formats=w8"], r"^Formats must be written like w8a12 .*, not 'w8'\.$"),
-        ("tiny", ["networks=vgg"], r"^vgg is no network preset: they are demo, .*\.$"),
+        ("tiny", ["formats=w8"], r"^Formats must have the form w8a12 .*, not 'w8'\.$"),
+        ("tiny", ["networks=vgg"], r"^There is no network preset vgg; the presets are demo, .*\.$"),
         ("tiny", ["lanes=9"], r"^Accelerator lanes must be .* from 1 to 4, not 9\.$"),
     ],
 )
@@ -66,7 +66,7 @@ def test_bad_files(tmp_path):
     with pytest.raises(BadInput, match=r"a\.toml is not TOML: .*\.$"):
         read_config(str(file))
     file.write_text('rows = 2\nformats = "w8a8"\nnetworks = ["fast"]\n')
-    with pytest.raises(BadInput, match=r"a\.toml does not say its columns\.$"):
+    with pytest.raises(BadInput, match=r"a\.toml has no field columns, which is required\.$"):
         read_config(str(file))
     with pytest.raises(BadInput, match=r"cannot be read: Is a directory\.$"):
         read_config(str(tmp_path))

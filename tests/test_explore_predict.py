@@ -100,7 +100,7 @@ def test_unit_costs_of_another_family_and_networks_that_do_not_fit_are_refused(m
     )
     with pytest.raises(ValueError, match=sentence):
         predict.predict(replace(sized(4, 4), gate_zeros=True), DEMO, made_up)
-    with pytest.raises(BadInput, match="does not fit the accelerator: its frequencies are 128"):
+    with pytest.raises(BadInput, match="does not fit the accelerator: frequencies is 128"):
         predict.predict(sized(4, 4), NETWORKS["quality"], made_up)
 
 

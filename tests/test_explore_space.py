@@ -109,7 +109,7 @@ def test_the_digest_is_of_the_description_and_its_files(tmp_path):
         (HEAD + GRID.replace("network", "networks"), "not by none"),
         (HEAD + GRID.replace("rows = [4, 8]\n", ""), "does not say its rows"),
         (HEAD + GRID.replace("[4, 8]", "[]"), "rows must be a value or a list of values"),
-        (HEAD + GRID.replace('"fast"', '"slow"'), "slow is no network preset"),
+        (HEAD + GRID.replace('"fast"', '"slow"'), "There is no network preset slow"),
         (HEAD + GRID.replace('"fast"', "7"), "network must be names"),
         (HEAD + GRID + "networks = [3]\n", "networks must be names"),
         (HEAD + 'objectives = ["beauty"]\n' + GRID, "beauty is no figure of a design"),

@@ -40,9 +40,17 @@ def test_layers_of_odd_shapes():
         ((3, 5.0, 2), TypeError, r"^Network width must be an integer, not 5\.0\.$"),
         ((3, 5, True), TypeError, r"^Network depth must be an integer, not True\.$"),
         ((3, 5, 4, (1,)), ValueError, r"^Network skips must name layers from 2 to .* 4, not 1\.$"),
-        ((3, 5, 4, (3, 2)), ValueError, r"^Network skips must increase, not run \(3, 2\)\.$"),
+        (
+            (3, 5, 4, (3, 2)),
+            ValueError,
+            r"^Network skips must be in increasing order, not \(3, 2\)\.$",
+        ),
         ((3, 5, 4, [2]), TypeError, r"^Network skips must be a tuple of integers, not \[2\]\.$"),
-        ((9, 2048, 64), ValueError, r"^Network weights must number at most 8388608, not \d+\.$"),
+        (
+            (9, 2048, 64),
+            ValueError,
+            r"^Network weights must be at most 8388608 in number, not \d+\.$",
+        ),
     ],
 )
 def test_impossible_shapes_are_refused(arguments, error, text):
@@ -71,7 +79,7 @@ def test_format_names_read_back(name):
 
 @pytest.mark.parametrize("text", ["", "w8", "a12", "w8a12w8", "w8a12x3", "8x12", "w8 a12", "W8A12"])
 def test_unreadable_format_names_are_refused(text):
-    with pytest.raises(ValueError, match=rf"^Formats must be written .*, not '{text}'\.$"):
+    with pytest.raises(ValueError, match=rf"^Formats must have the form .*, not '{text}'\.$"):
         Formats.parse(text)
 
 

@@ -218,7 +218,7 @@ $upscope $end
         ({"timeline": "x.csv", "points": 3}, "A timeline is of a grid by the fast simulator"),
         ({"timeline": "x.csv", "stall": 0.5}, "A timeline is of a grid by the fast simulator"),
         ({"waves": "x.fst"}, "Waves are written as .vcd, not as x.fst."),
-        ({"config": ACCELERATORS["paper"]}, "The program does not fit the accelerator: its"),
+        ({"config": ACCELERATORS["paper"]}, "The program does not fit the accelerator: "),
     ],
 )
 def test_wrong_arguments(options, sentence):

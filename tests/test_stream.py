@@ -60,5 +60,5 @@ def test_extreme_constants(neuron):
 
 
 def test_a_program_that_does_not_fit_is_refused():
-    with pytest.raises(BadInput, match=r"^The program does not fit the accelerator: its width "):
+    with pytest.raises(BadInput, match=r"^The program does not fit the accelerator: width is "):
         program_stream(random_program(NetworkShape(3, 6, 3), FORMATS), CONFIG)

@@ -1,4 +1,4 @@
-"""What an accelerator can do: its configuration, presets, and which programs it holds."""
+"""The configuration of an accelerator, its presets, and which programs it can run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .network_shape import (
 from .program import Program
 
 MAX_SIDE = 256
-"""Greatest number of rows and of columns."""
+"""Greatest number of rows, and of columns."""
 
 MAX_WORD_BITS = 1024
 """Greatest width of a word of a weight bank."""
@@ -38,12 +38,12 @@ MAX_WORD_BITS = 1024
 
 @dataclass(frozen=True)
 class AcceleratorConfig:
-    """The size of an accelerator. Any program within it runs on it.
+    """The size of an accelerator. It can run any program that fits.
 
     Parameters
     ----------
     rows, columns : int
-        Of the array: voxels decoded together, neurons computed together. 1 to 256.
+        Size of the array: voxels decoded together, neurons computed together. 1 to 256.
     formats : Formats
     frequencies : int
         Greatest number of frequencies L.
@@ -52,16 +52,16 @@ class AcceleratorConfig:
     depth : int
         Greatest number of layers.
     weight_depth : int
-        Weights of each column, as many as its bank's words.
+        Words of a weight bank: weights of each column.
     constant_depth : int
-        Neurons whose constants fit.
+        Words of the memory of constants: neurons of all layers.
     lanes : int
-        Of the Fourier mapper, at most ``rows``.
+        Lanes of the Fourier mapper, 1 to ``rows``.
     gate_zeros : bool
-        Whether a zero activation keeps its multiplier from toggling.
+        Whether a PE holds its product and accumulator while the activation is zero.
     weight_word_bits : int
         Greatest width of a word of a weight bank, at least one weight. The default is the width of
-        IHP's widest SRAM macros, which take the least energy a bit.
+        IHP's widest SRAM macros, which take the least energy per bit.
     """
 
     rows: int
@@ -110,11 +110,11 @@ class AcceleratorConfig:
         gate_zeros: bool = False,
         weight_word_bits: int = 64,
     ) -> AcceleratorConfig:
-        """The smallest accelerator of this array that holds the networks and never waits.
+        """Return the smallest accelerator with this array that runs the networks without stalls.
 
-        Lanes are as few as bring the features of a voxel tile within the array's time for it,
-        and within 1/256 of its time for a slice of 64 x 64 voxels: nothing hides the features of
-        the first tile.
+        There are as few lanes as compute the features of a voxel tile within the array's time for
+        it, and within 1/256 of the array's time for a slice of 64 x 64 voxels: the features of the
+        first tile are not hidden behind other work.
         """
         networks = list(networks)
         require_integer("Accelerator", "rows", rows, 1, MAX_SIDE)
@@ -143,9 +143,10 @@ class AcceleratorConfig:
 
     @property
     def columns_per_bank(self) -> int:
-        """Neighbouring columns whose weights share a word: as many as ``weight_word_bits`` holds.
+        """Neighbouring columns whose weights share a word.
 
-        Or fewer, down to half of it, where that leaves less room unused beside the last column.
+        As many as fit in ``weight_word_bits``, or fewer, down to half as many, if that leaves
+        less of the last bank unused.
         """
         most = min(self.columns, self.weight_word_bits // self.formats.weight_bits)
         return min(
@@ -154,42 +155,48 @@ class AcceleratorConfig:
 
     @property
     def weight_banks(self) -> int:
-        """Banks of weights."""
+        """Number of weight banks."""
         return column_tiles(self.columns, self.columns_per_bank)
 
     @property
     def abort_latency(self) -> int:
-        """Cycles after an abort until the sequencer, the rows and the array are empty.
+        """Cycles from an abort until the sequencer, the rows and the array have drained.
 
-        At worst a tile has just begun to drain: its accumulators and then the bypass sums pass the
-        requantizers and travel down the rows.
+        In the worst case a column tile has just begun to drain: its accumulators, then the
+        bypass sums, pass the requantizers and move down the rows.
         """
         return self.columns + PE_LATENCY + 2 * requantizer_latency(self.formats) + 8 + self.rows
 
     def to_dict(self) -> dict:
-        """Plain types only, for JSON; ``from_dict`` reads it back."""
+        """Return plain types for JSON, which ``from_dict`` reads."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, fields: dict) -> AcceleratorConfig:
-        """The configuration that ``to_dict`` described; formats may also be a name."""
+        """Return the configuration that ``to_dict`` described. Formats may also be a name."""
         formats = fields["formats"]
         formats = Formats.parse(formats) if isinstance(formats, str) else Formats(**formats)
         return cls(**{**fields, "formats": formats})
 
     @property
     def digest(self) -> int:
-        """32 bits that tell configurations apart: the first of the SHA-256 of ``to_dict``."""
+        """The first 32 bits of the SHA-256 of ``to_dict``, which identify a configuration."""
         text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
     def check_holds(self, shape: NetworkShape) -> None:
-        """Raise BadInput, one sentence, unless this accelerator has room for the network."""
+        """Check that the accelerator has room for a network.
+
+        Raises
+        ------
+        BadInput
+            It has not.
+        """
         self._check(
             ("frequencies", shape.frequencies, self.frequencies),
             ("width", shape.width, self.width),
             ("depth", shape.depth, self.depth),
-            ("weights a column", weight_words(shape, self.columns), self.weight_depth),
+            ("weights per column", weight_words(shape, self.columns), self.weight_depth),
             ("neurons", neurons(shape), self.constant_depth),
         )
 
@@ -198,12 +205,18 @@ class AcceleratorConfig:
         for name, asked, limit in sizes:
             if asked > limit:
                 raise BadInput(
-                    f"The program does not fit the accelerator: its {name} are {asked}, "
-                    f"the accelerator's at most {limit}."
+                    f"The program does not fit the accelerator: {name} is {asked}, but the "
+                    f"accelerator holds at most {limit}."
                 )
 
     def check_fits(self, program: Program) -> None:
-        """Raise BadInput, one sentence, unless this accelerator can run the program."""
+        """Check that the accelerator can run a program.
+
+        Raises
+        ------
+        BadInput
+            The network is too large or the formats differ.
+        """
         formats, own = program.formats, self.formats
         self.check_holds(program.shape)
         self._check(
@@ -212,10 +225,10 @@ class AcceleratorConfig:
             ("accumulator_bits", program.accumulator_bits, own.accumulator_bits),
         )
         for field in ("activation_bits", "table_address_bits", "output_bits"):
-            if getattr(formats, field) != getattr(self.formats, field):
+            if getattr(formats, field) != getattr(own, field):
                 raise BadInput(
-                    f"The program does not fit the accelerator: its {field} are "
-                    f"{getattr(formats, field)}, the accelerator's {getattr(self.formats, field)}."
+                    f"The program does not fit the accelerator: {field} is "
+                    f"{getattr(formats, field)}, but the accelerator has {getattr(own, field)}."
                 )
 
 
@@ -232,4 +245,4 @@ ACCELERATORS = {
     "large": _preset(32, "w8a12", "demo", "quality"),
     "paper": _preset(64, "w12a16", "paper"),
 }
-"""Named configurations, each sized for the networks named in its line."""
+"""Presets, each sized for the networks in its line."""

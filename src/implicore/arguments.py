@@ -4,7 +4,15 @@ from __future__ import annotations
 
 
 def require_integer(owner: str, name: str, value, low: int, high: int) -> None:
-    """Raise one sentence unless ``value`` is an ``int`` within ``low`` to ``high``, inclusive."""
+    """Check that ``value`` is an ``int`` from ``low`` to ``high``, both included.
+
+    Raises
+    ------
+    TypeError
+        It is not an integer.
+    ValueError
+        It is out of range.
+    """
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{owner} {name} must be an integer, not {value!r}.")
     if not low <= value <= high:

@@ -1,4 +1,4 @@
-"""Accelerator configurations from what a user writes: a preset's name, a TOML file, settings."""
+"""Accelerator configurations as a user states them: a preset, a TOML file, settings."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from .network_shape import NETWORKS, NetworkShape
 
 FIELDS = tuple(field.name for field in fields(AcceleratorConfig))
 SIZING = ("rows", "columns", "formats", "gate_zeros", "weight_word_bits")
-"""What ``AcceleratorConfig.sized`` takes besides the networks; all else follows from these."""
+"""Arguments of ``AcceleratorConfig.sized`` besides the networks; the other fields follow."""
 
 
 def read_config(source: str, settings: list[str] | None = None) -> AcceleratorConfig:
-    """The configuration that ``source`` names, changed by ``settings``.
+    """Read the configuration named ``source`` and change it by ``settings``.
 
     Parameters
     ----------
     source : str
-        A preset (``accelerator_config.ACCELERATORS``) or a TOML file with fields of
-        ``AcceleratorConfig``; ``formats`` is written like ``w8a12``. ``networks``, a list of
-        network presets, sizes the memories and lanes (``AcceleratorConfig.sized``).
+        A preset (``accelerator_config.ACCELERATORS``), or a TOML file with fields of
+        ``AcceleratorConfig``. ``formats`` is a name such as ``w8a12``. ``networks``, a list of
+        network presets, sizes the memories and the lanes (``AcceleratorConfig.sized``).
     settings : list of str, optional
-        ``field=value`` each, with the same fields; lists are written with commas.
+        ``field=value`` each, with the same fields. A list is written with commas.
 
     Raises
     ------
     BadInput
-        An unknown preset or field, a file that is not TOML, or a configuration that cannot be.
+        A preset or field is unknown, the file is not TOML, or a value is out of range.
     """
     if source in ACCELERATORS:
         values = ACCELERATORS[source].to_dict()
@@ -39,37 +39,37 @@ def read_config(source: str, settings: list[str] | None = None) -> AcceleratorCo
     else:
         values = _read_toml(source)
     changes = dict(_setting(text) for text in settings or [])
-    if "networks" in changes:  # sized anew: what the preset's memories were no longer counts
+    if "networks" in changes:  # size the memories anew
         values = {name: values[name] for name in SIZING if name in values}
     return make_config({**values, **changes}, f"The accelerator {source}")
 
 
 def make_config(values: dict, owner: str = "The accelerator") -> AcceleratorConfig:
-    """The configuration of these fields.
+    """Make a configuration from its fields.
 
     Parameters
     ----------
     values : dict
-        As in a file: fields of ``AcceleratorConfig`` and ``networks``, which may here be shapes as
-        well as names.
+        As in a file. ``networks`` may also contain shapes.
     owner : str
-        Who lacks a field, for the error.
+        The source of the fields, for error messages.
 
     Raises
     ------
     BadInput
-        An unknown field, one that is missing, or a configuration that cannot be.
+        A field is unknown or missing, or a value is out of range.
     """
     values = dict(values)
     unknown = sorted(set(values) - {*FIELDS, "networks"})
     if unknown:
         raise BadInput(
-            f"{unknown[0]} is no field of an accelerator: they are {', '.join(FIELDS)}, networks."
+            f"An accelerator has no field {unknown[0]}; its fields are {', '.join(FIELDS)}, "
+            "networks."
         )
     required = FIELDS[:3] if "networks" in values else FIELDS[:7]
     for name in required:
         if name not in values:
-            raise BadInput(f"{owner} does not say its {name}.")
+            raise BadInput(f"{owner} has no field {name}, which is required.")
     try:
         if isinstance(values["formats"], str):
             values["formats"] = Formats.parse(values["formats"])
@@ -86,25 +86,25 @@ def make_config(values: dict, owner: str = "The accelerator") -> AcceleratorConf
 
 
 def to_toml(config: AcceleratorConfig) -> str:
-    """The file that ``read_config`` reads back to the same configuration."""
+    """Return the text of a file that ``read_config`` reads as the same configuration."""
     values = {**vars(config), "formats": str(config.formats)}
     return "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
 
 
 def network(name: str | NetworkShape) -> NetworkShape:
-    """The network of this preset; a shape is its own."""
+    """Return the network preset of this name. A shape is returned as it is."""
     if isinstance(name, NetworkShape):
         return name
     if name not in NETWORKS:
-        raise BadInput(f"{name} is no network preset: they are {', '.join(NETWORKS)}.")
+        raise BadInput(f"There is no network preset {name}; the presets are {', '.join(NETWORKS)}.")
     return NETWORKS[name]
 
 
 def _setting(text: str):
-    """``rows=16`` as a name and a value of the type it looks like."""
+    """Parse ``rows=16`` into a name and a value."""
     name, equals, value = text.partition("=")
     if not equals or not name or not value:
-        raise BadInput(f"A setting must be written like rows=16, not {text!r}.")
+        raise BadInput(f"A setting must have the form rows=16, not {text!r}.")
     if name == "networks":
         return name, value.split(",")
     if value in ("true", "false"):
@@ -125,7 +125,7 @@ def _read_toml(source: str) -> dict:
         return tomllib.loads(Path(source).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BadInput(
-            f"{source} is neither a preset ({', '.join(ACCELERATORS)}) nor a file."
+            f"{source} is neither a preset ({', '.join(ACCELERATORS)}) nor an existing file."
         ) from None
     except OSError as error:
         raise BadInput(f"{source} cannot be read: {error.strerror}.") from None

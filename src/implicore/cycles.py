@@ -1,8 +1,8 @@
-"""The exact schedule: cycles and memory accesses of a job, without running anything.
+"""The exact schedule: cycles and memory accesses of a job, computed without simulation.
 
-``docs/hardware.md`` explains the rules; here they are arithmetic. Cycle 0 is the one in which the
-first point is accepted. Points are always there and voxels always taken: stalls from outside are
-not predictable.
+``docs/hardware.md`` explains the rules. Cycle 0 is the one in which the first point is accepted.
+The prediction assumes that points are always valid and voxels always accepted: external stalls
+cannot be predicted.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from .dataflow import (
 from .network_shape import NetworkShape
 
 TOKEN_TO_SUM = PE_LATENCY + 2
-"""Cycles from the drain token to the sum standing beside it at row 0."""
+"""Cycles from a drain token to its accumulator in the sum register of row 0."""
 
 
 @dataclass(frozen=True)
 class Accesses:
-    """Reads and writes of one word each, all banks of a kind together."""
+    """Reads and writes, in words, of all banks of one kind."""
 
     reads: int
     writes: int
@@ -37,19 +37,19 @@ class Accesses:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a job takes.
+    """Cycles, work and memory accesses of a job.
 
     Attributes
     ----------
     voxels : int
     cycles : int
-        From the first point accepted to the last voxel delivered, both included.
+        From the first accepted point to the last delivered voxel, both included.
     steps : int
-        Cycles in which the array is given operands.
+        Active cycles: those in which a step is issued to the array.
     useful_macs : int
-        Multiply-accumulates that the voxels need.
+        Multiply-accumulates that the voxels take.
     mac_capacity : int
-        Multiply-accumulates that the array could have made in these cycles.
+        Multiply-accumulates that the array could do in ``cycles``.
     memories : dict of str to Accesses
         ``coefficients`` (of B), ``features``, ``hidden`` (activations), ``weights``, ``constants``.
     """
@@ -63,16 +63,25 @@ class Prediction:
 
     @property
     def utilization(self) -> float:
-        """Useful share of the MAC slots; may exceed 1, since output-layer MACs have no slots."""
+        """``useful_macs / mac_capacity``; may exceed 1, as output-layer MACs are not counted."""
         return self.useful_macs / self.mac_capacity
 
 
 def predict(shape: NetworkShape, config: AcceleratorConfig, voxels: int) -> Prediction:
-    """Cycles and accesses of a job of ``voxels`` voxels, at least 1, of a network that fits."""
+    """Predict a job.
+
+    Parameters
+    ----------
+    shape : NetworkShape
+        A network that fits the accelerator.
+    config : AcceleratorConfig
+    voxels : int
+        At least 1.
+    """
     rows = config.rows
     tiles, rest = divmod(voxels, rows)
     schedule = _Schedule(shape, config)
-    # Full tiles soon repeat each other at a constant distance: then the middle is skipped.
+    # Full tiles soon repeat at a constant distance. From then on repetitions are skipped.
     seen, skipped = {}, 0
     tile = 0
     while tile < tiles:
@@ -102,33 +111,33 @@ def predict(shape: NetworkShape, config: AcceleratorConfig, voxels: int) -> Pred
 
 
 def last_steps(shape: NetworkShape, config: AcceleratorConfig) -> list[list[int]]:
-    """Cycles of the last step of each column tile of each layer on the array, in a job's first."""
+    """Return the cycle of the last step of each column tile, layer by layer, of the first tile."""
     schedule = _Schedule(shape, config)
     schedule.tile(1)
     return schedule.ends
 
 
 class _Schedule:
-    """The machine from tile to tile. All times are cycles."""
+    """The state of the accelerator from one voxel tile to the next. All times are cycles."""
 
     def __init__(self, shape: NetworkShape, config: AcceleratorConfig):
         self.shape = shape
         self.config = config
-        self.now = 0  # the next step can be issued
-        self.mapper_free = 0
-        self.halves = [0, 0]  # when the halves of the feature banks are free, the next one first
+        self.now = 0  # when the next step can be issued
+        self.mapper_free = 0  # when the mapper can accept points
+        self.halves = [0, 0]  # when each half is free, the next one first
         self.drain_free = 0
         self.output_free = 0
-        self.delivered = 0  # the last voxel
-        self.ends: list[list[int]] = []  # last steps of the latest tile, layer by layer
+        self.delivered = 0  # when the last voxel is delivered
+        self.ends: list[list[int]] = []  # last steps of the tile, layer by layer
 
     def state(self) -> tuple[int, ...]:
-        """Everything that matters to the next tile, relative to ``now``."""
+        """Everything that affects the next tile, relative to ``now``."""
         times = (self.mapper_free, *self.halves, self.drain_free, self.output_free)
         return tuple(time - self.now for time in times)
 
     def tile(self, points: int) -> None:
-        """Run a voxel tile of so many points."""
+        """Run a voxel tile of ``points`` points."""
         shape, config = self.shape, self.config
         begin = max(self.mapper_free, self.halves[0])
         self.mapper_free = begin + mapper_cycles(shape.frequencies, points, config.lanes)
@@ -137,15 +146,15 @@ class _Schedule:
         readable = requantizer_latency(config.formats) + TOKEN_TO_SUM + 1
         layers = array_layers(shape)
         self.ends = []
-        previous = []  # last steps of the column tiles of the layer before
+        previous = []  # last steps of the column tiles of the previous layer
         for number, layer in enumerate(layers):
             ends = []
             for first in range(0, layer.outputs, config.columns):
                 used = min(config.columns, layer.outputs - first)
                 end = self.now + layer.inputs - 1
                 if number and not first:
-                    # Hidden activation n is the n-th last but `hidden` input; within a tile of
-                    # the layer before they become readable one a cycle.
+                    # Features come first among the inputs, then hidden activations. Those of a
+                    # tile of the previous layer become readable one a cycle.
                     for tile, previous_end in enumerate(previous):
                         behind = layer.hidden - 1 - tile * config.columns
                         end = max(end, previous_end + readable + behind)
@@ -161,7 +170,7 @@ class _Schedule:
         self.halves = [self.halves[1], self.now]
         if output_layer_bypasses_array(shape):
             self.drain_free += output_mac_latency(config.formats)
-        # The last token: through the requantizer, the row multiplexer and into the buffer.
+        # The last token passes the requantizer, the OR of the rows and the voxel buffer.
         shown = self.drain_free + TOKEN_TO_SUM + requantizer_latency(config.formats) + 2
         self.delivered = shown + points - 1
         self.output_free = shown + config.rows
@@ -179,7 +188,7 @@ def _memories(
     feature_steps = tiles * sum(
         layer.features * count for layer, count in zip(layers, column_tiles, strict=True)
     )
-    # The array's last layer is either consumed by the output-layer MAC or made of voxels.
+    # The array's last layer feeds the output-layer MACs or is voxels: it is not written.
     written = tiles * sum(layer.outputs for layer in layers[:-1])
     return {
         "coefficients": Accesses(reads=3 * shape.frequencies * batches, writes=0),

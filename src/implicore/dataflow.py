@@ -1,4 +1,4 @@
-"""How a network maps onto the array: its tiles, its words in memory, the units' latencies."""
+"""How a network maps onto the array: column tiles, words in memory, latencies of the units."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from .sincos import BIPARTITE_FROM
 
 
 def column_tiles(outputs: int, columns: int) -> int:
-    """Column tiles of a layer of ``outputs`` neurons."""
+    """Return the number of column tiles of a layer of ``outputs`` neurons."""
     return -(-outputs // columns)
 
 
 def output_layer_bypasses_array(shape: NetworkShape) -> bool:
-    """Whether the output layer runs on the output-layer MACs: it takes no features."""
+    """Return whether the output layer runs on the output-layer MACs: it has no features."""
     return shape.layers[-1].features == 0
 
 
 def array_layers(shape: NetworkShape) -> tuple[LayerShape, ...]:
-    """The layers that run on the array."""
+    """Return the layers that run on the array."""
     return shape.layers[:-1] if output_layer_bypasses_array(shape) else shape.layers
 
 
 @cache
 def weight_words(shape: NetworkShape, columns: int) -> int:
-    """Weights of each column. Also the steps of one voxel tile."""
+    """Return the weights of each column, which is also the number of steps of a voxel tile."""
     return sum(column_tiles(layer.outputs, columns) * layer.inputs for layer in array_layers(shape))
 
 
 def neurons(shape: NetworkShape) -> int:
-    """Neurons of all layers. Also the words of the constant memory."""
+    """Return the neurons of all layers, which is also the number of words of constants."""
     return sum(layer.outputs for layer in shape.layers)
 
 
@@ -40,20 +40,20 @@ PE_LATENCY = 3
 
 
 def requantizer_latency(formats: Formats) -> int:
-    """Cycles from an accumulator to its activation or voxel; one less without multipliers."""
+    """Return the cycles from an accumulator to its activation or voxel."""
     return 5 if formats.multiplier_bits else 4
 
 
 def output_mac_latency(formats: Formats) -> int:
-    """Cycles from the drain token of the last hidden neuron to that of the bypass sum."""
+    """Return the cycles from the drain token of the last hidden neuron to the bypass sum's."""
     return requantizer_latency(formats) + PE_LATENCY + 1
 
 
 def mapper_latency(formats: Formats) -> int:
-    """Cycles from the read of the last coefficient of B to usable features."""
+    """Return the cycles from the read of the last coefficient of B to usable features."""
     return 10 + (formats.table_address_bits >= BIPARTITE_FROM)
 
 
 def mapper_cycles(frequencies: int, points: int, lanes: int) -> int:
-    """Cycles in which the Fourier mapper takes ``points`` and runs through B for each batch."""
+    """Return the cycles that the Fourier mapper takes to load points and to read B per batch."""
     return points + 3 * frequencies * -(-points // lanes)

@@ -1,4 +1,4 @@
-"""Widths of the integers that a program is made of."""
+"""Number formats: the widths of a program's integers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .arguments import require_integer
 
 @dataclass(frozen=True)
 class Formats:
-    """Widths of the integers that a program is made of; ``docs/numerics.md`` says what they mean.
+    """Widths of a program's integers. ``docs/numerics.md`` defines them.
 
     Parameters
     ----------
@@ -19,16 +19,16 @@ class Formats:
     activation_bits : int
         Features and hidden activations, unsigned, 4 to 16.
     accumulator_bits : int, optional
-        Sums of products, signed, at most 44; 8 more than a product unless given.
+        Accumulators, signed, 8 to 44. The default is 8 more than a product.
     multiplier_bits : int, optional
-        Rescaling multipliers, unsigned, 0 to 15; with 0 every scale is a power of two and costs a
-        shift alone. Unless given, 0 where weights have 8 bits or more and activations 4 more than
-        they, and so room to spare for units that are up to twice too wide; else 4.
+        Mantissa of a requantizer's scale, unsigned, 0 to 15. With 0 every scale is a power of two
+        and takes a shift alone. The default is 4. It is 0 where weights have at least 8 bits and
+        activations 4 bits more: then a scale may be up to twice too wide.
     table_address_bits : int, optional
-        Phases that the sine table tells apart, as a power of two, 6 to 14. Unless given 10, or 12
-        for activations beyond 12 bits, whose last bits a coarser phase would drown.
+        Address width of the sine table, 6 to 14. The default is 10, or 12 for activations of more
+        than 12 bits, whose lowest bits a coarser phase would invalidate.
     output_bits : int, optional
-        Voxels, unsigned, 8 to 16; 4 more than an activation unless given.
+        Voxels, unsigned, 8 to 16. The default is 4 more than an activation.
     """
 
     weight_bits: int
@@ -59,10 +59,15 @@ class Formats:
 
     @classmethod
     def parse(cls, text: str) -> Formats:
-        """Read a name such as ``w8a12``, ``w8a12m8`` or ``w8a12m0t8``.
+        """Parse a name such as ``w8a12``, ``w8a12m8`` or ``w8a12m0t8``.
 
-        ``w`` weight, ``a`` activation, ``m`` multiplier, ``t`` table address, ``c`` accumulator
-        and ``o`` output bits, in any order, the first two always. Raises ValueError.
+        ``w`` stands for weight, ``a`` activation, ``m`` multiplier, ``t`` table address, ``c``
+        accumulator and ``o`` output bits. The order is free; ``w`` and ``a`` are required.
+
+        Raises
+        ------
+        ValueError
+            The name has another form, or a width is out of range.
         """
         letters = dict(zip("wacmto", (field.name for field in fields(cls)), strict=True))
         pairs = re.findall(r"([a-z])(\d+)", text)
@@ -73,13 +78,13 @@ class Formats:
             or not set("wa") <= set(names) <= set(letters)
         ):
             raise ValueError(
-                f"Formats must be written like w8a12 or w8a12m4t10 "
+                f"Formats must have the form w8a12 or w8a12m4t10 "
                 f"({', '.join(f'{k} {v}' for k, v in letters.items())}), not {text!r}."
             )
         return cls(**{letters[letter]: int(digits) for letter, digits in pairs})
 
     def __str__(self) -> str:
-        """The shortest name that ``parse`` reads back to the same formats."""
+        """Return the shortest name that ``parse`` reads as the same formats."""
         default = Formats(self.weight_bits, self.activation_bits)
         name = f"w{self.weight_bits}a{self.activation_bits}"
         for letter, field in zip("cmto", fields(self)[2:], strict=True):
@@ -94,12 +99,12 @@ class Formats:
 
     @property
     def offset_bits(self) -> int:
-        """Width of a requantizer's offset, signed, ``fixed.OFFSET_FRACTION`` bits included."""
+        """Width of a requantizer's offset, signed, with its ``fixed.OFFSET_FRACTION`` bits."""
         return max(self.activation_bits, self.output_bits) + 8
 
     @property
     def weight_max(self) -> int:
-        """The greatest weight; the least is ``-weight_max - 1``."""
+        """The greatest weight. The least is ``-weight_max - 1``."""
         return (1 << (self.weight_bits - 1)) - 1
 
     @property

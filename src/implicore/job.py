@@ -18,9 +18,9 @@ class GridJob:
     """Every voxel of a grid as an origin plus multiples of three step vectors.
 
     The coordinate of index (i, j, k) is ``(origin + i steps[0] + j steps[1] + k steps[2]) >>
-    GRID_GUARD``, in ``COORDINATE`` units; sums are exact, nothing accumulates. The origin holds
-    the half unit that makes the truncation a rounding. The result lies within ``1/2 + 0.006``
-    units of the exact coordinate for the largest grid, ``1/2 + 0.0001`` for 1,024 samples an axis.
+    GRID_GUARD``, in ``COORDINATE`` units. The sums are exact. The origin includes half a unit,
+    which turns the truncation into a rounding. The result is within ``1/2 + 0.006`` units of the
+    exact coordinate for the largest grid, within ``1/2 + 0.0001`` for 1,024 samples an axis.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class GridJob:
     origin : tuple of 3 ints
         Coordinates of index (0, 0, 0), with ``COORDINATE.fraction + GRID_GUARD`` fraction bits.
     steps : tuple of 3 tuples of 3 ints
-        ``steps[a]`` is added when index a grows by one, in the origin's units.
+        ``steps[a]`` is added when index a increases by one, in the units of the origin.
     """
 
     shape: tuple[int, int, int]
@@ -38,10 +38,16 @@ class GridJob:
 
     @classmethod
     def of(cls, grid: Grid, frame: Frame) -> GridJob:
-        """The job that samples ``grid``; BadInput if it reaches beyond the coordinate format."""
+        """Return the job that samples ``grid``.
+
+        Raises
+        ------
+        BadInput
+            The grid exceeds the range of the coordinate format.
+        """
         affine = frame.affine(grid)
         spread = np.abs(affine[:, :3]) @ (np.array(grid.shape) - 1) + np.abs(affine[:, 3])
-        if not (spread < 1 << COORDINATE.bits).all():  # far out, but nothing below overflows
+        if not (spread < 1 << COORDINATE.bits).all():  # so that nothing below overflows
             raise BadInput(cls._too_far(grid, frame))
         affine *= 2.0 ** (COORDINATE.fraction + GRID_GUARD)
         affine[:, :3] *= np.array(grid.shape) > 1  # a single sample needs no step
@@ -59,18 +65,18 @@ class GridJob:
         reach = 2 * frame.extent
         return (
             f"The grid reaches from {np.round(corners.min(axis=0), 1).tolist()} to "
-            f"{np.round(corners.max(axis=0), 1).tolist()} mm, but the network's coordinates end "
-            f"{reach:g} mm from {np.round(frame.centre, 1).tolist()} mm."
+            f"{np.round(corners.max(axis=0), 1).tolist()} mm, but the network's coordinates "
+            f"reach only {reach:g} mm from {np.round(frame.centre, 1).tolist()} mm."
         )
 
     @property
     def increments(self) -> tuple[tuple[int, int, int], ...]:
-        """The ways from a voxel to the one after it: within a line, to the next line, or plane.
+        """Increments to the next voxel: within a line, to the next line, to the next plane.
 
-        Sums of them are meant modulo the width of their registers.
+        They may exceed the width of their registers: sums are modulo that width.
         """
         steps = np.array(self.steps)
-        lines = (np.array(self.shape)[:, None] - 1) * steps  # along all of an axis
+        lines = (np.array(self.shape)[:, None] - 1) * steps  # the length of an axis
         increments = [steps[0], steps[1] - lines[0], steps[2] - lines[1] - lines[0]]
         return tuple(tuple(each.tolist()) for each in increments)
 
@@ -80,7 +86,7 @@ class GridJob:
         return self.shape[0] * self.shape[1] * self.shape[2]
 
     def parts(self, most: int) -> Iterator[GridJob]:
-        """Jobs of at most so many voxels, at least 1, that together give the same in this order."""
+        """Split the job into jobs of at most ``most`` (at least 1) voxels, in the same order."""
         if self.voxels <= most:
             yield self
             return
@@ -94,24 +100,30 @@ class GridJob:
             yield from replace(self, shape=tuple(shape), origin=origin).parts(most)
 
     def at(self, index) -> np.ndarray:
-        """Coordinates, int64 of shape (..., 3), of indices of shape (..., 3)."""
+        """Return the coordinates, int64 of shape (..., 3), of indices of shape (..., 3)."""
         total = np.asarray(index, np.int64) @ np.array(self.steps) + np.array(self.origin)
         return total >> GRID_GUARD
 
     def coordinates(self, start: int, stop: int) -> np.ndarray:
-        """Coordinates of the voxels numbered ``start`` to ``stop - 1``, int64 (voxels, 3)."""
+        """Return the coordinates of voxels ``start`` to ``stop - 1``, int64 (voxels, 3)."""
         index = np.unravel_index(np.arange(start, stop), self.shape, order="F")
         return self.at(np.stack(index, axis=-1))
 
 
 def checked_points(coordinates) -> np.ndarray:
-    """Coordinates of shape (points, 3) in ``COORDINATE`` units; BadInput if they are not."""
+    """Return coordinates of shape (points, 3) in ``COORDINATE`` units as an array.
+
+    Raises
+    ------
+    BadInput
+        The shape is another one, or a coordinate is out of range.
+    """
     coordinates = np.asarray(coordinates)
     if coordinates.ndim != 2 or coordinates.shape[1] != 3:
         raise BadInput(f"Points must have the shape (points, 3), not {coordinates.shape}.")
     if not COORDINATE.holds(coordinates):
         raise BadInput(
-            f"Coordinates must lie from {COORDINATE.low} to {COORDINATE.high}, but reach "
+            f"Coordinates must be from {COORDINATE.low} to {COORDINATE.high}, but range "
             f"from {coordinates.min()} to {coordinates.max()}."
         )
     return coordinates

@@ -1,4 +1,4 @@
-"""Shapes of the networks, their limits, and the named presets."""
+"""Shapes of networks, their limits, and the presets."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ MAX_FREQUENCIES = 1024
 MAX_WIDTH = 2048
 MAX_DEPTH = 64
 MAX_WEIGHTS = 1 << 23
-"""Weights of one network, 8 times the paper's: keeps a hostile file from filling the memory."""
+"""Greatest number of weights, 8 times the published network's; it bounds the memory of a file."""
 
 
 class LayerShape(NamedTuple):
-    """One fully connected layer: ``features`` inputs come first, then ``hidden`` ones."""
+    """One fully connected layer: its ``features`` inputs come before its ``hidden`` ones."""
 
     features: int
     hidden: int
@@ -35,14 +35,14 @@ class NetworkShape:
     Parameters
     ----------
     frequencies : int
-        L, the rows of the Fourier matrix B; 2 L features enter the network.
+        L, the rows of the matrix B. The network has 2 L features.
     width : int
         Neurons of each hidden layer.
     depth : int
-        Fully connected layers, the linear last one included. Depth 1 has no hidden layer.
+        Fully connected layers, the linear output layer included. Depth 1 has no hidden layer.
     skips : tuple of ints
-        Layers, counted from 1, whose input is the features joined by the hidden activations.
-        Layer 1 takes the features anyway and cannot be named.
+        Layers, counted from 1, that have features as well as hidden activations as inputs. Layer
+        1 always has features and must not be named.
     """
 
     frequencies: int
@@ -65,10 +65,10 @@ class NetworkShape:
                     f"not {skip}."
                 )
         if list(self.skips) != sorted(set(self.skips)):
-            raise ValueError(f"Network skips must increase, not run {self.skips}.")
+            raise ValueError(f"Network skips must be in increasing order, not {self.skips}.")
         if self.weights > MAX_WEIGHTS:
             raise ValueError(
-                f"Network weights must number at most {MAX_WEIGHTS}, not {self.weights}."
+                f"Network weights must be at most {MAX_WEIGHTS} in number, not {self.weights}."
             )
 
     @property
@@ -90,12 +90,12 @@ class NetworkShape:
 
     @property
     def weights(self) -> int:
-        """Weights of all layers: the multiply-accumulates that one voxel takes."""
+        """Weights of all layers: the multiply-accumulates of one voxel."""
         return sum(layer.inputs * layer.outputs for layer in self.layers)
 
     @property
     def parameters(self) -> int:
-        """Everything trained: weights and biases. B is drawn, not trained."""
+        """Trained parameters: weights and biases. B is drawn, not trained."""
         return self.weights + sum(layer.outputs for layer in self.layers)
 
 
@@ -105,4 +105,4 @@ NETWORKS = {
     "quality": NetworkShape(frequencies=128, width=128, depth=15),
     "paper": NetworkShape(frequencies=128, width=256, depth=15, skips=(6, 11)),
 }
-"""Named networks. ``paper`` is the published one; ``demo`` and ``quality`` keep its depth."""
+"""Network presets. ``paper`` is the published one; ``demo`` and ``quality`` have its depth."""

@@ -1,6 +1,6 @@
 """The register map: one definition for the hardware, the C header, the documents and the benches.
 
-All registers are 32 bits wide. A quantity wider than that takes two, the lower half first.
+Every register is 32 bits wide. A wider quantity takes two registers, the lower half first.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ VERSION = 1
 
 
 class Error(IntEnum):
-    """Why the accelerator refused: the values of the ``error`` register."""
+    """Values of the ``error`` register: why the accelerator rejected a program or a command."""
 
     NONE = 0
     NOT_A_PROGRAM = 1
@@ -34,40 +34,41 @@ class Error(IntEnum):
 
 ERROR_MEANINGS = {
     Error.NONE: "no error",
-    Error.NOT_A_PROGRAM: "the stream does not begin like a program",
-    Error.WRONG_VERSION: "the stream's version is not this hardware's",
-    Error.WRONG_COLUMNS: "the stream was made for another number of columns",
-    Error.WRONG_FORMATS: "activation, table or output bits differ from the hardware's",
-    Error.TOO_MANY_FREQUENCIES: "0 frequencies, or more than the hardware's",
-    Error.TOO_WIDE: "0 neurons a layer, or more than the hardware's",
-    Error.TOO_DEEP: "0 layers, or more than the hardware's",
-    Error.TOO_MANY_WEIGHTS: "0 weights a column, or more than the hardware's",
-    Error.TOO_MANY_NEURONS: "0 neurons, or more than the hardware's",
-    Error.CUT_SHORT: "the stream ended too early",
-    Error.TOO_LONG: "the stream did not end with its checksum",
-    Error.WRONG_CRC: "the stream's checksum does not match",
-    Error.NO_PROGRAM: "a job was started without a good program",
-    Error.BUSY: "a job was started during another one, or while a program was loading",
+    Error.NOT_A_PROGRAM: "the stream does not start with the magic number of a program",
+    Error.WRONG_VERSION: "the hardware does not support the version of the stream",
+    Error.WRONG_COLUMNS: "the stream is for an array with another number of columns",
+    Error.WRONG_FORMATS: "activation, table address or output bits differ from the hardware",
+    Error.TOO_MANY_FREQUENCIES: "no frequencies, or more than the hardware holds",
+    Error.TOO_WIDE: "no neurons in a layer, or more than the hardware holds",
+    Error.TOO_DEEP: "no layers, or more than the hardware holds",
+    Error.TOO_MANY_WEIGHTS: "no weights in a column, or more than the hardware holds",
+    Error.TOO_MANY_NEURONS: "no neurons, or more than the hardware holds",
+    Error.CUT_SHORT: "the stream ended before the checksum",
+    Error.TOO_LONG: "the stream did not end after the checksum",
+    Error.WRONG_CRC: "the checksum of the stream is wrong",
+    Error.NO_PROGRAM: "a job was started while no valid program was loaded",
+    Error.BUSY: "a job was started during another job or while a program was loading",
 }
 
 
 @dataclass(frozen=True)
 class Register:
-    """A register, or several of the same kind in a row.
+    """A register, or several of the same kind at consecutive addresses.
 
     Parameters
     ----------
     name : str
     access : str
-        ``ro`` read only, ``rw`` read and write, ``wo`` write only, reading as 0, ``w1c`` read,
-        and write 1 to clear.
+        ``ro`` read only; ``rw`` read and write; ``wo`` write only, reads as 0; ``w1c`` read, and
+        write 1 to clear.
     meaning : str
+        What the value means, a phrase.
     count : int
-        Registers of this kind.
+        Number of registers of this kind.
     bits : int
-        Of each, taking two words each if more than 32.
+        Width of each. More than 32 bits take two words.
     fields : tuple of (str, str)
-        Name and meaning of single bits from bit 0 on.
+        Name and meaning of single bits, from bit 0 on.
     """
 
     name: str
@@ -79,15 +80,15 @@ class Register:
 
     @property
     def words(self) -> int:
-        """Words of each."""
+        """Words of one register."""
         return -(-self.bits // 32)
 
 
 REGISTERS = (
     Register("identity", "ro", f"0x{IDENTITY:08x}, the letters IMPC"),
-    Register("version", "ro", "of the registers"),
-    Register("configuration", "ro", "digest of the configuration, as in the sidecar"),
-    Register("array", "ro", "rows in the lower, columns in the upper half"),
+    Register("version", "ro", "version of the register map"),
+    Register("configuration", "ro", "digest of the configuration, also in the sidecar"),
+    Register("array", "ro", "rows in the lower half, columns in the upper half"),
     Register(
         "control",
         "wo",
@@ -95,7 +96,7 @@ REGISTERS = (
         fields=(
             ("start_grid", "decode the grid that the registers describe"),
             ("start_points", "decode the points of the stream up to its `tlast`"),
-            ("abort", "drop the job and any program that is still loading"),
+            ("abort", "abort the job and the loading of a program"),
         ),
     ),
     Register(
@@ -103,33 +104,37 @@ REGISTERS = (
         "ro",
         "state",
         fields=(
-            ("loaded", "a good program is present"),
-            ("loading", "a program is arriving"),
-            ("running", "a job is at work"),
+            ("loaded", "a valid program is loaded"),
+            ("loading", "a program is being loaded"),
+            ("running", "a job is running"),
         ),
     ),
-    Register("error", "ro", "the last refusal's cause; 0 after a good program or start"),
+    Register("error", "ro", "cause of the last error; 0 after a valid program or start"),
     Register(
         "interrupt",
         "w1c",
-        "what has happened",
+        "pending events",
         fields=(
-            ("done", "a job's last voxel was delivered"),
-            ("loaded", "a good program has arrived"),
-            ("error", "something was refused"),
+            ("done", "the last voxel of a job was delivered"),
+            ("loaded", "a valid program was loaded"),
+            ("error", "a program or a command was rejected"),
         ),
     ),
-    Register("interrupt_enable", "rw", "which of them raise the interrupt", bits=3),
-    Register("grid_size_minus_one", "rw", "samples of each axis less one", count=3, bits=16),
-    Register("grid_origin", "rw", "x, y, z of the first voxel, 38 fraction bits", 3, 40),
+    Register("interrupt_enable", "rw", "events that raise the interrupt", bits=3),
+    Register("grid_size_minus_one", "rw", "samples of each axis minus one", count=3, bits=16),
+    Register("grid_origin", "rw", "x, y, z of the first voxel, with 38 fraction bits", 3, 40),
     Register(
         "grid_increments", "rw", "increments of x, y, z to the next voxel, line and plane", 9, 40
     ),
-    Register("cycles", "ro", "from the first point accepted to the last voxel delivered", 1, 48),
-    Register("active_cycles", "ro", "cycles in which the array was given operands", 1, 48),
-    Register("input_stall", "ro", "cycles in which a point was asked for in vain", 1, 48),
-    Register("output_stall", "ro", "cycles in which a voxel was offered in vain", 1, 48),
-    Register("useful_macs", "ro", "multiply-accumulates that the delivered voxels needed", 1, 56),
+    Register(
+        "cycles", "ro", "cycles from the first accepted point to the last delivered voxel", 1, 48
+    ),
+    Register("active_cycles", "ro", "cycles in which a step was issued to the array", 1, 48),
+    Register(
+        "input_stall", "ro", "cycles in which the mapper was ready but no point was valid", 1, 48
+    ),
+    Register("output_stall", "ro", "cycles in which a voxel was valid but not accepted", 1, 48),
+    Register("useful_macs", "ro", "multiply-accumulates that the delivered voxels took", 1, 56),
     Register("mac_slots", "ro", "`active_cycles` x rows x columns", 1, 56),
 )
 
@@ -138,17 +143,17 @@ WORDS = {register.name: register.words for register in REGISTERS}
 """Words of each register, by its name."""
 
 COUNTERS = ("cycles", "active_cycles", "input_stall", "output_stall", "useful_macs", "mac_slots")
-"""The registers that tell what a job took."""
+"""The counters of a job."""
 
 
 def masks(name: str) -> dict[str, int]:
-    """The fields of a register as values of it: one bit each."""
+    """Return the mask of each field of a register, by the field's name."""
     (register,) = (register for register in REGISTERS if register.name == name)
     return {field: 1 << bit for bit, (field, _) in enumerate(register.fields)}
 
 
 def addresses() -> dict[str, int]:
-    """Byte address of each register, of the first one where there are several."""
+    """Return the byte address of each register, of the first one where there are several."""
     found, address = {}, 0
     for register in REGISTERS:
         found[register.name] = address
@@ -157,11 +162,11 @@ def addresses() -> dict[str, int]:
 
 
 ADDRESS_BITS = 8
-"""Of a byte address; covers the whole map."""
+"""Width of a byte address, enough for the whole map."""
 
 
 def markdown() -> str:
-    """The map as a table."""
+    """Return the map as Markdown tables."""
     lines = ["| Address | Name | Access | Bits | Meaning |", "|---|---|---|---|---|"]
     for register in REGISTERS:
         first = addresses()[register.name]
@@ -181,7 +186,7 @@ def markdown() -> str:
 
 
 def c_header() -> str:
-    """The map as a C header."""
+    """Return the map as a C header."""
     lines = ["#ifndef IMPLICORE_H", "#define IMPLICORE_H", ""]
     lines += [f"#define IMPLICORE_IDENTITY_VALUE 0x{IDENTITY:08x}u"]
     lines += [f"#define IMPLICORE_VERSION_VALUE {VERSION}u", ""]

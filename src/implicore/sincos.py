@@ -1,14 +1,15 @@
-"""Sine and cosine of a phase in turns, as integers: the contents and the reading of the table.
+"""Sine and cosine of a phase in turns, as integers: contents and lookup of the table.
 
-One object serves the golden model, which reads it with numpy, and the hardware, which takes its
-contents as ROMs. Two midpoints make it small. A phase ``p`` of A bits stands for the middle of
-its interval, ``(p + 1/2) / 2**A`` turns, so mirroring a quadrant is a bitwise NOT of the address.
-An output ``u`` of N bits stands for the middle of its interval, ``(2 u + 1) / 2**N - 1``, so
-negating is a bitwise NOT of the output: there is no adder and no special case at 0 or 90 degrees.
+The golden model reads a ``SineTable`` with numpy; the hardware takes its contents as ROMs. Two
+midpoints keep the table small. A phase ``p`` of A bits stands for the middle of its interval,
+``(p + 1/2) / 2**A`` turns, so mirroring a quadrant is a bitwise NOT of the address. An output ``u``
+of N bits stands for the middle of its interval, ``(2 u + 1) / 2**N - 1``, so negation is a bitwise
+NOT of the output. There is no negating adder and no special case at 0 or 90 degrees.
 
-From 12 address bits on, one table of a quarter wave is replaced by two smaller ones and an adder
-(the bipartite method, Das Sarma and Matula 1995, in the symmetric form of Schulte and Stine 1999):
-``base`` holds the sine at the middle of short spans, ``slope`` the way from there to each point.
+From 12 address bits on, two smaller tables and an adder replace the table of a quarter wave. This
+is the bipartite method (Das Sarma and Matula 1995) in the symmetric form of Schulte and Stine
+(1999): ``base`` holds the sine in the middle of a short span, ``slope`` the difference to each
+point of the span.
 
     quarter address r:  | n0 bits | n1 bits | n2 bits |      base  = f(n0, n1)
                                                              slope = f(n0, n2)
@@ -27,7 +28,7 @@ BIPARTITE_FROM = 12
 """Address bits from which the table is split in two."""
 
 GUARD = 2
-"""Fraction bits that the split tables carry, so that their sum errs by less than one unit."""
+"""Extra fraction bits of the split tables, so that their sum errs by less than one unit."""
 
 
 class SineTable:
@@ -36,18 +37,18 @@ class SineTable:
     Parameters
     ----------
     address_bits : int
-        A, phases a turn as a power of two, 6 to 14.
+        A: a turn has ``2**A`` phases. 6 to 14.
     output_bits : int
-        N, 4 to 16; outputs are unsigned, the midpoint ``2**(N-1) - 1/2`` stands for zero.
+        N, 4 to 16. Outputs are unsigned; the midpoint ``2**(N-1) - 1/2`` stands for zero.
 
     Attributes
     ----------
     base : int64 array
-        Below 12 address bits the magnitudes of the quarter wave themselves; from 12 on, sums of
-        ``base`` and ``slope`` are magnitudes with ``GUARD`` fraction bits.
+        Below 12 address bits, the magnitudes of the quarter wave. From 12 on, sums of ``base`` and
+        ``slope`` are magnitudes with ``GUARD`` fraction bits.
     slope : int64 array, shape (2**n0, 2**(n2 - 1)), or None
-        Distances from the middle of a span, to be added in its upper half and subtracted, with
-        the position mirrored, in its lower half. None below 12 address bits.
+        Differences from the middle of a span. They are added in its upper half; in its lower half
+        they are subtracted, with the position mirrored. None below 12 address bits.
     """
 
     def __init__(self, address_bits: int, output_bits: int):
@@ -72,14 +73,14 @@ class SineTable:
         steepness = amplitude * np.pi / 2 * np.cos(np.pi / 2 * middle) / quarter
         distance = np.arange(1 << (n2 - 1)) + 0.5
         self.slope = round_half_up(steepness[:, None] * distance)
-        # Near the crest the sum could round up to the full amplitude: hold the base back, so that
-        # the hardware needs no saturation.
+        # Near the crest the sum could round up to the full amplitude. Limit the base, so that the
+        # hardware needs no saturation.
         highest = amplitude - 1 - self.slope.max(axis=1).repeat(1 << n1)
         self.base = np.minimum(self.base, highest)
 
     @property
     def split(self) -> tuple[int, int, int]:
-        """The bits n0, n1, n2 of a quarter address; n2 is 0 where the table is not split."""
+        """The widths n0, n1, n2 of a quarter address. n2 is 0 if there is only one table."""
         quarter_bits = self.address_bits - 2
         if self.address_bits < BIPARTITE_FROM:
             return 0, quarter_bits, 0
@@ -89,7 +90,7 @@ class SineTable:
 
     @property
     def storage_bits(self) -> int:
-        """Bits that the table or tables hold."""
+        """Bits of all tables."""
         if self.slope is None:
             return self.base.size * (self.output_bits - 1)
         base_bits = self.output_bits - 1 + GUARD
@@ -102,7 +103,7 @@ class SineTable:
 
     @cached_property
     def magnitudes(self) -> np.ndarray:
-        """The quarter wave, int64 of shape (2**(address_bits - 2),), as the hardware reads it."""
+        """The quarter wave as the hardware reads it, int64 of shape (2**(address_bits - 2),)."""
         if self.slope is None:
             return self.base
         n0, n1, n2 = self.split
@@ -123,5 +124,5 @@ class SineTable:
 
     @cached_property
     def cosines(self) -> np.ndarray:
-        """The cosine of every phase: the sine a quarter turn later."""
+        """The cosine of every phase: the sine a quarter turn ahead."""
         return np.roll(self.sines, -(1 << (self.address_bits - 2)))

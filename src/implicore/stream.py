@@ -1,15 +1,16 @@
-"""The program as the accelerator takes it: a stream of 32-bit words.
+"""The program stream: a program for one configuration, in 32-bit words.
 
-Items of 16 bits, two a word, the lower half first; signed ones in two's complement:
+The stream consists of 16-bit items, two a word, the lower half first. Signed items are in two's
+complement.
 
-    header      HEADER, in this order
-    coefficients  B: x, y, z of each frequency
-    constants   four items a neuron, in the order of the layers, see ``constant_items``
-    weights     one a column and step of a voxel tile, the column fastest, see ``weight_sequence``
-    padding     one item if there would be half a word
+    header        ``HEADER``, in this order
+    coefficients  B: x, y and z of each frequency
+    constants     four items a neuron, layer after layer: ``constant_items``
+    weights       one a column and step of a voxel tile, the column fastest: ``weight_sequence``
+    padding       one item if the number of items is odd
 
-and last the CRC-32 (as in zlib and Ethernet) of all bytes before it, a word. Weights are laid out
-for a number of columns: the stream belongs to a configuration, the program file does not.
+The last word is the CRC-32 (as in zlib and Ethernet) of all bytes before it. Weights are laid out
+for a number of columns, so a stream belongs to a configuration. The program file does not.
 """
 
 from __future__ import annotations
@@ -43,17 +44,17 @@ HEADER = (
     "neurons_low",
     "neurons_high",
 )
-"""Items of the header. ``weights`` are those of one column. Bit n of ``skips`` is layer n + 1."""
+"""Items of the header. ``weights`` counts those of a column. Bit n of ``skips`` is layer n + 1."""
 
 
 def format_code(formats: Formats) -> int:
-    """The three widths in which program and accelerator must agree, five bits each."""
+    """Pack the widths in which program and hardware must agree, five bits each."""
     bits = (formats.activation_bits, formats.table_address_bits, formats.output_bits)
     return bits[0] | bits[1] << 5 | bits[2] << 10
 
 
 def header(program: Program, config: AcceleratorConfig) -> dict[str, int]:
-    """The header's items by name."""
+    """Return the items of the header, by name."""
     shape = program.shape
     skips = sum(1 << (layer - 1) for layer in shape.skips)
     weights, count = weight_words(shape, config.columns), neurons(shape)
@@ -77,9 +78,9 @@ def header(program: Program, config: AcceleratorConfig) -> dict[str, int]:
 
 
 def constants(program: Program) -> list[tuple[int, int, int, int]]:
-    """Offset, shift, multiplier and weight in the last layer of each neuron, layer after layer.
+    """Return offset, shift, multiplier and output weight of each neuron, layer after layer.
 
-    That weight is 0 but for the neurons that feed the output-layer MAC.
+    The output weight is 0 unless the neuron feeds the output-layer MAC.
     """
     found = []
     for number, layer in enumerate(program.layers, 1):
@@ -92,7 +93,7 @@ def constants(program: Program) -> list[tuple[int, int, int, int]]:
 
 
 def constant_items(offset: int, shift: int, multiplier: int, output_weight: int) -> list[int]:
-    """The four items of one neuron: 24 bits of offset and 6 of shift share the first two."""
+    """Pack a neuron's constants into four items: offset (24 bits) and shift (6) share two."""
     packed = (offset & 0xFFFFFF) | shift << 24
     return [packed & 0xFFFF, packed >> 16, multiplier, output_weight & 0xFFFF]
 
@@ -100,10 +101,10 @@ def constant_items(offset: int, shift: int, multiplier: int, output_weight: int)
 def constant_fields(
     offset: int, shift: int, multiplier: int, output_weight: int, formats: Formats
 ) -> dict[str, int]:
-    """The fields of one neuron's word in the hardware's memory of constants.
+    """Return the fields of a neuron's word in the memory of constants.
 
-    The requantizer shifts in two stages, by ``8 * coarse`` and by ``fine``. Formats without a
-    multiplier have no such field.
+    The requantizer shifts in two stages, by ``8 * coarse`` and by ``fine``. Formats without
+    multiplier bits have no field for the multiplier.
     """
     fields = {
         "offset": offset,
@@ -115,10 +116,10 @@ def constant_fields(
 
 
 def weight_sequence(program: Program, columns: int) -> np.ndarray:
-    """Weights in the order of use, int16 of shape (steps of a voxel tile, columns).
+    """Return the weights in the order of use, int16 of shape (steps of a voxel tile, columns).
 
-    Layer after layer, column tile after column tile, input after input. Columns without a neuron
-    hold zeros.
+    The order is layer after layer, column tile after column tile, input after input. A column
+    without a neuron has weights 0.
     """
     tiles = []
     for layer in program.layers[: len(array_layers(program.shape))]:
@@ -131,10 +132,10 @@ def weight_sequence(program: Program, columns: int) -> np.ndarray:
 
 
 def weight_writes(program: Program, config: AcceleratorConfig) -> Iterator[tuple]:
-    """What the banks of weights are told: one-hot bank, address and word, a list of weights.
+    """Yield the writes of the weight banks: one-hot bank, address, word as a list of weights.
 
-    A word is the latest weights of the stream, as many as columns share a bank; where the last
-    bank has fewer, those of its columns are the last of them.
+    A word is the latest weights of the stream, as many as columns share a bank. A bank with fewer
+    columns uses the last of them.
     """
     per_bank = config.columns_per_bank
     for address, row in enumerate(weight_sequence(program, config.columns).tolist()):
@@ -144,7 +145,13 @@ def weight_writes(program: Program, config: AcceleratorConfig) -> Iterator[tuple
 
 
 def program_stream(program: Program, config: AcceleratorConfig) -> np.ndarray:
-    """The stream's words, uint32; BadInput unless the program fits the configuration."""
+    """Return the words of the stream, uint32.
+
+    Raises
+    ------
+    BadInput
+        The program does not fit the configuration.
+    """
     config.check_fits(program)
     items = np.concatenate(
         [
