@@ -29,10 +29,10 @@ def made_up():
     """Unit costs that are all 1; only memories and processing elements take time."""
     osu, config = target.find("osu018"), sized(4, 4)
     banks = unit_costs.banks(config, osu, 4.0)
-    causes = unit_costs.causes(config, banks, predict_cycles(DEMO, config, energy.SLICE))
+    regressors = unit_costs.regressors(config, banks, predict_cycles(DEMO, config, energy.SLICE))
     figures = {
         block: {share: (1.0,) * len(counts) for share, counts in shares.items()}
-        for block, shares in causes.items()
+        for block, shares in regressors.items()
     }
     name = unit_costs.family(config, osu)
     return unit_costs.UnitCosts(

@@ -77,10 +77,10 @@ def test_memories_are_those_of_the_flow(osu):
     assert found == expected
 
 
-def test_causes_cover_every_block_and_share(osu):
+def test_regressors_cover_every_block_and_share(osu):
     banks = unit_costs.banks(CONFIG, osu, 4.0)
     job = predict_cycles(DEMO, CONFIG, energy.SLICE)
-    found = unit_costs.causes(CONFIG, banks, job)
+    found = unit_costs.regressors(CONFIG, banks, job)
     assert set(found) == {*BLOCKS.values(), *(f"memory {memory.role}" for memory, _ in banks)}
     for shares in found.values():
         assert set(shares) == {unit_costs.AREA, *unit_costs.POWERS}
@@ -107,7 +107,7 @@ def test_samples_of_known_unit_costs_give_them_back(osu):
         banks = unit_costs.banks(config, osu, period)
         job = predict_cycles(DEMO, config, energy.SLICE)
         shares = {}
-        for block, parts in unit_costs.causes(config, banks, job).items():
+        for block, parts in unit_costs.regressors(config, banks, job).items():
             for share, counts in parts.items():
                 key = unit_costs.pool(block, share), share
                 known = figures.setdefault(key, rng.uniform(1, 2, len(counts)))
@@ -121,7 +121,7 @@ def test_samples_of_known_unit_costs_give_them_back(osu):
     fitted = unit_costs.fit_samples(samples, DEMO)
     other = made_up(AcceleratorConfig.sized(9, 20, FORMATS, [DEMO, NETWORKS["quality"]]))
     job = predict_cycles(DEMO, other.config, energy.SLICE)
-    for block, parts in unit_costs.causes(other.config, other.banks, job).items():
+    for block, parts in unit_costs.regressors(other.config, other.banks, job).items():
         for share, counts in parts.items():
             exact = 0.0
             for memory, instances in other.banks:

@@ -20,7 +20,7 @@ from implicore.network_shape import NetworkShape
 
 from .. import ecp5, energy, fpga, memories
 from ..memories import Memory
-from .unit_costs import AREA, POWERS, UnitCosts, causes, family, macros_of
+from .unit_costs import AREA, POWERS, UnitCosts, family, macros_of, regressors
 
 
 def predict(
@@ -66,7 +66,7 @@ def predict(
     config.check_holds(shape)
     slice_ = _slice(shape, replace(config, gate_zeros=False))  # which has no part in it
     chosen = _banks(config, costs)
-    counts = causes(config, chosen, slice_ if costs.network else None)
+    counts = regressors(config, chosen, slice_ if costs.network else None)
     figures = {
         block: {
             share: sum(map(float.__mul__, costs.figures[block][share], map(float, numbers)))

@@ -3,8 +3,8 @@
 A family shares target, formats and zero gating. A few small accelerators of it, with unequal sides
 and memories of several sizes, go through the flow of ``implicore.synth``: mapped, timed and, with a
 program, simulated gate by gate. Area, power and leakage of each block are then written as sums of
-non-negative unit costs times counts of what causes them: instances, address bits, events in a
-cycle. ``docs/exploration.md`` lists the causes. What is known exactly is not fitted: the SRAM
+non-negative unit costs times regressors: instances, address bits, events in a
+cycle. ``docs/exploration.md`` lists the regressors. What is known exactly is not fitted: the SRAM
 macros of a memory of any size (``implicore.synth.memories``), and how often they are accessed.
 """
 
@@ -57,7 +57,7 @@ AREA = "area_um2"
 POWERS = tuple(share for share in energy.SHARES if share != "sram_mw")
 """Shares of a block's power that have unit costs."""
 
-Causes = dict[str, dict[str, tuple[float, ...]]]
+Regressors = dict[str, dict[str, tuple[float, ...]]]
 """Block, to share, to the counts that its unit costs are multiplied with."""
 
 
@@ -78,7 +78,7 @@ class UnitCosts:
     element_area_um2, element_period_ns : float
         Of a processing element; its registers' least period.
     figures : dict of str to dict of str to tuple of float
-        By block and share, in the order of ``causes``; powers in pJ a cycle, leakage in mW.
+        By block and share, in the order of ``regressors``; powers in pJ a cycle, leakage in mW.
     beyond_access_ns : tuple of float
         From a macro's data to the next register, setup included: a constant, and for each doubling
         of the tiles that are chosen between. Together no less than 0.
@@ -117,12 +117,12 @@ def banks(config: AcceleratorConfig, target: Target, period_ns: float) -> list[t
     ]
 
 
-# -------------------------------------------------------------------------------------- the causes
+# ---------------------------------------------------------------------------------- the regressors
 
 
-def causes(
+def regressors(
     config: AcceleratorConfig, banks: list[tuple[Memory, int]], job: Prediction | None
-) -> Causes:
+) -> Regressors:
     """What area and power of each block are proportional to, share by share.
 
     Parameters
@@ -352,7 +352,7 @@ def fit_samples(samples: list[Sample], network: NetworkShape | None) -> dict:
     for sample in samples:
         job = predict(network, sample.config, energy.SLICE) if network else None
         macros = {f"memory {memory.role}": macros_of(memory, n) for memory, n in sample.banks}
-        for block, shares in causes(sample.config, sample.banks, job).items():
+        for block, shares in regressors(sample.config, sample.banks, job).items():
             for share, numbers in shares.items():
                 value = sample.shares[block].get(share)
                 if value is None:
@@ -363,7 +363,7 @@ def fit_samples(samples: list[Sample], network: NetworkShape | None) -> dict:
                 observed.setdefault(key, []).append(value)
     fitted = {key: fit(np.array(counts[key]), np.array(observed[key])) for key in counts}
     figures: dict[str, dict[str, tuple[float, ...]]] = {}
-    for block, shares in causes(sample.config, sample.banks, job).items():
+    for block, shares in regressors(sample.config, sample.banks, job).items():
         figures[block] = {
             share: fitted[pool(block, share), share]
             for share in shares
@@ -390,7 +390,7 @@ def fit(counts: np.ndarray, observed: np.ndarray) -> tuple[float, ...]:
 
     Parameters
     ----------
-    counts : ndarray of shape (samples, causes)
+    counts : ndarray of shape (samples, regressors)
     observed : ndarray of shape (samples,)
     """
     from scipy.optimize import nnls
