@@ -1,4 +1,4 @@
-"""A quick stand-in for the flow of a sweep: figures by formula, and a log of what was done.
+"""A quick stand-in for the flow of a sweep: metrics by formula, and a log of what was done.
 
 In a module of its own, so that workers in other processes can import it.
 """
@@ -56,7 +56,7 @@ def characterize(log, config, target, program):
     return {"element": 100.0 * bits, "energy": program is not None}
 
 
-def figures(config, shape, element, energy) -> dict:
+def metrics(config, shape, element, energy) -> dict:
     size = config.rows * config.columns
     area = 1e5 + size * element
     cycle = cycles(shape, config, SLICE)
@@ -89,7 +89,7 @@ def predict(log, points, shape, costs, fits):
         if config.rows == 13:
             records.append({"point": identity, "error": "Thirteen rows bring bad luck."})
             continue
-        record = figures(config, shape, costs["element"], costs["energy"])
+        record = metrics(config, shape, costs["element"], costs["energy"])
         if fits:
             record["fits"] = config.rows * config.columns <= 20
         records.append({"point": identity, **record})
@@ -104,7 +104,7 @@ def synthesize(log, seconds, config, target, program):
         raise RuntimeError("The tool fell over.")
     bits = config.formats.weight_bits + config.formats.activation_bits
     shape = program.shape if program else None
-    found = figures(config, shape or _demo(), 103.0 * bits, program is not None)
+    found = metrics(config, shape or _demo(), 103.0 * bits, program is not None)
     for name in ("utilization", "cycles_per_slice", "voxels_per_second"):
         found.pop(name)  # the real one does not say these, or only with a program
     note(log, "end", f"{config.rows}x{config.columns}-{config.formats}", os.getpid())

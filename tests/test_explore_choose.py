@@ -77,5 +77,5 @@ def test_the_best_by_the_metrics_own_idea_of_better():
     assert best(TABLE, "psnr_db")["point"] == "c"
     assert best(TABLE, "nj_per_voxel", "area_um2 < 4e6")["point"] == "b"
     assert best(TABLE, "psnr_db", "psnr_db > 99") is None
-    with pytest.raises(BadInput, match="beauty is no figure of a design: choose one of psnr_db"):
+    with pytest.raises(BadInput, match="beauty is no metric of a design: choose one of psnr_db"):
         best(TABLE, "beauty")

@@ -30,17 +30,17 @@ def made_up():
     osu, config = target.find("osu018"), sized(4, 4)
     banks = unit_costs.banks(config, osu, 4.0)
     regressors = unit_costs.regressors(config, banks, predict_cycles(DEMO, config, energy.SLICE))
-    figures = {
+    by_block = {
         block: {share: (1.0,) * len(counts) for share, counts in shares.items()}
         for block, shares in regressors.items()
     }
     name = unit_costs.family(config, osu)
     return unit_costs.UnitCosts(
-        name, "made up", osu, DEMO, 4.0, 100.0, 3.0, figures, (0.5, 0.25), 2.0
+        name, "made up", osu, DEMO, 4.0, 100.0, 3.0, by_block, (0.5, 0.25), 2.0
     )
 
 
-def test_figures_are_sums_of_unit_costs_and_macros(made_up):
+def test_metrics_are_sums_of_unit_costs_and_macros(made_up):
     config = sized(6, 10)
     found = predict.predict(config, DEMO, made_up)
     banks = unit_costs.banks(config, made_up.target, made_up.period_ns)
@@ -77,9 +77,9 @@ def test_half_the_clock_is_half_the_throughput_and_the_same_energy_but_for_leaka
             share: (0.0,) * len(ones) if share == "leakage_mw" else ones
             for share, ones in shares.items()
         }
-        for block, shares in made_up.figures.items()
+        for block, shares in made_up.by_block.items()
     }
-    still = replace(made_up, figures=still, key="no leakage")
+    still = replace(made_up, by_block=still, key="no leakage")
     one = predict.predict(sized(4, 4), DEMO, still, clock_mhz=200.0)
     half = predict.predict(sized(4, 4), DEMO, still, clock_mhz=100.0)
     assert half["voxels_per_second"] == pytest.approx(one["voxels_per_second"] / 2)
@@ -154,7 +154,7 @@ def test_block_rams_take_the_best_shape():
 
 @pytest.mark.slow
 @pytest.mark.skipif("PDK_ROOT" not in os.environ, reason="PDK_ROOT names no process kit")
-def test_a_machine_that_no_figure_was_taken_from():
+def test_a_machine_that_was_no_sample():
     ihp, formats = target.find("ihp-sg13g2"), Formats.parse("w4a6")
     program = random_program(NETWORKS["fast"], formats, seed=1)
     config = AcceleratorConfig.sized(9, 7, formats, [NETWORKS["demo"]])

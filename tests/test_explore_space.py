@@ -112,7 +112,7 @@ def test_the_digest_is_of_the_description_and_its_files(tmp_path):
         (HEAD + GRID.replace('"fast"', '"slow"'), "There is no network preset slow"),
         (HEAD + GRID.replace('"fast"', "7"), "network must be names"),
         (HEAD + GRID + "networks = [3]\n", "networks must be names"),
-        (HEAD + 'objectives = ["beauty"]\n' + GRID, "beauty is no figure of a design"),
+        (HEAD + 'objectives = ["beauty"]\n' + GRID, "beauty is no metric of a design"),
         (HEAD + "objectives = []\n" + GRID, "objectives must be a list"),
         (HEAD + 'synthesize = "some"\n' + GRID, "synthesize must be one of front, all, none"),
         (HEAD + "near = 1.5\n" + GRID, "near must be a number from 0 to below 1"),

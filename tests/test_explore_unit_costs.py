@@ -25,8 +25,8 @@ def osu():
 
 def test_the_fit_finds_what_it_was_made_from():
     counts = np.array([[16, 4, 1], [80, 2, 1], [72, 12, 1], [128, 8, 1], [6, 6, 1]])
-    figures = np.array([10469.0, 0.0, 530.0])
-    assert unit_costs.fit(counts, counts @ figures) == pytest.approx(figures, abs=1e-6)
+    costs = np.array([10469.0, 0.0, 530.0])
+    assert unit_costs.fit(counts, counts @ costs) == pytest.approx(costs, abs=1e-6)
 
 
 def test_the_fit_is_never_negative_and_weighs_relative_errors():
@@ -53,7 +53,7 @@ def test_unit_costs_come_back_from_the_cache_exactly(osu, monkeypatch, tmp_path)
         "period_ns": 4.0,
         "element_area_um2": 1 / 3,
         "element_period_ns": 0.1 + 0.2,
-        "figures": {"array": {"area_um2": (2**0.5, 5e-324)}, "control": {}},
+        "by_block": {"array": {"area_um2": (2**0.5, 5e-324)}, "control": {}},
         "beyond_access_ns": (0.7, 0.0),
         "logic_period_ns": 1e-300,
     }
@@ -98,10 +98,10 @@ def test_samples_differ_from_one_another_and_hold_the_program():
 
 
 def test_samples_of_known_unit_costs_give_them_back(osu):
-    """Samples are made up from figures; what is fitted to them predicts another machine."""
+    """Samples are made up from costs; what is fitted to them predicts another machine."""
     rng = np.random.default_rng(1)
     period = 4.0
-    figures = {}
+    costs = {}
 
     def made_up(config):
         banks = unit_costs.banks(config, osu, period)
@@ -110,7 +110,7 @@ def test_samples_of_known_unit_costs_give_them_back(osu):
         for block, parts in unit_costs.regressors(config, banks, job).items():
             for share, counts in parts.items():
                 key = unit_costs.pool(block, share), share
-                known = figures.setdefault(key, rng.uniform(1, 2, len(counts)))
+                known = costs.setdefault(key, rng.uniform(1, 2, len(counts)))
                 shares.setdefault(block, {})[share] = float(np.dot(known, counts))
         for memory, instances in banks:
             for share, value in unit_costs.macros_of(memory, instances).items():

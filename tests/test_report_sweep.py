@@ -16,7 +16,7 @@ FAILED, OUTSIDE = (8, 16, "w8a12"), (16, 16, "w8a12")
 
 
 def point(rows, columns, formats):
-    """A row of results; the figures are made up, but no two are alike."""
+    """A row of results; the metrics are made up, but no two are alike."""
     number = rows * columns * (1 if formats == "w8a8" else 1.37)
     blocks = {
         "array": {"area_um2": 9000 * number, "power_mw": 0.8 * number},

@@ -41,7 +41,7 @@ def check(condition: str, columns) -> None:
 
 
 def where(table: pd.DataFrame, condition: str) -> pd.Series:
-    """Which rows meet a condition; a figure that is missing meets none.
+    """Which rows meet a condition; a missing value meets none.
 
     Raises BadInput, one sentence, for a condition that is none.
     """

@@ -40,7 +40,7 @@ class Workload:
     ----------
     shape : NetworkShape
     program : Program or None
-        None for a preset's bare shape: then there are no figures of energy and quality.
+        None for a preset's bare shape: then there are no metrics of energy and quality.
     psnr_db : float
         Of the program against its image; NaN if there is none.
     decoded, original : float array of shape (columns, rows), or None

@@ -12,7 +12,7 @@ from .metrics import METRICS
 
 
 def known(table: pd.DataFrame, objectives: Sequence[str]) -> list[str]:
-    """The objectives that any row has a figure of: without a program there is no energy."""
+    """The objectives that any row has a value of: without a program there is no energy."""
     return [name for name in objectives if table[name].notna().any()]
 
 
@@ -22,12 +22,12 @@ def front(table: pd.DataFrame, objectives: Sequence[str], near: float = 0.0) -> 
     Parameters
     ----------
     table : DataFrame
-        Rows with a column for each objective. Of objectives that no row has a figure of nothing is
+        Rows with a column for each objective. Of objectives that no row has a value of nothing is
         asked; a row that lacks one of the others is not on the front.
     objectives : sequence of str
         Names of ``METRICS``, which says what is better.
     near : float
-        Also the rows that would be nondominated if each of their predicted figures were better by
+        Also the rows that would be nondominated if each of their predicted metrics were better by
         this share: 0.05 is 5 %.
 
     Returns

@@ -1,4 +1,4 @@
-"""The figures by which a design is judged: one table for objectives, fronts, choices and pages."""
+"""The metrics of a design: one table for objectives, Pareto fronts, selections and pages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from implicore.errors import BadInput
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure of a design.
+    """One metric of a design.
 
     Attributes
     ----------
@@ -56,5 +56,5 @@ OBJECTIVES = ("psnr_db", "nj_per_voxel", "area_mm2", "voxels_per_second")
 def metric(name: str) -> Metric:
     """The metric of this name; BadInput, naming all, if there is none."""
     if name not in METRICS:
-        raise BadInput(f"{name} is no figure of a design: choose one of {', '.join(METRICS)}.")
+        raise BadInput(f"{name} is no metric of a design: choose one of {', '.join(METRICS)}.")
     return METRICS[name]

@@ -2,7 +2,7 @@
 
 Area, clock and power from the unit costs of its family (``unit_costs``), cycles and accesses from
 ``implicore.cycles``, macros from ``implicore.synth.memories``. ``python bench/predict.py`` holds
-the figures against real synthesis.
+the metrics with real synthesis.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def predict(
     *,
     clock_mhz: float | None = None,
 ) -> dict:
-    """Figures of an accelerator that decodes a network, named as ``synthesize`` names them.
+    """Metrics of an accelerator that decodes a network, named as ``synthesize`` names them.
 
     Parameters
     ----------
@@ -67,20 +67,20 @@ def predict(
     slice_ = _slice(shape, replace(config, gate_zeros=False))  # which has no part in it
     chosen = _banks(config, costs)
     counts = regressors(config, chosen, slice_ if costs.network else None)
-    figures = {
+    shares_of = {
         block: {
-            share: sum(map(float.__mul__, costs.figures[block][share], map(float, numbers)))
+            share: sum(map(float.__mul__, costs.by_block[block][share], map(float, numbers)))
             for share, numbers in shares.items()
-            if share in costs.figures[block]
+            if share in costs.by_block[block]
         }
         for block, shares in counts.items()
     }
     for memory, instances in chosen:
-        block = figures[f"memory {memory.role}"]
+        block = shares_of[f"memory {memory.role}"]
         for share, value in macros_of(memory, instances).items():
             if share in block:
                 block[share] += value
-    areas = {block: shares[AREA] for block, shares in figures.items()}
+    areas = {block: shares[AREA] for block, shares in shares_of.items()}
     fmax = 1000 / _period(chosen, costs)
     clock = clock_mhz or fmax
     result = {
@@ -102,7 +102,7 @@ def predict(
     }
     if costs.network:
         powers = {}
-        for block, shares in figures.items():
+        for block, shares in shares_of.items():
             powers[block] = {share: shares[share] * clock / 1000 for share in POWERS}
             powers[block] |= {"leakage_mw": shares["leakage_mw"], "sram_mw": 0.0}
         for memory, _ in chosen:

@@ -24,10 +24,10 @@ Found = dict[tuple[str, str], dict]
 TABLE, TEXT, DESCRIPTION = "results.parquet", "results.csv", "sweep.json"
 
 PREDICTED, SYNTHESIZED, FAILED = "predicted", "synthesized", "failed"
-"""Where a row's figures come from; also the stages in the journal."""
+"""Where a row's metrics come from; also the stages in the journal."""
 
 COMPARED = ("area_um2", "fmax_mhz", "nj_per_voxel")
-"""Figures of which the prediction stays beside the synthesized one."""
+"""Metrics of which the prediction stays beside the synthesized one."""
 
 COLUMNS = {
     **dict.fromkeys(("point", "network", "program"), "string"),
@@ -84,8 +84,8 @@ def _row(spec: Spec, point: Point, found: Found, folder: Path) -> dict | None:
         row["command"] = command(spec, point, predicted.get("program"), folder)
     if failed:
         return {**row, "source": FAILED, "error": failed["error"]}
-    figures = {**predicted, **(synthesized or {})}
-    row |= {name: figures.get(name) for name in (*METRICS, "blocks", "seconds")}
+    metrics = {**predicted, **(synthesized or {})}
+    row |= {name: metrics.get(name) for name in (*METRICS, "blocks", "seconds")}
     return {**row, "source": SYNTHESIZED if synthesized else PREDICTED}
 
 

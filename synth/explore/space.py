@@ -224,7 +224,7 @@ def read_spec(path: str | Path) -> Spec:
     _require("target" in content, path, "target", 'a cell library, such as "ihp-sg13g2"')
     objectives = content.get("objectives", list(metrics.OBJECTIVES))
     several = isinstance(objectives, list) and objectives
-    _require(several, path, "objectives", "a list of figures")
+    _require(several, path, "objectives", "a list of metrics")
     for name in objectives:
         metrics.metric(name)
     chosen = content.get("synthesize", "front")

@@ -185,9 +185,9 @@ class _Sweep:
 
     def _predicted(self, piece: list[Point], outcome: list[dict]) -> None:
         records, failed = [], []
-        for point, figures in zip(piece, outcome, strict=True):
-            if "error" in figures:
-                failed.append((point, figures["error"]))
+        for point, metrics in zip(piece, outcome, strict=True):
+            if "error" in metrics:
+                failed.append((point, metrics["error"]))
                 continue
             workload = self.workloads[self._key(point)]
             program, image = self._files(point)
@@ -195,11 +195,11 @@ class _Sweep:
                 {
                     "stage": PREDICTED,
                     "point": point.id,
-                    **_columns(figures),
+                    **_columns(metrics),
                     "psnr_db": workload.psnr_db,
                     "program": program if workload.program else None,
                     "image": image if workload.decoded is not None else None,
-                    "fits": figures.get("fits"),
+                    "fits": metrics.get("fits"),
                 }
             )
         self.journal.add(records)
@@ -330,13 +330,13 @@ class _Sweep:
         return f"programs/{name}.inr", f"images/{name}.png"
 
 
-def _columns(figures: dict) -> dict:
+def _columns(metrics: dict) -> dict:
     """Of all metrics those that the table has."""
-    figures = {**figures, "area_mm2": figures["area_um2"] / 1e6}
-    kept = {name: figures[name] for name in (*METRICS, "seconds") if name in figures}
+    metrics = {**metrics, "area_mm2": metrics["area_um2"] / 1e6}
+    kept = {name: metrics[name] for name in (*METRICS, "seconds") if name in metrics}
     blocks = {
         block: {name: one[name] for name in ("area_um2", "power_mw") if name in one}
-        for block, one in figures["blocks"].items()
+        for block, one in metrics["blocks"].items()
     }
     return {**kept, "blocks": json.dumps(blocks)}
 
@@ -365,7 +365,7 @@ def choose_one(folder: str | Path, name: str, condition: str | None) -> dict | N
     Returns
     -------
     dict
-        The row's figures and, as ``config``, the file for ``generate --config``.
+        The row's metrics and, as ``config``, the file for ``generate --config``.
     """
     metric(name)
     row = choose.best(results.read(folder), name, condition)

@@ -69,7 +69,7 @@ class UnitCosts:
     ----------
     family : str
     key : str
-        Of everything that the figures depend on: equal keys, equal figures.
+        Of everything that the unit costs depend on: equal keys, equal unit costs.
     target : Target
     network : NetworkShape or None
         Of the program whose activity the powers have; None if there was none.
@@ -77,7 +77,7 @@ class UnitCosts:
         Of the clock that modules are mapped for and memories chosen for.
     element_area_um2, element_period_ns : float
         Of a processing element; its registers' least period.
-    figures : dict of str to dict of str to tuple of float
+    by_block : dict of str to dict of str to tuple of float
         By block and share, in the order of ``regressors``; powers in pJ a cycle, leakage in mW.
     beyond_access_ns : tuple of float
         From a macro's data to the next register, setup included: a constant, and for each doubling
@@ -93,7 +93,7 @@ class UnitCosts:
     period_ns: float
     element_area_um2: float
     element_period_ns: float
-    figures: dict[str, dict[str, tuple[float, ...]]]
+    by_block: dict[str, dict[str, tuple[float, ...]]]
     beyond_access_ns: tuple[float, float]
     logic_period_ns: float
 
@@ -259,7 +259,7 @@ def characterize(
     target : Target
     program : Program, optional
         Of the family's formats; its decode is what powers are taken from. Without one there are
-        figures of area and clock only.
+        unit costs of area and clock only.
     report : function of a line
         Told what is being done: it takes a minute or two.
 
@@ -319,7 +319,7 @@ def _characterize(config, target, program, report) -> dict:
         "element_period_ns": max(
             path.delay_ns for _, path in paths if path.start.startswith(INSIDE)
         ),
-        "figures": fit_samples(samples, None if program is None else network),
+        "by_block": fit_samples(samples, None if program is None else network),
         "beyond_access_ns": beyond,
         "logic_period_ns": logic,
     }
@@ -362,14 +362,14 @@ def fit_samples(samples: list[Sample], network: NetworkShape | None) -> dict:
                 counts.setdefault(key, []).append(numbers)
                 observed.setdefault(key, []).append(value)
     fitted = {key: fit(np.array(counts[key]), np.array(observed[key])) for key in counts}
-    figures: dict[str, dict[str, tuple[float, ...]]] = {}
+    by_block: dict[str, dict[str, tuple[float, ...]]] = {}
     for block, shares in regressors(sample.config, sample.banks, job).items():
-        figures[block] = {
+        by_block[block] = {
             share: fitted[pool(block, share), share]
             for share in shares
             if (pool(block, share), share) in fitted
         }
-    return figures
+    return by_block
 
 
 def pool(block: str, share: str) -> str:
@@ -386,7 +386,7 @@ def macros_of(memory: Memory, instances: int) -> dict[str, float]:
 
 
 def fit(counts: np.ndarray, observed: np.ndarray) -> tuple[float, ...]:
-    """Non-negative figures x with ``counts @ x`` near ``observed``, relative to each of them.
+    """Non-negative unit costs x with ``counts @ x`` near ``observed``, relative to each of them.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The page of the demo: what became of a scan, in pictures, with the figures of the hardware."""
+"""The page of the demo: what became of a scan, in pictures, with the metrics of the hardware."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def demo_page(folder: str | Path) -> Path:
 
 
 def facts(metrics: dict) -> list[dict]:
-    """The figures that count: name, number, unit, and what it is measured on."""
+    """The main metrics: name, number, unit, and what it is measured on."""
     synth, slice_ = metrics["synth"], metrics["simulate"]
     return [
         {
@@ -143,7 +143,7 @@ def facts(metrics: dict) -> list[dict]:
 
 
 def summary(metrics: dict, folder: Path) -> list[tuple[str, str]]:
-    """What happened, for the terminal: a name and a figure in each line."""
+    """What happened, for the terminal: a name and a value in each line."""
     lines = [(one["name"], f"{one['number']} {one['unit']}") for one in facts(metrics)]
     synth = metrics["synth"]
     lines.append(("Library", f"{synth['target']}, {synth['corner']}"))
@@ -249,9 +249,9 @@ def _nanojoules(synth: dict) -> float:
     return 1e6 / synth["voxels_per_second"]
 
 
-def _bars(synth: dict, figure: str, scale: float) -> list[dict]:
-    """Blocks with this figure, the greatest first, each with its share of the greatest."""
-    found = {block: own[figure] * scale for block, own in synth["blocks"].items() if figure in own}
+def _bars(synth: dict, metric: str, scale: float) -> list[dict]:
+    """Blocks with this metric, the greatest first, each with its share of the greatest."""
+    found = {block: own[metric] * scale for block, own in synth["blocks"].items() if metric in own}
     most, total = max(found.values()), sum(found.values())
     return [
         {"block": block, "value": value, "of_most": value / most, "of_all": value / total}

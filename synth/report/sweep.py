@@ -121,7 +121,7 @@ def front_figure(
 
 
 def _scaled(name: str, value, absent=None):
-    """A figure in the unit it is shown in."""
+    """A metric in the unit it is shown in."""
     if value is None:
         return absent
     scale = quantity(name).scale
@@ -172,7 +172,7 @@ def _data(folder: Path, rows: Sequence[dict], objectives: dict, description: dic
     columns = {name: _column(name, [row.get(name) for row in rows], objectives) for name in names}
     plottable = [name for name, one in columns.items() if one["kind"] == "number" and one["varies"]]
     if not plottable:
-        raise BadInput(f"{folder / TABLE} has no figure that differs between points.")
+        raise BadInput(f"{folder / TABLE} has no metric that differs between points.")
     wished = ("area_mm2", "nj_per_voxel", *objectives, *plottable)
     x, y = _first(wished, plottable, 2)
     colours = [name for name in ("formats", "network", "psnr_db", *plottable) if name in columns]

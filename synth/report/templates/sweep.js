@@ -95,7 +95,7 @@ function filter() {
 }
 
 // ---------------------------------------------------------------------------- the scatter
-// Of points with both figures and within the constraints, those that no other beats in both.
+// Of points that have both metrics and meet the constraints, those not dominated in these two.
 function front(points, x, y) {
   const way = (name) => ({ min: 1, max: -1 })[columns[name].better] || 0;
   if (!way(x) || !way(y)) return [];
@@ -175,7 +175,7 @@ function draw() {
 // ------------------------------------------------------------------------ the chosen point
 function bars(key, title, unit, row, second) {
   const entries = Object.entries(data.blocks)
-    .map(([block, figures]) => [block, figures[key][row]])
+    .map(([block, metrics]) => [block, metrics[key][row]])
     .filter(([, own]) => own !== null && own !== undefined)
     .sort((a, b) => b[1] - a[1]);
   if (!entries.length) return "";
@@ -219,7 +219,7 @@ function choose(row, scroll) {
   const left = element("div", {}, images);
   if (images.children.length) grid.append(left);
   for (const figure of [bars("area", "Area by block", "mm²", row, false), bars("power", "Power by block", "mW", row, true)]) if (figure) grid.append(figure);
-  home.append(grid, element("details", {}, element("summary", { textContent: "All figures" }), element("table", { id: "figures" }, table)));
+  home.append(grid, element("details", {}, element("summary", { textContent: "All metrics" }), element("table", { id: "metrics" }, table)));
   const command = value("command", row);
   if (command) home.append(element("h3", { textContent: "The command that makes it again", style: "margin-top: 18px" }),
     element("div", { className: "command" }, element("code", { textContent: command, id: "command" }), element("button", { type: "button", className: "copy", textContent: "Copy" })));
