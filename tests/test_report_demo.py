@@ -12,7 +12,7 @@ from PIL import Image
 from implicore.errors import BadInput
 from implicore.formats import Formats
 from implicore.sim.timeline import save_timeline
-from implicore.synth.report.demo import busy_figure, demo_page, summary
+from implicore.synth.report.demo import active_plot, demo_page, summary
 from implicore.synth.report.recognize import write_report
 
 SIMULATED = {
@@ -237,7 +237,7 @@ def test_the_parts_looked_at_closely_are_the_same(folder, open_page):
 
 def test_utilization_over_time():
     readings = np.array([(0, 0, 0), (100, 0, 0), (200, 50, 1), (300, 150, 2)])
-    (bars, _) = busy_figure(readings).axes[0].patches
+    (bars, _) = active_plot(readings).axes[0].patches
     assert bars.get_data().values.tolist() == [0, 50, 100]
     assert (bars.get_data().edges * 1e6).tolist() == [0, 100, 200, 300]
 

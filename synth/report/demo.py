@@ -13,9 +13,9 @@ from implicore.errors import BadInput
 from implicore.formats import Formats
 from implicore.sim.timeline import load_timeline
 
-from . import figures
+from . import plots
 from .page import data_png, inline_png, read_json, write_page
-from .sweep import front_figure, read_results, title_of
+from .sweep import front_plots, read_results, title_of
 
 RECORD = "demo.json"
 """What ``implicore demo`` notes about its steps."""
@@ -63,7 +63,7 @@ def demo_page(folder: str | Path) -> Path:
     readings = _timeline(folder / "timeline.csv")
     rows = read_results(folder / "sweep" / "results.parquet")
     zoomed, original = _closely(folder)
-    fronts = [front_figure(rows, [panel], PLOT, legend=False) for panel in PANELS]
+    fronts = [front_plots(rows, [panel], PLOT, legend=False) for panel in PANELS]
     return write_page(
         folder,
         "demo.html",
@@ -75,18 +75,18 @@ def demo_page(folder: str | Path) -> Path:
         },
         zoomed=zoomed,
         original=original,
-        filling=figures.inline(
-            busy_figure(readings, FILLING),
+        filling=plots.inline(
+            active_plot(readings, FILLING),
             "Share of cycles in which the array works, while the pipeline fills",
         ),
-        whole=figures.inline(
-            busy_figure(readings), "Share of cycles in which the array works, over the whole slice"
+        whole=plots.inline(
+            active_plot(readings), "Share of cycles in which the array works, over the whole slice"
         ),
         started=int(readings[np.flatnonzero(readings[:, 1])[0] - 1, 0]),
         area=_bars(metrics["synth"], "area_um2", 1e-6),
         energy=_bars(metrics["synth"], "power_mw", _nanojoules(metrics["synth"])),
         fronts=[
-            figures.inline(front, "Points of the sweep; the ones on the front stand out")
+            plots.inline(front, "Points of the sweep; the ones on the front stand out")
             for front in fronts
             if front is not None
         ],
@@ -198,7 +198,7 @@ def _timeline(path: Path) -> np.ndarray:
     return readings
 
 
-def busy_figure(readings: np.ndarray, until: int | None = None) -> Figure:
+def active_plot(readings: np.ndarray, until: int | None = None) -> Figure:
     """How much of each window of time the array was given operands.
 
     Parameters
@@ -212,11 +212,11 @@ def busy_figure(readings: np.ndarray, until: int | None = None) -> Figure:
     share = 100 * np.diff(active) / np.diff(cycles)
     million = until is None
     across = cycles / 1e6 if million else cycles
-    with figures.style():
+    with plots.style():
         figure = Figure(figsize=PLOT, layout="constrained")
         axes = figure.add_subplot()
-        axes.stairs(share, across, fill=True, color=figures.ACCENT, alpha=0.25, linewidth=0)
-        axes.stairs(share, across, color=figures.ACCENT, linewidth=1.4, baseline=None)
+        axes.stairs(share, across, fill=True, color=plots.ACCENT, alpha=0.25, linewidth=0)
+        axes.stairs(share, across, color=plots.ACCENT, linewidth=1.4, baseline=None)
         axes.set_ylim(0, 108)
         axes.set_xlim(0, until if until else across[-1])
         axes.set_ylabel("array at work, %")

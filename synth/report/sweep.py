@@ -16,7 +16,7 @@ from plotly.offline import get_plotlyjs
 from implicore.errors import BadInput
 from implicore.synth.explore.results import DESCRIPTION, FAILED, PREDICTED, SYNTHESIZED, TABLE
 
-from . import figures
+from . import plots
 from .page import inline_png, read_json, write_page
 from .quantities import quantity
 
@@ -58,9 +58,9 @@ def sweep_page(folder: str | Path) -> Path:
     description = read_json(folder / DESCRIPTION)
     rows = read_results(folder / TABLE)
     objectives = description.get("objectives", {})
-    plot = front_figure(rows)
+    plot = front_plots(rows)
     if plot is not None:
-        figures.save(plot, folder / "front")
+        plots.save(plot, folder / "front")
     return write_page(
         folder,
         "sweep.html",
@@ -94,7 +94,7 @@ def title_of(row: dict) -> str:
     return " ".join(str(part) for part in (size, row.get("formats"), row.get("network")) if part)
 
 
-def front_figure(
+def front_plots(
     rows: Sequence[dict],
     panels: Sequence[tuple[str, str]] = PANELS,
     size: tuple[float, float] = (3.6, 3.1),
@@ -117,7 +117,7 @@ def front_figure(
         return None
     front = np.array([row.get("front") is True for row in kept], bool)
     synthesized = np.array([row.get("source") == SYNTHESIZED for row in kept], bool)
-    return figures.scatter(shown, columns, front, synthesized, size=size, legend=legend)
+    return plots.scatter(shown, columns, front, synthesized, size=size, legend=legend)
 
 
 def _scaled(name: str, value, absent=None):

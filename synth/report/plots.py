@@ -53,7 +53,7 @@ RASTERIZED_FROM = 1000
 """Points from which they are pixels in an SVG file as well, which grows too large otherwise."""
 
 WIDE = 20
-"""Ratio of the greatest to the least figure from which an axis is logarithmic."""
+"""Ratio of the greatest to the least value from which an axis is logarithmic."""
 
 
 @contextmanager
@@ -94,14 +94,14 @@ def scatter(
     size: tuple[float, float],
     legend: bool,
 ) -> Figure:
-    """Points in a panel for each pair of quantities, those of the front standing out.
+    """Plot points in a panel for each pair of metrics, with those on the front highlighted.
 
     Parameters
     ----------
     panels : sequence of pairs of (column, Quantity)
         What goes across and what goes up.
     columns : dict of str to float array of shape (points,)
-        In the unit that is shown; NaN where a point has no such figure.
+        In the unit that is shown; NaN where a point has no such metric.
     front, synthesized : bool arrays of shape (points,)
     size : width and height in inches, of one panel
     legend : bool
