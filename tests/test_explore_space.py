@@ -114,7 +114,7 @@ def test_the_digest_is_of_the_description_and_its_files(tmp_path):
         (HEAD + GRID + "networks = [3]\n", "networks must be names"),
         (HEAD + 'objectives = ["beauty"]\n' + GRID, "beauty is no metric of a design"),
         (HEAD + "objectives = []\n" + GRID, "objectives must be a list"),
-        (HEAD + 'synthesize = "some"\n' + GRID, "synthesize must be one of front, all, none"),
+        (HEAD + 'synthesize = "some"\n' + GRID, "synthesize must be one of pareto, all, none"),
         (HEAD + "near = 1.5\n" + GRID, "near must be a number from 0 to below 1"),
         (HEAD + "constraints = 3\n" + GRID, r"constraints must be a table \[constraints\]"),
         (HEAD + GRID + "[constraints]\nsize = 3\n", "unknown constraint size"),
@@ -127,6 +127,17 @@ def test_a_bad_description_is_one_sentence(tmp_path, text, sentence):
     with pytest.raises(BadInput, match=sentence) as error:
         list(spec(tmp_path, text).points())
     assert re.search(r"\.$", str(error.value)) and "\n" not in str(error.value)
+
+
+def test_the_old_value_of_synthesize_is_accepted_with_a_warning(tmp_path, capsys):
+    found = spec(tmp_path, 'synthesize = "front"\n' + HEAD + GRID)
+    assert capsys.readouterr().err == (
+        f'{tmp_path / "sweep.toml"}: synthesize = "front" is now synthesize = "pareto"; the old '
+        "value will be removed in version 0.3.\n"
+    )
+    current = spec(tmp_path, 'synthesize = "pareto"\n' + HEAD + GRID)
+    assert capsys.readouterr().err == "" and found.digest == current.digest
+    assert found.synthesize == "pareto"
 
 
 def test_a_missing_description(tmp_path):

@@ -34,8 +34,8 @@ from implicore.program import Intensity, Program
 from implicore.random_program import random_program
 from implicore.synth.explore import flow as real
 from implicore.synth.explore import results
-from implicore.synth.explore.front import front
 from implicore.synth.explore.metrics import OBJECTIVES
+from implicore.synth.explore.pareto import pareto_front
 from implicore.synth.explore.space import Source, read_spec
 from implicore.synth.explore.sweep import choose_one, sweep
 
@@ -131,7 +131,7 @@ def test_the_front_is_synthesized_and_nothing_else(swept):
     begun = {of for what, of in log if what == "begin"}
     everything = swept(SPEC.replace("[con", 'synthesize = "none"\n[con'), "other")[1]
     everything = everything[everything["source"] == "predicted"]
-    chosen = everything[front(everything, OBJECTIVES)]
+    chosen = everything[pareto_front(everything, OBJECTIVES)]
     assert {f"{r.rows}x{r.columns}-{r.formats}" for r in chosen.itertuples()} == begun
     assert 0 < len(begun) < len(everything)
     made = table[table["source"] == "synthesized"]

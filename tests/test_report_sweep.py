@@ -134,7 +134,7 @@ def test_filters_table_and_axes(folder, open_page):
     assert header.get_attribute("aria-sort") == "ascending"
     ordered = [title_of(row) for row in sorted(left, key=lambda row: row["area_mm2"])]
     names = page.locator("#points .name").all_inner_texts()
-    assert [re.sub(" front$", "", name.strip()) for name in names] == ordered
+    assert [re.sub(" Pareto front$", "", name.strip()) for name in names] == ordered
     page.locator("#points tbody tr").last.press("Enter")
     assert page.locator("#point h2").inner_text() == ordered[-1]
     page.locator("#filters button[type=reset]").click()

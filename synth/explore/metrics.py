@@ -50,7 +50,7 @@ METRICS = {
 }
 
 OBJECTIVES = ("psnr_db", "nj_per_voxel", "area_mm2", "voxels_per_second")
-"""What a front is drawn over unless a sweep says otherwise."""
+"""The objectives of the Pareto front unless a sweep says otherwise."""
 
 
 def metric(name: str) -> Metric:

@@ -15,8 +15,8 @@ from implicore.synth.synthesis import LEFT_OUT
 from implicore.synth.target import Target
 
 from .choose import where
-from .front import front, known
 from .metrics import METRICS
+from .pareto import known, pareto_front
 from .space import Point, Spec
 
 Found = dict[tuple[str, str], dict]
@@ -64,7 +64,7 @@ def collect(spec: Spec, points: list[Point], found: Found, folder: Path) -> pd.D
     candidates = table["feasible"]
     if (table["source"] == SYNTHESIZED).any():
         candidates = candidates & (table["source"] == SYNTHESIZED)
-    table.loc[candidates, "front"] = front(table[candidates], spec.objectives)
+    table.loc[candidates, "front"] = pareto_front(table[candidates], spec.objectives)
     return table
 
 

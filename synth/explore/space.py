@@ -34,7 +34,7 @@ WIDTHS = tuple(one.name for one in fields(Formats))[2:]
 
 AXES = (*FIELDS, *WIDTHS, "networks", *DECODED)
 TOP = ("target", "image", "objectives", "synthesize", "near", "constraints", "grid")
-SYNTHESIZE = ("front", "all", "none")
+SYNTHESIZE = ("pareto", "all", "none")
 CONSTRAINTS = ("where", "fits")
 
 
@@ -106,11 +106,11 @@ class Spec:
     image : str or None
         File of the image that the programs stand for, where no model names it.
     objectives : tuple of str
-        Metrics that the front is drawn over.
+        Metrics that the Pareto front is drawn over.
     synthesize : str
-        Which points: ``front``, ``all`` or ``none``.
+        Which points: ``pareto``, ``all`` or ``none``.
     near : float
-        How far from the front still counts as on it, see ``front.front``.
+        How far from the Pareto front a point may be to count as on it, see ``pareto.pareto_front``.
     where : str or None
         Condition that the points of interest meet, see ``choose.where``.
     fits : str or None
@@ -121,7 +121,7 @@ class Spec:
     grid: dict[str, list]
     image: str | None = None
     objectives: tuple[str, ...] = metrics.OBJECTIVES
-    synthesize: str = "front"
+    synthesize: str = "pareto"
     near: float = 0.0
     where: str | None = None
     fits: str | None = None
@@ -227,7 +227,14 @@ def read_spec(path: str | Path) -> Spec:
     _require(several, path, "objectives", "a list of metrics")
     for name in objectives:
         metrics.metric(name)
-    chosen = content.get("synthesize", "front")
+    chosen = content.get("synthesize", "pareto")
+    if chosen == "front":
+        print(
+            f'{path}: synthesize = "front" is now synthesize = "pareto"; the old value will be '
+            "removed in version 0.3.",
+            file=sys.stderr,
+        )
+        chosen = "pareto"
     _require(chosen in SYNTHESIZE, path, "synthesize", f"one of {', '.join(SYNTHESIZE)}")
     near = content.get("near", 0.0)
     number = isinstance(near, int | float) and not isinstance(near, bool) and 0 <= near < 1

@@ -1,4 +1,4 @@
-"""A sweep: all points predicted, those on the front synthesized, every finding kept at once."""
+"""A sweep: all points predicted, the Pareto front synthesized, every finding kept at once."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from implicore.synth import target
 from implicore.synth.energy import SLICE
 
 from . import choose, flow, predict, results, unit_costs
-from .front import front
 from .journal import Journal
 from .metrics import METRICS, metric
+from .pareto import pareto_front
 from .results import FAILED, PREDICTED, SYNTHESIZED
 from .space import Point, Source, Spec
 from .workers import Workers, sentence
@@ -78,8 +78,8 @@ def sweep(
     Returns
     -------
     dict
-        ``points``, ``failed``, ``synthesized``, ``feasible``; ``pareto``, ids of the front;
-        ``seconds``.
+        ``points``, ``failed``, ``synthesized``, ``feasible``; ``pareto``, ids of the points on
+        the Pareto front; ``seconds``.
 
     Raises
     ------
@@ -239,7 +239,7 @@ class _Sweep:
         if self.spec.synthesize == "all":
             return set(predictions["point"])
         feasible = predictions[predictions["feasible"]]
-        return set(feasible["point"][front(feasible, self.spec.objectives, self.spec.near)])
+        return set(feasible["point"][pareto_front(feasible, self.spec.objectives, self.spec.near)])
 
     def _synthesized(self, point: Point, outcome: dict) -> dict:
         """Its record; cycles are exact, so that throughput is there without a program as well."""

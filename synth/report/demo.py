@@ -86,7 +86,7 @@ def demo_page(folder: str | Path) -> Path:
         area=_bars(metrics["synth"], "area_um2", 1e-6),
         energy=_bars(metrics["synth"], "power_mw", _nanojoules(metrics["synth"])),
         fronts=[
-            plots.inline(front, "Points of the sweep; the ones on the front stand out")
+            plots.inline(front, "Points of the sweep; those on the Pareto front are highlighted")
             for front in fronts
             if front is not None
         ],
@@ -179,7 +179,8 @@ RESULTS = {
         f"{one['nj_per_voxel']:.0f} nJ a voxel"
     ),
     "sweep": lambda one: (
-        f"{one['points']:,} accelerators, {one['failed']} failed, {len(one['pareto'])} on the front"
+        f"{one['points']:,} accelerators, {one['failed']} failed, "
+        f"{len(one['pareto'])} on the Pareto front"
     ),
 }
 """The demo's steps in order, and the outcome of each in words."""

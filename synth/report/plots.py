@@ -94,7 +94,7 @@ def scatter(
     size: tuple[float, float],
     legend: bool,
 ) -> Figure:
-    """Plot points in a panel for each pair of metrics, with those on the front highlighted.
+    """Plot points in a panel for each pair of metrics, with those on the Pareto front highlighted.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def scatter(
         if legend:
             figure.legend(
                 [_mark(SECOND, True), _mark(SOFT, True), _mark(SOFT, False)],
-                ["on the front of all objectives", "not on it", "hollow: predicted"],
+                ["on the Pareto front", "not on it", "hollow: predicted"],
                 loc="outside upper left",
                 ncols=3,
                 frameon=False,

@@ -33,7 +33,7 @@ OTHERS = {
     "seconds": Quantity("Time to find out", "s"),
     "gate_zeros": Quantity("Zeros gated"),
     "source": Quantity("How known"),
-    "front": Quantity("On the front"),
+    "front": Quantity("On the Pareto front"),
     "feasible": Quantity("Within the constraints"),
     "psnr_db": Quantity("PSNR", "dB"),
 }

@@ -199,7 +199,7 @@ function choose(row, scroll) {
   const home = $("point");
   home.replaceChildren(element("h2", { textContent: data.titles[row] }));
   const badges = [[value("source", row), value("source", row) === "failed"]];
-  if (value("front", row)) badges.push(["on the front", false]);
+  if (value("front", row)) badges.push(["on the Pareto front", false]);
   if (value("feasible", row) === false) badges.push(["outside the constraints", true]);
   home.append(element("p", {}, ...badges.filter(([text]) => text).flatMap(([text, bad]) => [element("span", { className: bad ? "badge bad" : "badge", textContent: text }), " "])));
   if (value("error", row)) home.append(element("p", { textContent: value("error", row) }));
@@ -262,7 +262,7 @@ function list() {
   body.replaceChildren(...order.slice(0, state.limit).map((row) => {
     const line = element("tr", { tabIndex: 0, className: row === state.chosen ? "chosen" : "" });
     line.dataset.row = row;
-    line.append(element("td", { className: "name" }, data.titles[row], " ", ...(value("front", row) ? [element("span", { className: "badge", textContent: "front" })] : [])));
+    line.append(element("td", { className: "name" }, data.titles[row], " ", ...(value("front", row) ? [element("span", { className: "badge", textContent: "Pareto front" })] : [])));
     for (const name of data.shown)
       line.append(element("td", { className: columns[name].kind === "number" ? "number" : "", textContent: format(value(name, row)) }));
     line.append(element("td", { textContent: value("source", row) || "" }));

@@ -16,7 +16,7 @@ def known(table: pd.DataFrame, objectives: Sequence[str]) -> list[str]:
     return [name for name in objectives if table[name].notna().any()]
 
 
-def front(table: pd.DataFrame, objectives: Sequence[str], near: float = 0.0) -> np.ndarray:
+def pareto_front(table: pd.DataFrame, objectives: Sequence[str], near: float = 0.0) -> np.ndarray:
     """Which rows are nondominated.
 
     Parameters

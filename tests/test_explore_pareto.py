@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from implicore.synth.explore.front import front
 from implicore.synth.explore.metrics import METRICS
+from implicore.synth.explore.pareto import pareto_front
 
 OBJECTIVES = ("psnr_db", "nj_per_voxel", "area_mm2")
 
@@ -32,34 +32,34 @@ def beats(one, other, slack=0.0) -> bool:
 @pytest.mark.parametrize("near", [0.0, 0.3])
 def test_no_row_on_the_front_is_beaten_and_every_other_is(near):
     rows = table(200)
-    chosen = front(rows, OBJECTIVES, near)
+    chosen = pareto_front(rows, OBJECTIVES, near)
     expected = [
         not any(beats(one, other, near) for index, one in rows.iterrows() if index != number)
         for number, other in rows.iterrows()
     ]
     if near:
-        assert (front(rows, OBJECTIVES) <= chosen).all() and chosen.sum() > 1
+        assert (pareto_front(rows, OBJECTIVES) <= chosen).all() and chosen.sum() > 1
     np.testing.assert_array_equal(chosen, expected)
 
 
 def test_equal_rows_are_on_it_together():
     rows = pd.concat([table(1)] * 3, ignore_index=True)
-    assert front(rows, OBJECTIVES).all()
+    assert pareto_front(rows, OBJECTIVES).all()
 
 
 def test_an_objective_that_no_row_has_is_not_asked_for():
     rows = table(50)
     without = rows.assign(psnr_db=np.nan)
-    expected = front(rows, OBJECTIVES[1:])
-    np.testing.assert_array_equal(front(without, OBJECTIVES), expected)
+    expected = pareto_front(rows, OBJECTIVES[1:])
+    np.testing.assert_array_equal(pareto_front(without, OBJECTIVES), expected)
 
 
 def test_a_row_without_a_figure_is_not_on_the_front():
     rows = table(50)
     rows.loc[7, list(OBJECTIVES)] = [np.nan, 0.0, 0.0]
-    chosen = front(rows, OBJECTIVES)
+    chosen = pareto_front(rows, OBJECTIVES)
     assert not chosen[7] and chosen.any()
 
 
 def test_nothing_is_on_the_front_of_nothing():
-    assert front(table(0), OBJECTIVES).shape == (0,)
+    assert pareto_front(table(0), OBJECTIVES).shape == (0,)
