@@ -61,7 +61,7 @@ def test_the_number_of_mutants():
 
 def test_a_module_without_a_place_is_noticed():
     sidecar = {"modules": {"implicore": 1, "implicore_core": 1, "implicore_new": 2}}
-    with pytest.raises(ValueError, match="stands either in the Verilog or in the diagram only"):
+    with pytest.raises(ValueError, match="is either in the Verilog or in the diagram, not both"):
         architecture.diagram(architecture.ACCELERATORS["tiny"], sidecar)
 
 

@@ -1,10 +1,10 @@
-"""Write what `docs/architecture.md` shows: the block diagram, and the path of one voxel.
+"""Write the generated parts of `docs/architecture.md`: the block diagram and the path of a voxel.
 
     python tools/architecture.py
 
-Blocks, their numbers and sizes are those of the Verilog that the generator writes for the preset
-`medium`; a module without a place in the diagram is an error. The path's cycles follow from
-`implicore.dataflow` and `implicore.cycles`; `tests/test_docs.py` compares them with the Verilog.
+Blocks, their numbers and sizes are those of the Verilog of the preset `medium`. A module without a
+block in the diagram is an error. The cycles of the path follow from `implicore.dataflow` and
+`implicore.cycles`; `tests/test_docs.py` compares them with the Verilog.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ BEGIN, END = "<!-- path of a voxel: tools/architecture.py -->", "<!-- end of the
 
 WIDTH, HEIGHT = 1040, 600
 LINE = 17
-"""Pixels from a line of text to the next."""
+"""Pixels between two lines of text."""
 
 COLOURS = {"control": "#e8eaf6", "compute": "#e0f2f1", "memory": "#fff3e0", "edge": "#ffffff"}
 
@@ -46,8 +46,7 @@ COLOURS = {"control": "#e8eaf6", "compute": "#e0f2f1", "memory": "#fff3e0", "edg
 class Block:
     """A box of the diagram.
 
-    ``modules`` are the Verilog's, less their prefix; ``text`` is filled in with their numbers and
-    sizes.
+    ``modules`` are Verilog modules without their prefix. ``text`` is formatted with ``values``.
     """
 
     x: int
@@ -71,7 +70,7 @@ BLOCKS = (
     ),
     Block(
         *(190, 238, 200, 74, "compute", ("coordinate_generator",), "coordinate generator"),
-        ("the points of a grid,", "by additions alone"),
+        ("the points of a grid,", "without a multiplier"),
     ),
     Block(
         *(450, 30, 240, 74, "control", ("sequencer",), "sequencer"),
@@ -96,7 +95,7 @@ BLOCKS = (
         (
             "{array_row} rows: a voxel each",
             "{columns} columns: a neuron each",
-            "a row's way out: AND-OR",
+            "drain of a row: AND-OR",
         ),
     ),
     Block(
@@ -146,7 +145,7 @@ ARROWS = (
     ("voxels", [(570, 492), (570, 522)]),
     ("out", [(450, 547), (150, 547)]),
 )
-"""Ways of data, each from its source to its goal; names for whoever reads this."""
+"""Paths of data from source to destination; the names are titles in the SVG."""
 
 LABELS = (
     (698, 48, "tokens"),
@@ -160,7 +159,7 @@ LABELS = (
 
 
 def values(config: AcceleratorConfig, sidecar: dict) -> dict:
-    """What the texts of the diagram are filled with."""
+    """Return the values that format the texts of the diagram."""
     found = {name.removeprefix(f"{PREFIX}_"): n for name, n in sidecar["modules"].items()}
     for memory in sidecar["memories"]:
         size = f"{memory['depth']:,} x {memory['width']} bits"
@@ -181,10 +180,16 @@ def values(config: AcceleratorConfig, sidecar: dict) -> dict:
 
 
 def diagram(config: AcceleratorConfig, sidecar: dict) -> str:
-    """The block diagram as SVG; ValueError if it does not show every module."""
+    """Return the block diagram as SVG.
+
+    Raises
+    ------
+    ValueError
+        A module is missing from the diagram, or the diagram shows one that does not exist.
+    """
     shown = {f"{PREFIX}_{name}" for block in BLOCKS for name in block.modules}
     for name in set(sidecar["modules"]) ^ (shown | {PREFIX, f"{PREFIX}_core"}):
-        raise ValueError(f"The module {name} stands either in the Verilog or in the diagram only.")
+        raise ValueError(f"The module {name} is either in the Verilog or in the diagram, not both.")
     fill = values(config, sidecar)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
@@ -224,10 +229,10 @@ def diagram(config: AcceleratorConfig, sidecar: dict) -> str:
 
 
 def path_of_a_voxel(shape: NetworkShape, config: AcceleratorConfig) -> list[tuple[int, str]]:
-    """Cycle and event of each station of the only voxel of a job, in row 0.
+    """Return cycle and event of each station of the only voxel of a job, in row 0.
 
-    Cycle 0 is the one in which its point is accepted. For networks whose last layer runs on the
-    output-layer MACs, with hidden layers of more than one column tile.
+    In cycle 0 its point is accepted. The network's output layer must run on the output-layer MACs,
+    and its hidden layers must have more than one column tile.
     """
     requantizer = requantizer_latency(config.formats)
     first = mapper_cycles(shape.frequencies, 1, config.lanes) - 1 + mapper_latency(config.formats)
@@ -241,47 +246,47 @@ def path_of_a_voxel(shape: NetworkShape, config: AcceleratorConfig) -> list[tupl
         (0, "the point is accepted by the Fourier mapper"),
         (
             first,
-            f"all {shape.features} features are in the bank of row 0; the first step is issued: "
-            "input 0 of layer 1",
+            f"all {shape.features} features are in the bank of row 0; the first step is issued, "
+            "for input 0 of layer 1",
         ),
         (first + 1, "feature and weight are read"),
-        (first + PE_LATENCY, "both stand in the registers of the processing element (0, 0)"),
-        (first + PE_LATENCY + 1, "their product is registered"),
-        (first + PE_LATENCY + 2, "and added to the sum"),
+        (first + PE_LATENCY, "both are in the operand registers of PE (0, 0)"),
+        (first + PE_LATENCY + 1, "the product is registered"),
+        (first + PE_LATENCY + 2, "the product is accumulated"),
         (ends[0][0], f"last step of the first {config.columns} neurons of layer 1"),
-        (drained, "the sum of neuron 0 is drained: it stands in the row's register"),
-        (drained + requantizer, "it is requantized, and written to the activation bank"),
+        (drained, "the accumulator of neuron 0 has drained into the sum register of the row"),
+        (drained + requantizer, "its activation is written to the activation bank"),
     ]
     stations += [
         (steps[-1], f"last step of layer {number}") for number, steps in enumerate(ends[:2], 1)
     ]
     stations += [
         (ends[-1][-1], f"last step of layer {layers}, the last one on the array"),
-        (last_sum, "the sum of its last neuron is drained"),
+        (last_sum, "the accumulator of its last neuron has drained"),
         (
             last_sum + requantizer,
-            "requantized, it enters the output-layer MAC, as did all before it",
+            "its activation enters the output-layer MAC, as those of all neurons before it",
         ),
         (
             last_sum + output_mac_latency(config.formats),
-            f"the bypass sum is layer {shape.depth}'s: it enters the requantizer in its turn",
+            f"the bypass sum, which is layer {shape.depth}, enters the requantizer",
         ),
-        (shown, "the voxel is offered on `m_axis_voxels`"),
+        (shown, "the voxel is valid on `m_axis_voxels`"),
     ]
     return stations
 
 
 def table(shape: NetworkShape, config: AcceleratorConfig) -> str:
-    """The path as Markdown."""
+    """Return the path as Markdown."""
     total = predict(shape, config, 1).cycles
-    lines = ["| Cycle | What happens |", "|---:|---|"]
+    lines = ["| Cycle | Event |", "|---:|---|"]
     lines += [f"| {cycle:,} | {text} |" for cycle, text in path_of_a_voxel(shape, config)]
-    lines += ["", f"So a job of one voxel takes {total:,} cycles."]
+    lines += ["", f"A job of one voxel takes {total:,} cycles."]
     return "\n".join(lines) + "\n"
 
 
 def documents() -> dict[Path, str]:
-    """The files that this script writes, with their contents."""
+    """Return the files that this script writes, with their contents."""
     config = ACCELERATORS[PRESET]
     with tempfile.TemporaryDirectory() as name:
         generate(config, Path(name))
@@ -294,7 +299,7 @@ def documents() -> dict[Path, str]:
 
 
 def main() -> int:
-    """Write them."""
+    """Write the files."""
     for path, text in documents().items():
         with atomic_write(path) as temporary:
             Path(temporary).write_text(text, encoding="utf-8")
