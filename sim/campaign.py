@@ -1,4 +1,4 @@
-"""Random cases run, and those that fail made small."""
+"""Run random cases, and shrink those that fail."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from . import cosim, fast
 from .cases import Case, Size, random_case
 
 ICARUS_ELEMENTS = 16
-"""Processing elements up to which Icarus is quick enough."""
+"""PEs up to which Icarus is fast enough."""
 
 
 def simulator_of(case: Case) -> str:
-    """Icarus with cocotbext-axi's partners for a small array, else the compiled simulator."""
+    """Return ``icarus`` (with cocotbext-axi at the ports) for a small array, else ``fast``."""
     small = case.config.rows * case.config.columns <= ICARUS_ELEMENTS
     return "icarus" if small else "fast"
 
 
 def run(case: Case, simulator: str | None = None, sources=None) -> list[str]:
-    """What is wrong with a case, nothing if it is right.
+    """Run a case and return a sentence for each failure.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def run(case: Case, simulator: str | None = None, sources=None) -> list[str]:
     simulator : str, optional
         ``icarus``, ``verilator`` or ``fast``; ``simulator_of`` unless given.
     sources : sequence of Path, optional
-        Verilog files to take instead of the generated ones.
+        Verilog files to use instead of the generated ones.
     """
     simulator = simulator or simulator_of(case)
     if simulator == "fast":
@@ -46,18 +46,18 @@ def run(case: Case, simulator: str | None = None, sources=None) -> list[str]:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to draw a case again."""
+    """The parameters that reproduce a case."""
 
     seed: int
     size: Size
     keep: tuple[int, ...]
 
     def case(self) -> Case:
-        """The case."""
+        """Return the case."""
         return random_case(self.seed, self.size, list(self.keep))
 
     def command(self) -> str:
-        """The line that runs it again."""
+        """Return the command that runs the case."""
         default = Size()
         limits = ",".join(
             f"{field.name}={getattr(self.size, field.name)}"
@@ -72,9 +72,9 @@ class Recipe:
 
 
 def shrink(recipe: Recipe, fails: Callable[[Case], bool], attempts: int = 40) -> Recipe:
-    """A smaller recipe that still fails, after at most so many runs.
+    """Return a smaller recipe that still fails, found in at most so many runs.
 
-    Steps are left out one by one, then limits are halved: whatever is smaller and fails is kept.
+    Omit the steps one by one, then halve the limits; keep every smaller recipe that fails.
     """
 
     def smaller(recipe: Recipe):

@@ -1,4 +1,4 @@
-"""Benches in Python by cocotb, under Icarus or Verilator."""
+"""Benches in Python, run by cocotb with Icarus or Verilator."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VERILATOR_OPTIONS = ["-Wno-fatal", "-Wno-lint", "--noassert"]
 
 @dataclass(frozen=True)
 class CocotbSimulator:
-    """A design that is ready to be run under cocotb.
+    """A compiled design that cocotb benches can run on.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class CocotbSimulator:
         ``icarus`` or ``verilator``.
     toplevel : str
     folder : Path
-        Where the build lies.
+        The build.
     """
 
     name: Literal["icarus", "verilator"]
@@ -48,9 +48,9 @@ class CocotbSimulator:
         seed: int = 0,
         expected: np.ndarray | None = None,
     ) -> session.Responses:
-        """Carry out a session, see ``fast.FastSimulator.run``; ToolFailed if the bench fails.
+        """Run a session, see ``fast.FastSimulator.run``; ToolFailed if the bench fails.
 
-        With ``expected`` the bench itself compares its responses, word by word.
+        With ``expected``, the bench compares each word of the responses as it comes.
         """
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -71,9 +71,9 @@ class CocotbSimulator:
         seed: int = 0,
         environment: dict | None = None,
     ) -> int:
-        """Run the cocotb tests of some modules; their number, or ToolFailed if one fails.
+        """Run the cocotb tests of modules and return their number; ToolFailed if one fails.
 
-        With ``only`` those of this name alone.
+        With ``only``, run only the tests of this name.
         """
         from cocotb_tools.runner import get_results
 
@@ -97,13 +97,13 @@ class CocotbSimulator:
                 )
                 tests, failed = get_results(results)
             except (SystemExit, RuntimeError):
-                pass  # the log tells more
+                pass  # the error below quotes the log
             if failed or not tests:
                 lines = log_lines(log)
                 errors = [line.strip() for line in lines if "Error" in line]
                 raise ToolFailed(
                     "\n".join(
-                        [f"{', '.join(modules)} failed under {self.name}, seed {seed}:"]
+                        [f"{', '.join(modules)} failed with {self.name}, seed {seed}:"]
                         + (errors[:LOG_LINES] or lines[-LOG_LINES:])
                     )
                 )
@@ -118,18 +118,18 @@ def build(
     toplevel: str = "implicore",
     optimize: bool = True,
 ) -> CocotbSimulator:
-    """The simulator of a configuration, or of other Verilog, from the cache if it was built before.
+    """Return the simulator of a configuration or of other Verilog, from the cache if it is there.
 
     Parameters
     ----------
     config : AcceleratorConfig
     simulator : str
     sources : sequence of Path, optional
-        Verilog files to take instead of the generated ones.
+        Verilog files to use instead of the generated ones.
     toplevel : str
         The module to simulate.
     optimize : bool
-        Whether many cycles are to follow. Without, Verilator's C++ compiles sooner and runs slower.
+        Optimize for long simulations. Without it, Verilator's C++ compiles faster and runs slower.
     """
     sources = list(sources or verilog(config))
     runner, tool = _runner(simulator)
@@ -164,13 +164,13 @@ def build(
 
 
 def _runner(simulator: str) -> tuple[object, Tool]:
-    """Cocotb's runner, and the tool that it is going to need."""
+    """Return cocotb's runner and the simulator that it needs."""
     tool = find_icarus() if simulator == "icarus" else find_verilator()
     try:
         from cocotb_tools.runner import get_runner
     except ImportError:
         raise BadInput("cocotb is not installed: pip install 'implicore[sim]'.") from None
-    # Only cocotb's own messages: its runner would repeat each command on stderr.
+    # Keep cocotb's messages but not its runner's, which repeats each command on stderr.
     os.environ.setdefault("COCOTB_LOG_LEVEL", "INFO")
     runner = get_runner(simulator)
     runner.log.setLevel("ERROR")

@@ -1,4 +1,4 @@
-"""The picture that shows whether hardware and golden model agree, and with what."""
+"""Pictures that compare source, golden model and hardware."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def compare(
     decoded: np.ndarray,
     source: Volume | None = None,
 ) -> dict[str, np.ndarray]:
-    """The pictures of one plane that show what was decoded, and what went wrong.
+    """Return pictures of one plane: what was decoded, and where it is wrong.
 
     Parameters
     ----------
@@ -31,16 +31,16 @@ def compare(
     grid : Grid
         The plane, of shape (columns, rows, 1); shown as ``model.volume.save_plane_png`` does.
     golden, decoded : integer arrays, shape (columns, rows)
-        Voxels; -1 for one that never came.
+        Voxels; -1 for a missing one.
     source : Volume, optional
-        Without it the first and the fourth picture are missing.
+        Without it, there is no picture ``source`` or ``loss``.
 
     Returns
     -------
     dict of str to uint8 array of shape (rows, columns, 3)
-        ``source``; ``golden``; ``hardware``; ``loss``, four times what distinguishes the golden
-        model from the source; ``wrong``, in red the voxels that hardware and golden model do not
-        have in common.
+        ``source``; ``golden``; ``hardware``; ``loss``, four times the absolute difference between
+        golden model and source; ``wrong``, with the voxels in red in which hardware and golden
+        model differ.
     """
     scale = 255 / program.formats.output_max
     planes = {"golden": _grey(golden * scale), "hardware": _grey(decoded * scale)}
@@ -60,7 +60,7 @@ CAPTIONS = {"golden": "golden model", "loss": "source - golden, x 4"}
 
 
 def save_comparison(path: str | Path, planes: dict[str, np.ndarray], wrong: int) -> None:
-    """Write what ``compare`` returns as one PNG, side by side with captions.
+    """Write the pictures of ``compare`` side by side into one PNG, with captions.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def save_comparison(path: str | Path, planes: dict[str, np.ndarray], wrong: int)
         Must end in .png.
     planes : dict of str to uint8 array of shape (rows, columns, 3)
     wrong : int
-        Voxels that are, for the caption.
+        Number of wrong voxels, for the caption.
     """
     captions = {**CAPTIONS, "wrong": f"hardware: {wrong} wrong"}
     captions = [captions.get(name, name) for name in planes]
@@ -84,7 +84,7 @@ def save_comparison(path: str | Path, planes: dict[str, np.ndarray], wrong: int)
 
 
 def save_planes(folder: Path, planes: dict[str, np.ndarray]) -> None:
-    """Write what ``compare`` returns into a folder, a PNG each, a pixel a voxel."""
+    """Write each picture of ``compare`` as a PNG into a folder, one pixel per voxel."""
     for name, plane in planes.items():
         with atomic_write(folder / f"{name}.png") as temporary:
             Image.fromarray(plane).save(temporary, format="PNG")
@@ -96,7 +96,7 @@ def _grey(values: np.ndarray) -> np.ndarray:
 
 
 def sample(volume: Volume, grid: Grid) -> np.ndarray:
-    """The nearest voxel of a volume at each voxel of a grid, its least value outside."""
+    """Return the volume's nearest voxel at each voxel of a grid, its minimum outside the volume."""
     index = np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1)
     inverse = np.linalg.inv(volume.grid.matrix)
     nearest = np.floor(grid.world(index) @ inverse[:3, :3].T + inverse[:3, 3] + 0.5).astype(int)

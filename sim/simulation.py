@@ -1,4 +1,4 @@
-"""A program on simulated hardware, voxel for voxel against the golden model."""
+"""Simulation of a program on the generated hardware, compared with the golden model."""
 
 from __future__ import annotations
 
@@ -42,50 +42,49 @@ def simulate(
     timeline: str | Path | None = None,
     waves: str | Path | None = None,
 ) -> dict:
-    """Load a program into simulated hardware, decode voxels, compare each with the golden model.
+    """Decode voxels of a program on simulated hardware and compare each with the golden model.
 
     Parameters
     ----------
     program : Program
     config : AcceleratorConfig
-        Of hardware that the program fits.
+        The hardware, which must fit the program.
     simulator : str
-        ``icarus`` and ``verilator`` run the cocotb bench with cocotbext-axi's partners at all
-        ports, ``fast`` the compiled simulator.
+        ``icarus`` and ``verilator`` run the cocotb bench with cocotbext-axi at all ports, ``fast``
+        runs the compiled simulator.
     grid : Grid, optional
-        What to decode, as a grid job; the axial plane through the middle of the source unless
-        given.
+        The grid to decode as a grid job; by default, the middle axial plane of the source image.
     points : int, optional
-        Decode so many voxels of the grid, drawn at random, as a point list instead. Where neither
-        grid nor points are given, a cocotb bench decodes two tiles of points: it is slow.
+        Decode this number of random voxels of the grid as a point list instead. If neither grid
+        nor points are given, a cocotb bench, which is slow, decodes two tiles of points.
     stall : float
-        Probability, below 1, with which each stream is held up in each cycle.
+        Probability, below 1, of a stall of each stream in each cycle.
     seed : int
-        Of points and stalls.
+        Seed of points and stalls.
     source : Volume, optional
-        The image, to be shown beside the decoded ones.
+        The image, to show beside the decoded ones.
     picture : path, optional
-        PNG to write of one plane: source, golden model, hardware, and what differs.
+        PNG file to write with one plane: source, golden model, hardware and their differences.
     planes : path, optional
-        Folder to write the same pictures into, a PNG each, a pixel a voxel.
+        Folder to write the same pictures into, one PNG each, one pixel per voxel.
     timeline : path, optional
-        CSV file to write: the hardware's counters while the grid is decoded, in a run of its own.
+        CSV file to write with the hardware's counters over time, from a separate run.
     waves : path, optional
-        VCD file to write, of the first cycles of the job, with a GTKWave save file beside it.
+        VCD file to write with the first cycles of the job; its GTKWave save file goes beside it.
 
     Returns
     -------
     dict
-        ``voxels``; ``mismatches``, voxels that differ from the golden model or did not come;
-        ``cycles`` by the hardware's counter; ``predicted_cycles``, which hold without stalls;
-        ``utilization``; ``cycles_per_second``, all simulated cycles over the simulator's time;
-        the other counters; ``build_seconds`` and ``seconds``; ``complaints``, a sentence each;
-        ``agrees``, whether there are none.
+        ``voxels``; ``mismatches``, the number of wrong or missing voxels; ``cycles`` by the
+        hardware's counter; ``predicted_cycles``, exact without stalls; ``utilization``;
+        ``cycles_per_second`` of the simulator; the other counters; ``build_seconds`` and
+        ``seconds``; ``complaints``, a sentence for each difference; ``agrees``, whether there are
+        none.
 
     Raises
     ------
     BadInput
-        A program that does not fit, a simulator that is missing, an argument out of range.
+        The program does not fit, the simulator is not installed or an argument is out of range.
     """
     if simulator not in SIMULATORS:
         raise BadInput(f"The simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}.")
@@ -94,12 +93,12 @@ def simulate(
     if points is not None and points < 1:
         raise BadInput(f"There must be at least 1 point, not {points}.")
     for path, ending, what in (
-        (picture, ".png", "A picture is"),
-        (timeline, ".csv", "A timeline is"),
-        (waves, ".vcd", "Waves are"),
+        (picture, ".png", "picture"),
+        (timeline, ".csv", "timeline"),
+        (waves, ".vcd", "waveform"),
     ):
         if path and Path(path).suffix.lower() != ending:
-            raise BadInput(f"{what} written as {ending}, not as {Path(path).name}.")
+            raise BadInput(f"A {what} is written as {ending}, not as {Path(path).name}.")
         if path:
             require_writable(path)
     config.check_fits(program)
@@ -107,17 +106,16 @@ def simulate(
         points = 2 * config.rows
     grid = grid or program.grid.middle_plane()
     if (picture or planes) and (points is not None or grid.shape[2] != 1):
-        raise BadInput("A picture shows one plane: choose a plane, and no points.")
+        raise BadInput("A picture shows one plane: choose a plane and no points.")
     if timeline and (points is not None or simulator != "fast" or stall):
         raise BadInput(
-            "A timeline is of a grid by the fast simulator: choose no points, no stalls and no "
-            "other simulator."
+            "A timeline needs a grid, the fast simulator and no stalls: remove the other options."
         )
     if planes:
         planes = make_folder(planes)
     job = GridJob.of(grid, program.frame)
     if job.voxels > 1 << 31:
-        raise BadInput(f"The grid has {job.voxels} voxels, more than a simulation can hold.")
+        raise BadInput(f"The grid has {job.voxels} voxels; a simulation holds at most {1 << 31}.")
 
     script = Script(config, stall)
     script.load(program)
@@ -138,8 +136,8 @@ def simulate(
     try:
         responses = machine.run(script.operations, stall=stall, seed=seed)
         complaints = script.mismatches(responses)
-    except ToolFailed as error:  # a rule of the ports is broken, and nothing came back
-        responses = _nothing(script.operations)
+    except ToolFailed as error:  # a protocol violation, without responses
+        responses = _no_responses(script.operations)
         complaints = str(error).splitlines()
     ended = perf_counter()
 
@@ -183,8 +181,8 @@ def simulate(
     }
 
 
-def _nothing(operations) -> session.Responses:
-    """The responses of hardware that gave none."""
-    silence = session.Decoded(np.empty(0, np.uint16), ended=False)
-    values = [silence if isinstance(one, session.Decode) else 0 for one in operations]
+def _no_responses(operations) -> session.Responses:
+    """Return the responses of hardware that delivers no voxel and reads as 0."""
+    missing = session.Decoded(np.empty(0, np.uint16), ended=False)
+    values = [missing if isinstance(one, session.Decode) else 0 for one in operations]
     return session.Responses(values, 0, 0.0)

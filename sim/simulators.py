@@ -1,4 +1,4 @@
-"""Finding simulators, and the Verilog of a configuration."""
+"""The installed simulators, and the Verilog of a configuration."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from implicore.errors import BadInput
 from implicore.process import Tool
 
 OLDEST_VERILATOR = (5, 36)
-"""The first release that cocotb 2.1 compiles with."""
+"""The first release that compiles cocotb 2.1."""
 
 
 @cache
 def find_icarus() -> Tool:
-    """Icarus Verilog; BadInput, saying how to get it, if there is none."""
+    """Return Icarus Verilog; BadInput with the command that installs it if there is none."""
     command = shutil.which("iverilog")
     if command is None or shutil.which("vvp") is None:
         raise BadInput("Icarus Verilog is not installed: apt-get install iverilog.")
-    # Without a temporary file of its own `iverilog -V` ends in an error after its first line.
+    # `iverilog -V` prints its version, then may fail because it has no temporary file.
     done = subprocess.run([command, "-V"], capture_output=True, text=True, check=False)
     return Tool(command, _version(done.stdout))
 
 
 @cache
 def find_verilator() -> Tool:
-    """Verilator, a system one if it is new enough, else that of the ``verilator`` package.
+    """Return Verilator: the system's if it is new enough, else that of the ``verilator`` package.
 
-    Raises BadInput, saying how to get it, if there is neither or no C++ compiler.
+    Raises BadInput with the command that installs it if there is neither, or no C++ compiler.
     """
     for needed in ("make", "c++", "perl"):
         if shutil.which(needed) is None:
@@ -57,14 +57,14 @@ def find_verilator() -> Tool:
     environment = {
         "VERILATOR_ROOT": str(root),
         "PATH": f"{command.parent}{os.pathsep}{os.environ.get('PATH', '')}",
-        # The package was configured where it was built, and for no compiler in particular.
+        # The package was configured on another machine, without precompiled headers.
         "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include",
     }
-    return Tool(str(command), metadata.version("verilator"), environment)  # it knows none itself
+    return Tool(str(command), metadata.version("verilator"), environment)  # it does not report one
 
 
 def _system_verilator() -> Tool | None:
-    """The first one on PATH that is new enough; the Python package's own launcher is none."""
+    """Return the first Verilator on PATH, but for the package's launcher, if it is new enough."""
     launchers = sysconfig.get_path("scripts")
     folders = os.environ.get("PATH", "").split(os.pathsep)
     path = os.pathsep.join(folder for folder in folders if folder != launchers)

@@ -1,4 +1,4 @@
-"""How busy the array is while a job runs: the hardware's own counters, read again and again."""
+"""A timeline of a job: the hardware's counters, read periodically while it runs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from implicore.atomic import atomic_write
 from . import fast, session
 
 FINE, FINE_WINDOWS = 64, 80
-"""The job's beginning, in which the pipeline fills, is looked at in windows of so many cycles."""
+"""Cycles and number of the windows at the start of a job, while the pipeline fills."""
 
 WINDOWS = 160
-"""Of equal length, for the rest."""
+"""Windows of equal length that cover the job after the fine ones."""
 
 COLUMNS = ("cycles", "active_cycles", "voxels")
 
@@ -26,33 +26,33 @@ COLUMNS = ("cycles", "active_cycles", "voxels")
 def follow(
     config: AcceleratorConfig, operations: Sequence, begin: int, cycles: int
 ) -> list[tuple[int, int, int]]:
-    """Read the counters of a grid job while it runs, in a run of its own by the compiled simulator.
+    """Read the counters of a grid job while it runs, in a separate run of the compiled simulator.
 
-    Each reading takes some ten cycles in which no voxel is taken; the voxels wait in the output
-    buffer meanwhile, and the array goes on.
+    A reading takes about ten cycles without a voxel being received. The voxels wait in the output
+    buffer meanwhile, and the array continues.
 
     Parameters
     ----------
     config : AcceleratorConfig
     operations : sequence
-        A session with one grid job, which the last ``Decode`` is of.
+        A session with one grid job; its last ``Decode`` receives the job's voxels.
     begin : int
-        Number of the operation at which the job begins.
+        Number of the first operation of the job.
     cycles : int
-        That the job takes.
+        Cycles of the job.
 
     Returns
     -------
     list of (cycles, active cycles, voxels)
-        All since the beginning: cycles, those in which the array was given operands, both by the
-        hardware's counters, and voxels taken. The first entry is zero, the last one the job's end.
+        Since the start of the job: the hardware's counters, and the voxels received. The first
+        entry is zero, the last one the job's end.
     """
     job = next(
         n for n in range(begin, len(operations)) if isinstance(operations[n], session.Decode)
     )
     limit = operations[job].limit
     coarse = -(-cycles // WINDOWS)
-    rest = -(-limit // coarse)  # up to the limit that a job may take; after its end, for nothing
+    rest = -(-limit // coarse)  # up to the job's timeout; windows after its end receive nothing
     steps = [session.Read("cycles"), session.Read("active_cycles")]
     pieces = []
     for window in [FINE] * FINE_WINDOWS + [coarse] * rest:
@@ -69,7 +69,7 @@ def follow(
 
 
 def save_timeline(path: str | Path, readings: list[tuple[int, int, int]]) -> None:
-    """Write what ``follow`` returns as CSV, with ``COLUMNS`` as its first line."""
+    """Write the readings of ``follow`` as CSV, with ``COLUMNS`` as the first line."""
     with atomic_write(path) as temporary, open(temporary, "w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
@@ -77,5 +77,5 @@ def save_timeline(path: str | Path, readings: list[tuple[int, int, int]]) -> Non
 
 
 def load_timeline(file: TextIO) -> np.ndarray:
-    """What ``save_timeline`` wrote, int64 of shape (readings, 3)."""
+    """Read the file of ``save_timeline``, int64 of shape (readings, 3)."""
     return np.loadtxt(file, dtype=np.int64, delimiter=",", skiprows=1, ndmin=2)

@@ -1,4 +1,4 @@
-"""A waveform of the first cycles of a job, and a GTKWave save file that shows what one wants."""
+"""A waveform of the first cycles of a job, and a GTKWave save file with the main signals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from implicore.atomic import atomic_write
 from . import fast, session
 
 WINDOW = 2000
-"""Cycles that are recorded."""
+"""Cycles to record, unless the caller chooses another number."""
 
 SHOWN = {
     "job": ["clk", "rst", "running"],
@@ -30,7 +30,7 @@ SHOWN = {
     "column 0": ["core.columns_0.weights"],
     "voxels": [f"m_axis_voxels_t{name}" for name in ("valid", "ready", "last", "data")],
 }
-"""Signals of the save file, group by group; those that a configuration lacks are left out."""
+"""Signals of the save file by group; it omits those that a configuration does not have."""
 
 HEXADECIMAL, BINARY, COMMENT = "@22", "@28", "@200"
 """GTKWave's flags of an entry."""
@@ -46,9 +46,9 @@ def record(
     seed: int = 0,
     window: int = WINDOW,
 ) -> None:
-    """Record the first cycles of a job, in a run of its own by the compiled simulator.
+    """Record the first cycles of a job, in a separate run of the compiled simulator.
 
-    It simulates the same Verilog cycle for cycle as the others do.
+    The other simulators run the same Verilog, cycle for cycle.
 
     Parameters
     ----------
@@ -56,11 +56,11 @@ def record(
     operations : sequence
         A session with one job.
     begin : int
-        Number of the operation at which the record begins.
+        Number of the operation at which the recording begins.
     path : Path
-        The VCD file; the save file takes the ending .gtkw in its place.
+        The VCD file; the save file has the same name with the ending .gtkw.
     stall, seed : float, int
-        As in the session's own run.
+        Those of the session's run.
     window : int
         Cycles to record.
     """
@@ -84,7 +84,7 @@ def record(
 
 
 def signals(header: str) -> dict[str, tuple[str, int]]:
-    """Of a VCD header: the name below the accelerator, to GTKWave's name and the width."""
+    """Return GTKWave's name and the width of each signal in a VCD header, by its Verilog name."""
     found, scopes = {}, []
     for line in header.splitlines():
         match line.split():
@@ -101,12 +101,12 @@ def signals(header: str) -> dict[str, tuple[str, int]]:
 
 
 def save_file(header: str, waveform: str) -> str:
-    """GTKWave's save file for a waveform with this VCD header."""
+    """Return a GTKWave save file for a waveform with this VCD header."""
     present = signals(header)
     lines = [f'[dumpfile] "{waveform}"', "[timestart] 0"]
     for group, names in SHOWN.items():
         shown = [present[name] for name in names if name in present]
-        # A signal of several fields is shown as its fields.
+        # A signal with fields is in the waveform as its fields.
         for name in names:
             if name not in present:
                 fields = re.compile(rf"{re.escape(name)}\.\w+$")

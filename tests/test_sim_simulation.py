@@ -215,9 +215,9 @@ $upscope $end
         ({"picture": "x.jpg"}, "A picture is written as .png, not as x.jpg."),
         ({"points": 3, "planes": "x"}, "A picture shows one plane"),
         ({"timeline": "x.txt"}, "A timeline is written as .csv, not as x.txt."),
-        ({"timeline": "x.csv", "points": 3}, "A timeline is of a grid by the fast simulator"),
-        ({"timeline": "x.csv", "stall": 0.5}, "A timeline is of a grid by the fast simulator"),
-        ({"waves": "x.fst"}, "Waves are written as .vcd, not as x.fst."),
+        ({"timeline": "x.csv", "points": 3}, "A timeline needs a grid, the fast simulator and"),
+        ({"timeline": "x.csv", "stall": 0.5}, "A timeline needs a grid, the fast simulator and"),
+        ({"waves": "x.fst"}, "A waveform is written as .vcd, not as x.fst."),
         ({"config": ACCELERATORS["paper"]}, "The program does not fit the accelerator: "),
     ],
 )
