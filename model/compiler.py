@@ -214,10 +214,12 @@ def compile_model(
     if tune is not None:
         candidates.append(assemble(tune(rounded, scales, voxels), formats, scales))
     advance = progress(len(voxels.targets) * (len(candidates) + 1))
-    levels = []
-    for candidate in candidates:
-        decode = Renderer(candidate).voxels
-        levels.append(voxels.psnr(lambda x, f=decode: f(x) / formats.output_max, advance))
+
+    def quality(candidate: Program) -> float:
+        renderer = Renderer(candidate)
+        return voxels.psnr(lambda x: renderer.voxels(x) / formats.output_max, advance)
+
+    levels = [quality(candidate) for candidate in candidates]
     psnr_db = max(levels)
     program = candidates[levels.index(psnr_db)]
     trained = FloatNetwork(model, np.float32)

@@ -44,10 +44,10 @@ class Rendering:
     @property
     def metrics(self) -> dict:
         """Speed and, after a comparison, quality: the metrics of ``implicore render``."""
-        metrics = {"voxels": self.grid.voxels, "voxels_per_second": self.grid.voxels / self.seconds}
-        if self.psnr_db is not None:
-            metrics |= {"psnr_db": self.psnr_db, "ssim": self.ssim}
-        return metrics
+        speed = {"voxels": self.grid.voxels, "voxels_per_second": self.grid.voxels / self.seconds}
+        if self.psnr_db is None:
+            return speed
+        return {**speed, "psnr_db": self.psnr_db, "ssim": self.ssim}
 
     def save(self, path: str | Path) -> None:
         """Write a NIfTI volume (.nii, .nii.gz) or, for a plane, a grey 8-bit PNG.

@@ -28,12 +28,12 @@ MAX_FILE = 1 << 26
 
 
 class Section(NamedTuple):
-    """A section of the file: ``count`` integers of ``bits`` bits."""
+    """A section of the file: ``size`` integers of ``bits`` bits."""
 
     name: str
     bits: int
     signed: bool
-    count: int
+    size: int
 
 
 def encode(header: bytes, planes: Sequence[bytes]) -> bytes:
@@ -117,13 +117,13 @@ def read_sections(data: bytes, sections: Sequence[Section]) -> dict[str, np.ndar
 
     found = {}
     try:
-        for name, bits, signed, count in sections:
-            values = np.zeros(count, np.int64)
+        for name, bits, signed, size in sections:
+            values = np.zeros(size, np.int64)
             for low, width in _slices(bits):
                 if low == 0 and bits > 8:
-                    part = _unpack(plane(-(-width * count // 8)), width, count)
+                    part = _unpack(plane(-(-width * size // 8)), width, size)
                 else:
-                    part = plane(count)
+                    part = plane(size)
                 values |= part.astype(np.int64) << low
             if signed:
                 values = (values ^ (1 << (bits - 1))) - (1 << (bits - 1))

@@ -83,9 +83,9 @@ def run(options: argparse.Namespace) -> tuple[int, dict]:
     from ..model.volume import load_source
 
     shape = _shape(options)
-    sources = [{"path": str(Path(path).resolve())} for path in options.images] or [{"path": None}]
-    if options.crop:
-        sources = [{**source, "crop": options.crop} for source in sources]
+    paths = [str(Path(path).resolve()) for path in options.images]
+    crop = {"crop": options.crop} if options.crop else {}
+    sources = [{"path": path, **crop} for path in paths or [None]]  # None: the bundled MRI
     model = fit(
         [load_source(source) for source in sources],
         shape,
