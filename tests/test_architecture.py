@@ -1,4 +1,4 @@
-"""Who may import whom: read from the source, so that a lazy import counts as well.
+"""Which layer may import which, read from the source, so that lazy imports count as well.
 
 The layers, each seeing only those named beside it:
 
@@ -36,7 +36,7 @@ COMMAND_LINE = ("cli", "demo")
 
 
 def imports(tree: ast.Module, package: str) -> list[tuple[int, str, bool]]:
-    """Every import as (line, absolute dotted name, whether it stands inside a function)."""
+    """List every import as (line, absolute dotted name, whether it is inside a function)."""
     found = []
 
     def visit(node, inside):
@@ -60,7 +60,7 @@ def imports(tree: ast.Module, package: str) -> list[tuple[int, str, bool]]:
 
 
 def layer_of(name: str) -> str | None:
-    """The layer that an absolute dotted name belongs to; None outside implicore."""
+    """Return the layer of an absolute dotted name; None outside implicore."""
     parts = name.split(".")
     if parts[0] in UPPER:  # the folder's bare name works nowhere but in the repository's root
         return parts[0]
@@ -75,7 +75,7 @@ def layer_of(name: str) -> str | None:
 
 
 def offences(layer: str, module: str, source: str) -> list[str]:
-    """What a module of that layer imports and must not, one sentence each.
+    """List the imports that a module of that layer must not have, one sentence each.
 
     `module` is the dotted name of the module, a package's `__init__` included.
     """

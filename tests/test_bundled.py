@@ -1,4 +1,4 @@
-"""The MRI inside the package: that it is whole, small, and what its maker makes."""
+"""The bundled MRI: its content, its size, and the script that makes it."""
 
 import importlib.util
 from pathlib import Path
@@ -86,7 +86,7 @@ def positions(affine, shape):
 
 
 def test_resampling_does_not_alias(maker):
-    """Detail at the source's finest period vanishes instead of turning into something coarse."""
+    """Detail at the source's finest period vanishes and does not alias."""
     stripes = np.broadcast_to(100.0 * (np.arange(40) % 2), (40, 40, 40))
     voxels, _ = maker.resample(stripes, np.eye(4), 2.0)
     inner = voxels[3:-3, 3:-3, 3:-3]

@@ -17,7 +17,7 @@ SKIPPING = {
 
 
 def run(folder, source, *options):
-    """Run pytest on one file under this repository's conftest; exit code and output."""
+    """Run pytest on one file with this repository's conftest; return exit code and output."""
     conftest = Path(__file__).with_name("conftest.py").read_text(encoding="utf-8")
     (folder / "conftest.py").write_text(conftest, encoding="utf-8")
     (folder / "test_one.py").write_text(f"import pytest\n\n\n{source}\n", encoding="utf-8")

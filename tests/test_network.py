@@ -15,7 +15,7 @@ SHAPE = NetworkShape(frequencies=5, width=7, depth=4, skips=(3,))
 
 
 def numpy_network(frequencies, weights, biases, skips, x):
-    """The paper's Algorithm 1, written a second time."""
+    """The paper's Algorithm 1 in numpy."""
     angle = 2 * np.pi * (x @ frequencies.T)
     features = np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
     hidden = features

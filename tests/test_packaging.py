@@ -1,4 +1,4 @@
-"""What a user gets: from a wheel in a fresh environment, and from an editable installation."""
+"""Installations: from a wheel in a fresh environment, and in editable mode."""
 
 import ast
 import os
@@ -42,7 +42,7 @@ print(pathlib.Path(implicore.__file__).parent)
 
 
 def run(*command, cwd, **options):
-    """Run a command, without what pytest's own environment would lend it; its output."""
+    """Run a command without pytest's Python path and return its output."""
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
     done = subprocess.run(
         [str(part) for part in command],
@@ -77,7 +77,7 @@ def wheel(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory):
-    """A fresh environment with the wheel and its dependencies: the folder of its commands."""
+    """A fresh environment with the wheel and its dependencies, as the folder of its commands."""
     folder = tmp_path_factory.mktemp("environment")
     # Our own pip installs into it, which saves the time to install another.
     run(sys.executable, "-m", "venv", "--without-pip", folder / "venv", cwd=folder)
@@ -151,7 +151,7 @@ def test_this_environment_likewise(tmp_path):
 
 
 def test_system_packages_in_one_sentence(tmp_path):
-    """No root, no sudo, a package missing: one sentence that names it, exit 2."""
+    """Without root and sudo, a missing package is named in one sentence, with exit code 2."""
     stand_ins = {"dpkg-query": "exit 1", "sudo": "exit 1", "id": "echo 1000", "apt-get": "exit 9"}
     for name, body in stand_ins.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
@@ -216,6 +216,7 @@ EXTRAS = {
     "bench": ("bench", "sweep", "peers"),
     "tests": ("test", "train", "bench"),
     "tools": (),
+    "docs": ("docs",),
 }
 """The extras that the modules of each folder may need besides the base dependencies."""
 
@@ -271,7 +272,7 @@ def test_an_undeclared_import_is_found(tmp_path):
 
 
 def requirements(extra: str | None) -> set[str]:
-    """The packages that an extra brings, those of the extras that it names included.
+    """The packages that an extra installs, including those of the extras that it names.
 
     Without an extra, the packages that every installation has.
     """
@@ -356,7 +357,7 @@ def test_a_missing_extra_is_one_sentence_that_names_it(installed, folder, comman
 
 
 def works_without_torch(python, folder):
-    """Everything from an existing program on, on the Verilog and down to gates, by that Python."""
+    """With that Python, every step after compiling works: Verilog, simulation and gates."""
     small = ("--config", "small.toml", "--quiet")
     assert run(python, "-c", WITHOUT_TORCH, "check", cwd=folder) == ""
     for command in (
@@ -387,7 +388,7 @@ def test_from_a_program_on_nothing_needs_torch(folder):
 
 @pytest.mark.slow
 def test_wheel_with_the_extra_synth(wheel, folder, tmp_path_factory):
-    """In an environment that holds the wheel and that extra alone: torch is not even there."""
+    """In an environment with only the wheel and that extra, torch is not installed."""
     place = tmp_path_factory.mktemp("synth")
     run(sys.executable, "-m", "venv", "--without-pip", place / "venv", cwd=place)
     python = place / "venv" / "bin" / "python"

@@ -1,4 +1,4 @@
-"""Compiling: units, rounding, and the account of the loss."""
+"""Quantization: scales, rounding, and the stages of the loss."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ SHAPES = [
 
 
 def random_model(shape: NetworkShape, seed: int = 0, *, dead: bool = False) -> Model:
-    """A network whose output stays within 0 to 1; with ``dead``, some neurons never fire."""
+    """A network with outputs between 0 and 1; with ``dead``, some neurons are always off."""
     rng = np.random.default_rng(seed)
     weights, biases = [], []
     for size in shape.layers:
@@ -56,7 +56,7 @@ def compiled(model: Model, formats: Formats, count: int = 1000):
 
 
 def outputs(model: Model, program, where) -> tuple[np.ndarray, np.ndarray]:
-    """What the trained and the compiled network give, 0 to 1."""
+    """Return the outputs, 0 to 1, of the trained and the compiled network."""
     network = FloatNetwork(model)
     trained = network.activations(network.features(where))[-1][0].clip(0, 1)
     return trained, Renderer(program).voxels(where) / program.formats.output_max
@@ -73,12 +73,12 @@ def test_compiled_networks_follow_the_trained_ones(shape, formats):
     assert np.sqrt(((trained - decoded) ** 2).mean()) < 3.0 * 2.0**-bits
 
 
-def test_rounded_weights_are_whole_multiples_of_their_units():
+def test_rounded_weights_are_whole_multiples_of_their_scales():
     model, formats = random_model(SHAPES[2]), Formats.parse("w8a12")
     rounded, scales = quantize(model, formats, points(1000))
     program = assemble(rounded, formats, scales)
-    for layer, unit, weights in zip(program.layers, scales, rounded.weights, strict=True):
-        exact = weights * unit.inputs / unit.accumulators[:, None]
+    for layer, scale, weights in zip(program.layers, scales, rounded.weights, strict=True):
+        exact = weights * scale.inputs / scale.accumulators[:, None]
         assert np.abs(exact - layer.weights).max() < 0.01
         assert np.abs(layer.weights).max() <= 127
 
@@ -91,7 +91,7 @@ def test_neurons_that_never_fire_do_no_harm(formats):
 
 
 def test_rounding_makes_up_for_its_own_errors():
-    """The fitted rounding beats rounding each weight to the nearest by far."""
+    """Fitted rounding is far better than rounding each weight to the nearest integer."""
     model, formats = random_model(SHAPES[3]), Formats.parse("w5a12")
     where, test = points(4000), points(1000, seed=1)
     rounded, scales = quantize(model, formats, where)
@@ -104,7 +104,7 @@ def test_rounding_makes_up_for_its_own_errors():
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda s: f"d{s.depth}")
 @pytest.mark.parametrize("formats", ["w8a12", "w6a7m3t12"])
-def test_the_account_ends_at_what_the_golden_model_decodes(shape, formats):
+def test_the_stages_end_at_what_the_golden_model_decodes(shape, formats):
     model, formats = random_model(shape), Formats.parse(formats)
     rounded, scales = quantize(model, formats, points(1000))
     program = assemble(rounded, formats, scales)
@@ -113,7 +113,7 @@ def test_the_account_ends_at_what_the_golden_model_decodes(shape, formats):
     assert list(stages) == ["float", *STAGES]
     decoded = np.rint(stages["output"] * formats.output_max)
     golden = Renderer(program).voxels(where).astype(int)
-    # The account runs in floats: now and then one lands on the other side of a half.
+    # The stages compute in floats: occasionally a value falls on the other side of a half.
     assert (np.abs(decoded - golden) > 0).mean() < 0.02
     np.testing.assert_array_equal(stages["float"], stages["coordinates"])
 

@@ -38,7 +38,7 @@ CODECS = [
 
 @pytest.fixture(scope="module")
 def smooth():
-    """A smooth ball with odd, all different lengths, and some noise."""
+    """A smooth ball with some noise, of three different odd lengths."""
     axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in (45, 53, 19)), indexing="ij")
     noise = np.random.default_rng(0).normal(0, 2, (45, 53, 19))
     ball = 200 * np.exp(-3 * sum(axis**2 for axis in axes)) + noise

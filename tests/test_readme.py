@@ -1,4 +1,4 @@
-"""Every command of the README: parsed as it stands, and run in its order in a folder of its own."""
+"""Every command of the README: parsed as written, and run in order in an empty folder."""
 
 import json
 import os
@@ -19,19 +19,19 @@ SMALL = {
     "--seconds 60": "--steps 40 --sigma 2.5 --crop 40:56,50:66,40:56",
     "generate -o verilog --config medium": "generate -o verilog --config tiny",
 }
-"""What the quick tests do in the place of what takes its time."""
+"""What the quick tests run instead of slow commands."""
 
 SLOW = ("implicore simulate", "implicore synth", "implicore sweep", "implicore demo")
-"""What they leave out, and `generate --config sweep/best.toml` with it."""
+"""Commands that the quick tests omit, with `generate --config sweep/best.toml`, which needs one."""
 
 
 def blocks() -> list[tuple[str, str]]:
-    """Language and content of each code block."""
+    """Return language and content of each code block."""
     return re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
 
 
 def in_order() -> list[tuple[str, str]]:
-    """What the code blocks say: a command, its expected output, or a file, one after the other."""
+    """List the contents of the code blocks in order: commands, expected outputs and files."""
     found = []
     for language, content in blocks():
         if language == "sh":
@@ -55,7 +55,7 @@ ALL = list(dict.fromkeys(COMMANDS + FIGURES + MEASUREMENTS))
 
 
 def masked(text: str) -> list[str]:
-    """Lines in which every number and every gap looks like any other."""
+    """Return the lines of a text with every number masked and every gap reduced to one space."""
     lines = [" ".join(re.sub(r"\d[\d.,]*", "#", line).split()) for line in text.splitlines()]
     return [line for line in lines if line]
 
@@ -76,7 +76,7 @@ def test_every_command_can_be_given(command):
     elif program == "python" and not arguments[0].startswith("tested/"):
         assert (ROOT / arguments[0]).is_file()  # its arguments: see below
     else:
-        assert program in ("python", "pip"), f"a program that no test knows: {program}"
+        assert program in ("python", "pip"), f"No test knows the program {program}."
 
 
 PARSE_ALONE = """
@@ -132,7 +132,7 @@ def test_a_wrong_option_of_a_script_is_found(tmp_path):
 
 
 def run(command: str, folder: Path) -> str:
-    """What a command prints; it must succeed."""
+    """Run a command, which must succeed, and return what it prints."""
     scripts = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
@@ -150,7 +150,7 @@ def run(command: str, folder: Path) -> str:
 
 
 def carry_out(folder: Path, change=lambda command: command) -> None:
-    """Do what the README says, in its order; an output that is shown must be the command's."""
+    """Run the README's commands in order; each output shown must be the command's."""
     printed = ""
     for kind, content in in_order():
         if kind == "toml":
@@ -161,7 +161,7 @@ def carry_out(folder: Path, change=lambda command: command) -> None:
                 missing = [line for line in masked(content) if line not in lines and line != "..."]
                 assert not missing, f"{missing} is not among\n{printed}"
         elif content.startswith(("make", "pip")):
-            printed = None  # what every test of this repository depends on
+            printed = None  # every test of this repository depends on it
         else:
             command = change(content)
             printed = run(command, folder) if command else None

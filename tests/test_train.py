@@ -23,7 +23,7 @@ SHAPE = NetworkShape(frequencies=16, width=16, depth=4, skips=(3,))
 
 
 def blobs(shape=(16, 18, 20), affine=None, dtype=np.uint8) -> Volume:
-    """A smooth picture, the same in the world whatever the grid."""
+    """A smooth image that is the same in the world for every grid."""
     grid = Grid.from_array(shape, np.eye(4) if affine is None else affine)
     x, y, z = np.moveaxis(grid.world(np.stack(np.indices(shape), -1)), -1, 0)
     data = 120 + 60 * np.sin(x / 3) * np.cos(y / 4) + 40 * np.cos(z / 5)
@@ -138,7 +138,7 @@ def test_a_killed_training_goes_on_to_the_same_bytes(tmp_path):
 
 
 def interrupt(monkeypatch, output, after=40, **options):
-    """Leave the checkpoint of a training that broke off."""
+    """Interrupt a training and leave its checkpoint."""
 
     class Break(Exception):
         pass
