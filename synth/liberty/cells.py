@@ -65,7 +65,8 @@ def read_liberty(path: Path) -> Library:
     try:
         return Library(parse_liberty(path.read_text(encoding="utf-8")))
     except (BadInput, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} is not a Liberty file that can be used: {error}") from None
+        reason = str(error).rstrip(".")
+        raise BadInput(f"{path} is not a Liberty file that can be used: {reason}.") from None
 
 
 class Cell:
