@@ -239,8 +239,8 @@ class Program:
             network = dict(fields["network"])
             network["skips"] = tuple(network["skips"])
             shape, formats = NetworkShape(**network), Formats(**fields["formats"])
-            x, y, z = map(float, fields["frame"]["centre"])
-            frame = Frame((x, y, z), float(fields["frame"]["extent"]))
+            centre = tuple(float(value) for value in fields["frame"]["centre"])
+            frame = Frame(centre, float(fields["frame"]["extent"]))
             grid = Grid.from_array(fields["grid"]["shape"], fields["grid"]["affine"])
             intensity = Intensity(
                 float(fields["intensity"]["low"]),

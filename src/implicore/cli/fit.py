@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> tuple[int, dict]:
     from ..model.volume import load_source
 
     shape = _shape(options)
-    paths = [str(Path(path).resolve()) for path in options.images]
+    paths: list[str | None] = [str(Path(path).resolve()) for path in options.images]
     crop = {"crop": options.crop} if options.crop else {}
     sources = [{"path": path, **crop} for path in paths or [None]]  # None: the bundled MRI
     model = fit(
