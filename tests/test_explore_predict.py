@@ -14,7 +14,7 @@ from implicore.formats import Formats
 from implicore.network_shape import NETWORKS
 from implicore.random_program import random_program
 from implicore.synth import asic, energy, target
-from implicore.synth.explore import predict, unit_costs
+from implicore.synth.explore import predict, regressors, unit_costs
 
 FORMATS = Formats.parse("w8a12")
 DEMO = NETWORKS["demo"]
@@ -28,11 +28,11 @@ def sized(rows, columns, *networks):
 def made_up():
     """Unit costs that are all 1; only memories and processing elements take time."""
     osu, config = target.find("osu018"), sized(4, 4)
-    banks = unit_costs.banks(config, osu, 4.0)
-    regressors = unit_costs.regressors(config, banks, predict_cycles(DEMO, config, energy.SLICE))
+    banks = regressors.banks(config, osu, 4.0)
+    counts = regressors.regressors(config, banks, predict_cycles(DEMO, config, energy.SLICE))
     by_block = {
-        block: {share: (1.0,) * len(counts) for share, counts in shares.items()}
-        for block, shares in regressors.items()
+        block: {share: (1.0,) * len(numbers) for share, numbers in shares.items()}
+        for block, shares in counts.items()
     }
     name = unit_costs.family(config, osu)
     return unit_costs.UnitCosts(
@@ -43,7 +43,7 @@ def made_up():
 def test_metrics_are_sums_of_unit_costs_and_macros(made_up):
     config = sized(6, 10)
     found = predict.predict(config, DEMO, made_up)
-    banks = unit_costs.banks(config, made_up.target, made_up.period_ns)
+    banks = regressors.banks(config, made_up.target, made_up.period_ns)
     job = predict_cycles(DEMO, config, energy.SLICE)
     assert found["blocks"]["array"]["area_um2"] == 6 * 10 + 6
     macros = sum(instances * memory.area_um2 for memory, instances in banks)
@@ -63,11 +63,11 @@ def test_metrics_are_sums_of_unit_costs_and_macros(made_up):
 def test_the_clock_is_that_of_the_slowest_macro_or_the_element(made_up):
     slow = max(
         memory.macro.access_ns + 0.5 + 0.25 * np.log2(memory.deep)
-        for memory, _ in unit_costs.banks(sized(4, 4), made_up.target, made_up.period_ns)
+        for memory, _ in regressors.banks(sized(4, 4), made_up.target, made_up.period_ns)
     )
     found = predict.predict(sized(4, 4), DEMO, made_up)
     assert found["fmax_mhz"] == pytest.approx(1000 / slow)
-    limited = replace(made_up, element_period_ns=20.0, key="slow elements")
+    limited = replace(made_up, pe_period_ns=20.0, key="slow elements")
     assert predict.predict(sized(4, 4), DEMO, limited)["fmax_mhz"] == pytest.approx(50)
 
 
@@ -127,29 +127,6 @@ def test_a_point_takes_little_work(made_up):
     finally:
         sys.setprofile(None)
     assert (calls["call"] + calls["c_call"]) / len(points) < 30_000
-
-
-def test_resources_of_an_fpga():
-    """As Yosys counts them, see docs/fpga.md."""
-    found = predict.resources(sized(8, 8))
-    assert (found["dsps"], found["brams"]) == (74, 54)
-    assert found["fits"] and predict.fits(sized(8, 8), "ecp5-85f")
-    assert predict.resources(sized(16, 8))["dsps"] == 146
-
-
-def test_what_does_not_fit_an_fpga():
-    assert not predict.fits(sized(16, 16), "ecp5-85f")  # multipliers
-    assert not predict.fits(sized(4, 4, NETWORKS["paper"]), "ecp5-85f")  # memories
-    with pytest.raises(BadInput, match=r"^ice40 is no device: they are ecp5-85f\.$"):
-        predict.fits(sized(4, 4), "ice40")
-
-
-def test_block_rams_take_the_best_shape():
-    assert predict.block_rams({"depth": 512, "width": 36}) == 1
-    assert predict.block_rams({"depth": 513, "width": 36}) == 2
-    assert predict.block_rams({"depth": 7680, "width": 8}) == 4
-    assert predict.block_rams({"depth": 7680, "width": 64}) == 32  # 30 would need 15 to choose from
-    assert predict.block_rams({"depth": 3, "width": 1}) == 1
 
 
 @pytest.mark.slow

@@ -25,7 +25,8 @@ from implicore.program import Program
 from implicore.sim.picture import sample
 from implicore.synth import synthesis, target, yosys
 
-from . import predict, unit_costs
+from . import fpga_resources, predict, unit_costs
+from .samples import FLOW
 from .space import Source
 from .workers import sentence
 
@@ -134,7 +135,7 @@ def predict_all(
         try:
             record = predict.predict(config, shape, found)
             if fits:
-                record["fits"] = predict.fits(config, fits)
+                record["fits"] = fpga_resources.fits(config, fits)
         except Exception as error:  # noqa: BLE001 - one point's failure is one row
             record = {"error": sentence(error)}
         records.append({"point": identity, **record})
@@ -154,7 +155,7 @@ def synthesized(config: AcceleratorConfig, name: str, program: Program | None) -
         "configuration": config.to_dict(),
         "program": program.digest if program else "",
         "library": [described, library.liberty, *library.macro_files],
-        "code": source_digest(*unit_costs.FLOW),
+        "code": source_digest(*FLOW),
         "yosys": yosys.version(),
     }
     folder = cached("synthesized", inputs, make)

@@ -1,8 +1,8 @@
-"""What an accelerator will be like, without synthesis: about a millisecond a configuration.
+"""Predict the metrics of an accelerator without synthesis, in about a millisecond.
 
-Area, clock and power from the unit costs of its family (``unit_costs``), cycles and accesses from
-``implicore.cycles``, macros from ``implicore.synth.memories``. ``python bench/predict.py`` holds
-the metrics with real synthesis.
+Area, clock and power follow from the unit costs of its family (``unit_costs``), cycles and
+accesses from ``implicore.cycles``, macros from ``implicore.synth.memories``.
+``python bench/predict.py`` compares the metrics with those of real synthesis.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from math import log2
 from implicore.accelerator_config import AcceleratorConfig
 from implicore.cycles import Prediction
 from implicore.cycles import predict as predict_cycles
-from implicore.errors import BadInput
 from implicore.hw.verilog import memory_list
 from implicore.network_shape import NetworkShape
 
-from .. import ecp5, energy, fpga, memories
+from .. import energy, memories
 from ..memories import Memory
-from .unit_costs import AREA, POWERS, UnitCosts, family, macros_of, regressors
+from .regressors import AREA, LEAKAGE, POWERS, macros_of, regressors
+from .unit_costs import UnitCosts, family
 
 
 def predict(
@@ -30,26 +30,28 @@ def predict(
     *,
     clock_mhz: float | None = None,
 ) -> dict:
-    """Metrics of an accelerator that decodes a network, named as ``synthesize`` names them.
+    """Predict the metrics of an accelerator that decodes a network.
 
     Parameters
     ----------
     config : AcceleratorConfig
-        Of the same family as the unit costs.
+        A configuration of the family that the unit costs belong to.
     shape : NetworkShape
-        The decoded network. Its toggling is taken to be that of the program behind the unit costs.
+        The decoded network. Its nets are assumed to toggle as often as those of the network that
+        the unit costs come from.
     costs : UnitCosts
     clock_mhz : float, optional
-        At which it runs; else the greatest.
+        Clock of the accelerator. The default is its maximum.
 
     Returns
     -------
     dict
-        ``area_um2``, ``logic_area_um2``, ``element_area_um2``; ``blocks``, each with its area and,
-        with unit costs from a program, ``power_mw`` and its shares; ``fmax_mhz``, ``clock_mhz``,
+        Named as in ``synthesis.synthesize``: ``area_um2``, ``logic_area_um2``,
+        ``element_area_um2``; ``blocks``, block to its area; ``fmax_mhz``, ``clock_mhz``,
         ``cycles_per_slice`` of 256 x 256 voxels, ``utilization``, ``voxels_per_second``;
-        ``macros``; with unit costs from a program also ``power_mw``, ``pj_per_mac``,
-        ``nj_per_voxel``, ``mj_per_slice`` and ``voxels_per_joule``.
+        ``macros``. If the unit costs come from a program, also ``power_mw``, ``pj_per_mac``,
+        ``nj_per_voxel``, ``mj_per_slice`` and ``voxels_per_joule``, and ``power_mw`` with its
+        shares in each block.
 
     Raises
     ------
@@ -64,7 +66,8 @@ def predict(
             f"{family(config, costs.target)}."
         )
     config.check_holds(shape)
-    slice_ = _slice(shape, replace(config, gate_zeros=False))  # which has no part in it
+    # Cycles do not depend on zero gating: both configurations share a cached prediction.
+    slice_ = _slice(shape, replace(config, gate_zeros=False))
     chosen = _banks(config, costs)
     counts = regressors(config, chosen, slice_ if costs.network else None)
     shares_of = {
@@ -88,7 +91,7 @@ def predict(
         "logic_area_um2": sum(
             area for block, area in areas.items() if not block.startswith("memory ")
         ),
-        "element_area_um2": costs.element_area_um2,
+        "element_area_um2": costs.pe_area_um2,
         "blocks": {block: {AREA: area} for block, area in areas.items()},
         "fmax_mhz": fmax,
         "clock_mhz": clock,
@@ -104,7 +107,7 @@ def predict(
         powers = {}
         for block, shares in shares_of.items():
             powers[block] = {share: shares[share] * clock / 1000 for share in POWERS}
-            powers[block] |= {"leakage_mw": shares["leakage_mw"], "sram_mw": 0.0}
+            powers[block] |= {LEAKAGE: shares[LEAKAGE], "sram_mw": 0.0}
         for memory, _ in chosen:
             powers[f"memory {memory.role}"]["sram_mw"] = energy.sram_mw(memory, slice_, clock)
         result |= energy.costs(powers, slice_, clock)
@@ -114,20 +117,17 @@ def predict(
 
 
 def _period(chosen: list[tuple[Memory, int]], costs: UnitCosts) -> float:
-    """The least clock period, in ns."""
-    constant, doubling = costs.beyond_access_ns
-    periods = [costs.element_period_ns, costs.logic_period_ns]
+    """Return the minimum clock period in ns."""
+    constant, per_doubling = costs.after_access_ns
+    periods = [costs.pe_period_ns, costs.logic_period_ns]
     for memory, _ in chosen:
-        beyond = max(0.0, constant + doubling * log2(memory.deep))
-        periods.append(memory.macro.access_ns + beyond)
+        after_access = max(0.0, constant + per_doubling * log2(memory.deep))
+        periods.append(memory.macro.access_ns + after_access)
     return max(periods)
 
 
-DSP_BITS = 18
-"""Width of a multiplier's operands."""
-
-
 def _banks(config: AcceleratorConfig, costs: UnitCosts) -> list[tuple[Memory, int]]:
+    """Return what ``regressors.banks`` returns, with cached choices of macros."""
     return [
         (_memory(costs, *(entry[name] for name in _ENTRY)), entry["instances"])
         for entry in memory_list(config)
@@ -146,63 +146,3 @@ def _memory(costs: UnitCosts, *values) -> Memory:
 @cache
 def _slice(shape: NetworkShape, config: AcceleratorConfig) -> Prediction:
     return predict_cycles(shape, config, energy.SLICE)
-
-
-# ------------------------------------------------------------------------------------------ FPGAs
-
-DEVICES = tuple(fpga.DEVICES)
-"""That ``fits`` knows."""
-
-DSP_BITS = 18
-"""Width of a multiplier's operands."""
-
-
-def resources(config: AcceleratorConfig, device: str = DEVICES[0]) -> dict:
-    """Multipliers and block RAMs of an accelerator on its board, and whether they are there.
-
-    One multiplier for each processing element and each output-layer MAC, two for each Fourier
-    lane, and where scales are no powers of two those of the requantizers. Block RAMs of the shape
-    that costs least for each bank; one for each lane's sine table and one for the link. Logic is
-    not counted: multipliers or memories are used up long before.
-
-    Parameters
-    ----------
-    config : AcceleratorConfig
-    device : str
-        One of ``DEVICES``; BadInput if it is none.
-
-    Returns
-    -------
-    dict
-        ``dsps``, ``brams``, ``available`` of each, ``fits``.
-    """
-    if device not in fpga.DEVICES:
-        raise BadInput(f"{device} is no device: they are {', '.join(DEVICES)}.")
-    rows, formats = config.rows, config.formats
-    scales = -(-formats.accumulator_bits // DSP_BITS) if formats.multiplier_bits else 0
-    used = {
-        "dsps": rows * (config.columns + 1 + scales) + 2 * config.lanes,
-        "brams": config.lanes
-        + 1
-        + sum(bank["instances"] * block_rams(bank) for bank in memory_list(config)),
-    }
-    available = fpga.DEVICES[device]
-    fits = all(used[what] <= there for what, there in available.items())
-    return {**used, "available": available, "fits": fits}
-
-
-def fits(config: AcceleratorConfig, device: str) -> bool:
-    """Whether a device has the multipliers and the block RAMs of an accelerator."""
-    return resources(config, device)["fits"]
-
-
-def block_rams(bank: dict) -> int:
-    """Block RAMs of a memory of the list beside the Verilog.
-
-    As Yosys weighs it: a bit chosen between two of them costs 1/256 of one.
-    """
-    shapes = [
-        (-(-bank["depth"] // depth), -(-bank["width"] // width)) for depth, width in ecp5.BLOCK_RAM
-    ]
-    deep, wide = min(shapes, key=lambda n: n[0] * n[1] + (n[0] - 1) * bank["width"] / 256)
-    return deep * wide

@@ -20,7 +20,8 @@ from implicore.model.volume import Volume, load_source, save_plane_png
 from implicore.synth import target
 from implicore.synth.energy import SLICE
 
-from . import choose, flow, predict, results, unit_costs
+from . import choose, flow, results, unit_costs
+from .fpga_resources import DEVICES
 from .journal import Journal
 from .metrics import METRICS, metric
 from .pareto import pareto_front
@@ -89,8 +90,8 @@ def sweep(
     began = time.perf_counter()
     if spec.where:
         choose.check(spec.where, results.CONDITIONS)
-    if spec.fits and spec.fits not in predict.DEVICES:
-        raise BadInput(f"{spec.fits} is no device: they are {', '.join(predict.DEVICES)}.")
+    if spec.fits and spec.fits not in DEVICES:
+        raise BadInput(f"There is no device {spec.fits}: choose from {', '.join(DEVICES)}.")
     library = target.find(spec.library)
     digest, points = spec.digest, list(spec.points())
     folder = make_folder(folder)
