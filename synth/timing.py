@@ -95,7 +95,7 @@ def longest_paths(
     def make(folder: Path) -> None:
         _sta(script, folder)
 
-    folder = cached("timing", [script, *liberties, *netlists], make)
+    folder = cached("timing", [top, inside, Path(__file__), *liberties, *netlists], make)
     text = (folder / "sta.log").read_text(encoding="utf-8")
     return [_path(part) for part in text.split("Startpoint: ")[1:]]
 

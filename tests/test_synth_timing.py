@@ -47,6 +47,20 @@ def test_the_longest_path_is_the_least_period(netlist, tmp_path):
     assert (inside.start, inside.end) == ("first", "last")
 
 
+def test_paths_are_cached_by_the_content_of_the_netlist(netlist, tmp_path, monkeypatch):
+    monkeypatch.setenv("IMPLICORE_CACHE", str(tmp_path / "cache"))
+    cells = target.find("osu018").liberty
+    found = timing.longest_paths("top", [netlist], [cells])
+    other = tmp_path / "there" / "netlist.v"
+    other.parent.mkdir()
+    other.write_text(VERILOG)
+    monkeypatch.setattr(timing, "_sta", None)  # nothing to run
+    assert timing.longest_paths("top", [other], [cells]) == found
+    other.write_text(VERILOG.replace("INVX1 one", "INVX8 one"))
+    with pytest.raises(TypeError):
+        timing.longest_paths("top", [other], [cells])
+
+
 def test_a_missing_tool_is_one_sentence(monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(BadInput, match=r"^Timing needs OpenSTA: apt-get install opensta\.$"):
