@@ -76,7 +76,7 @@ class AcceleratorConfig:
     gate_zeros: bool = False
     weight_word_bits: int = 64
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_integer("Accelerator", "rows", self.rows, 1, MAX_SIDE)
         require_integer("Accelerator", "columns", self.columns, 1, MAX_SIDE)
         if not isinstance(self.formats, Formats):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def require_integer(owner: str, name: str, value, low: int, high: int) -> None:
+def require_integer(owner: str, name: str, value: object, low: int, high: int) -> None:
     """Check that ``value`` is an ``int`` from ``low`` to ``high``, both included.
 
     Raises

@@ -9,12 +9,13 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from .errors import BadInput
 
 
 @contextmanager
-def atomic_write(path) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     """Write a file under a temporary name and rename it when it is complete.
 
     Parameters
@@ -55,7 +56,7 @@ def atomic_write(path) -> Iterator[Path]:
         raise BadInput(f"{path} cannot be written: {_reason(error)}.") from error
 
 
-def require_writable(path) -> None:
+def require_writable(path: str | os.PathLike) -> None:
     """Raise BadInput if ``atomic_write(path)`` would fail; call it before long work."""
     path = Path(path)
     if path.is_dir():
@@ -67,7 +68,7 @@ def require_writable(path) -> None:
         raise BadInput(f"{path} cannot be written: permission denied.")
 
 
-def write_json(path, content: dict) -> None:
+def write_json(path: str | os.PathLike, content: dict) -> None:
     """Write a dictionary as JSON, atomically.
 
     Numpy scalars and arrays become numbers and lists. Infinity and NaN, which JSON cannot express,
@@ -82,7 +83,7 @@ def _reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower().rstrip(".")
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

@@ -100,7 +100,7 @@ def network(name: str | NetworkShape) -> NetworkShape:
     return NETWORKS[name]
 
 
-def _setting(text: str):
+def _setting(text: str) -> tuple[str, int | bool | str | list[str]]:
     """Parse ``rows=16`` into a name and a value."""
     name, equals, value = text.partition("=")
     if not equals or not name or not value:
@@ -119,7 +119,7 @@ def _read_toml(source: str) -> dict:
     try:
         import tomllib
     except ImportError:  # Python 3.10
-        import tomli as tomllib
+        import tomli as tomllib  # type: ignore[no-redef]
 
     try:
         return tomllib.loads(Path(source).read_text(encoding="utf-8"))

@@ -82,7 +82,8 @@ def predict(shape: NetworkShape, config: AcceleratorConfig, voxels: int) -> Pred
     tiles, rest = divmod(voxels, rows)
     schedule = _Schedule(shape, config)
     # Full tiles soon repeat at a constant distance. From then on repetitions are skipped.
-    seen, skipped = {}, 0
+    seen: dict[tuple[int, ...], tuple[int, int]] = {}
+    skipped = 0
     tile = 0
     while tile < tiles:
         schedule.tile(rows)
@@ -146,7 +147,7 @@ class _Schedule:
         readable = requantizer_latency(config.formats) + TOKEN_TO_SUM + 1
         layers = array_layers(shape)
         self.ends = []
-        previous = []  # last steps of the column tiles of the previous layer
+        previous: list[int] = []  # last steps of the column tiles of the previous layer
         for number, layer in enumerate(layers):
             ends = []
             for first in range(0, layer.outputs, config.columns):

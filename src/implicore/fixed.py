@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def round_half_up(value) -> np.ndarray:
+def round_half_up(value: ArrayLike) -> np.ndarray:
     """Return the nearest integers as int64, ties towards plus infinity."""
     return np.floor(np.asarray(value, dtype=np.float64) + 0.5).astype(np.int64)
 
@@ -46,15 +47,15 @@ class FixedPoint:
         """Greatest integer."""
         return (1 << (self.bits - 1)) - 1
 
-    def quantize(self, value) -> np.ndarray:
+    def quantize(self, value: ArrayLike) -> np.ndarray:
         """Convert real numbers to integers, int64, rounded half up and saturated."""
         scaled = np.asarray(value, dtype=np.float64) / self.step
         return round_half_up(np.clip(scaled, self.low, self.high))
 
-    def holds(self, integers) -> bool:
+    def holds(self, integers: ArrayLike) -> bool:
         """Return whether every integer lies within the format."""
-        integers = np.asarray(integers)
-        return bool(((integers >= self.low) & (integers <= self.high)).all())
+        array = np.asarray(integers)
+        return bool(((array >= self.low) & (array <= self.high)).all())
 
 
 COORDINATE = FixedPoint(bits=16, fraction=14)

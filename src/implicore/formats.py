@@ -33,12 +33,13 @@ class Formats:
 
     weight_bits: int
     activation_bits: int
-    accumulator_bits: int | None = None
-    multiplier_bits: int | None = None
-    table_address_bits: int | None = None
-    output_bits: int | None = None
+    # None is a value for the constructor only: __post_init__ replaces it.
+    accumulator_bits: int = None  # type: ignore[assignment]
+    multiplier_bits: int = None  # type: ignore[assignment]
+    table_address_bits: int = None  # type: ignore[assignment]
+    output_bits: int = None  # type: ignore[assignment]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_integer("Formats", "weight_bits", self.weight_bits, 4, 16)
         require_integer("Formats", "activation_bits", self.activation_bits, 4, 16)
         if self.accumulator_bits is None:

@@ -7,6 +7,7 @@ centre) to world coordinates.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .errors import BadInput
 
@@ -45,7 +47,7 @@ class Grid:
     shape: tuple[int, int, int]
     affine: tuple[tuple[float, float, float, float], ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if len(self.shape) != 3 or any(int(n) != n or not 1 <= n <= MAX_AXIS for n in self.shape):
             raise BadInput(
                 f"A grid's shape must be three whole numbers from 1 to {MAX_AXIS}, "
@@ -61,12 +63,13 @@ class Grid:
                 raise BadInput(f"A grid's step along index axis {axis} must not be zero.")
 
     @classmethod
-    def from_array(cls, shape, affine) -> Grid:
+    def from_array(cls, shape: Iterable[int], affine: ArrayLike) -> Grid:
         """Make a grid from any integer sequence and any (4, 4) array."""
         matrix = np.asarray(affine, dtype=np.float64)
         if matrix.shape != (4, 4):
             raise BadInput("A grid's affine must be a 4 x 4 matrix of finite numbers.")
-        return cls(tuple(int(n) for n in shape), tuple(tuple(row) for row in matrix.tolist()))
+        axes = tuple(int(n) for n in shape)
+        return cls(axes, tuple(tuple(row) for row in matrix.tolist()))  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: str | Path) -> Grid:
@@ -99,14 +102,15 @@ class Grid:
     @property
     def voxel_size(self) -> tuple[float, float, float]:
         """Distance in mm between neighbours along each index axis."""
-        return tuple(float(s) for s in np.sqrt((self.matrix[:3, :3] ** 2).sum(axis=0)))
+        x, y, z = np.sqrt((self.matrix[:3, :3] ** 2).sum(axis=0)).tolist()
+        return x, y, z
 
     @property
     def voxels(self) -> int:
         """Number of samples."""
         return int(np.prod(self.shape, dtype=np.int64))
 
-    def world(self, index) -> np.ndarray:
+    def world(self, index: ArrayLike) -> np.ndarray:
         """Compute world coordinates in mm, (..., 3), of integer or fractional indices (..., 3)."""
         return np.asarray(index, dtype=np.float64) @ self.matrix[:3, :3].T + self.matrix[:3, 3]
 
@@ -207,20 +211,20 @@ class Frame:
     centre: tuple[float, float, float]
     extent: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if len(self.centre) != 3 or not np.isfinite(self.centre).all():
             raise BadInput(f"A frame's centre must be three finite numbers, not {self.centre!r}.")
         if not (np.isfinite(self.extent) and self.extent > 0):
             raise BadInput(f"A frame's extent must be a positive number, not {self.extent!r}.")
 
     @classmethod
-    def around(cls, grids) -> Frame:
+    def around(cls, grids: Iterable[Grid]) -> Frame:
         """Make the frame in which the voxel edges of ``grids`` span (-1, 1) on the longest axis."""
         corners = np.concatenate([grid.corners(edges=True) for grid in grids])
         low, high = corners.min(axis=0), corners.max(axis=0)
         return cls(tuple(((low + high) / 2).tolist()), float((high - low).max() / 2))
 
-    def coordinates(self, world) -> np.ndarray:
+    def coordinates(self, world: ArrayLike) -> np.ndarray:
         """Compute network coordinates, float64 (..., 3), of world positions in mm (..., 3)."""
         return (np.asarray(world, dtype=np.float64) - self.centre) / self.extent
 

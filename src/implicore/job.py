@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .errors import BadInput
 from .fixed import COORDINATE, GRID_GUARD, round_half_up
@@ -96,10 +97,11 @@ class GridJob:
             shape = list(self.shape)
             shape[axis] = min(size, self.shape[axis] - first)
             moved = zip(self.origin, self.steps[axis], strict=True)
-            origin = tuple(start + first * step for start, step in moved)
-            yield from replace(self, shape=tuple(shape), origin=origin).parts(most)
+            x, y, z = (start + first * step for start, step in moved)
+            part = replace(self, shape=(shape[0], shape[1], shape[2]), origin=(x, y, z))
+            yield from part.parts(most)
 
-    def at(self, index) -> np.ndarray:
+    def at(self, index: ArrayLike) -> np.ndarray:
         """Return the coordinates, int64 of shape (..., 3), of indices of shape (..., 3)."""
         total = np.asarray(index, np.int64) @ np.array(self.steps) + np.array(self.origin)
         return total >> GRID_GUARD
@@ -110,7 +112,7 @@ class GridJob:
         return self.at(np.stack(index, axis=-1))
 
 
-def checked_points(coordinates) -> np.ndarray:
+def checked_points(coordinates: ArrayLike) -> np.ndarray:
     """Return coordinates of shape (points, 3) in ``COORDINATE`` units as an array.
 
     Raises
@@ -118,18 +120,18 @@ def checked_points(coordinates) -> np.ndarray:
     BadInput
         The shape is another one, or a coordinate is out of range.
     """
-    coordinates = np.asarray(coordinates)
-    if coordinates.ndim != 2 or coordinates.shape[1] != 3:
-        raise BadInput(f"Points must have the shape (points, 3), not {coordinates.shape}.")
-    if not COORDINATE.holds(coordinates):
+    points = np.asarray(coordinates)
+    if points.ndim != 2 or points.shape[1] != 3:
+        raise BadInput(f"Points must have the shape (points, 3), not {points.shape}.")
+    if not COORDINATE.holds(points):
         raise BadInput(
             f"Coordinates must be from {COORDINATE.low} to {COORDINATE.high}, but range "
-            f"from {coordinates.min()} to {coordinates.max()}."
+            f"from {points.min()} to {points.max()}."
         )
-    return coordinates
+    return points
 
 
-def pack_points(points) -> np.ndarray:
+def pack_points(points: np.ndarray) -> np.ndarray:
     """Pack points of shape (points, 3) for ``s_axis_points``: one uint64 a point.
 
     x, y and z are in 16 bits each, from bit 0, in two's complement.
@@ -139,6 +141,6 @@ def pack_points(points) -> np.ndarray:
     return fields.view("<u8")[:, 0]
 
 
-def unpack_points(words) -> np.ndarray:
+def unpack_points(words: ArrayLike) -> np.ndarray:
     """Return the points, int64 of shape (points, 3), that ``pack_points`` packed."""
     return np.ascontiguousarray(words, "<u8").view("<i2").reshape(-1, 4)[:, :3].astype(np.int64)

@@ -38,7 +38,7 @@ from __future__ import annotations
 import struct
 from binascii import crc_hqx
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
 from typing import Protocol
 
@@ -103,7 +103,7 @@ class NakReason(IntEnum):
     WRONG_SIZE = 4
 
 
-NAK_MEANINGS = {
+NAK_MEANINGS: Mapping[int, str] = {
     NakReason.CORRUPT: "its CRC or framing is wrong",
     NakReason.NO_SPACE: "the request buffer is full",
     NakReason.UNKNOWN_KIND: "its kind is unknown",
@@ -240,7 +240,9 @@ class Link:
 
     def _transact(self, requests: Iterable[tuple[Kind, bytes]]) -> list[bytes]:
         """Send requests, as far ahead as the board has space; return the responses' payloads."""
-        pending, responses, used = deque(), [], 0
+        pending: deque[tuple[Kind, int]] = deque()
+        responses: list[bytes] = []
+        used = 0
 
         def receive() -> None:
             nonlocal used

@@ -50,7 +50,7 @@ class NetworkShape:
     depth: int
     skips: tuple[int, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_integer("Network", "frequencies", self.frequencies, 1, MAX_FREQUENCIES)
         require_integer("Network", "width", self.width, 1, MAX_WIDTH)
         require_integer("Network", "depth", self.depth, 1, MAX_DEPTH)

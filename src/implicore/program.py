@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -43,7 +44,7 @@ class Intensity:
     high: float
     dtype: str
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
             raise BadInput(
                 f"The intensity scale must run from a lower to a higher finite number, "
@@ -125,7 +126,7 @@ class Program:
     grid: Grid
     intensity: Intensity
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, array, shape, low, high in self._arrays():
             if array.shape != shape:
                 raise BadInput(f"The program's {name} have shape {array.shape}, not {shape}.")
@@ -141,7 +142,7 @@ class Program:
                 f"of at least {self.accumulator_bits}."
             )
 
-    def _arrays(self):
+    def _arrays(self) -> Iterator[tuple[str, np.ndarray, tuple[int, ...], int, int]]:
         """Yield each array with its name, its shape, and its least and greatest legal integer."""
         formats = self.formats
         frequencies = (self.shape.frequencies, 3)
@@ -240,7 +241,7 @@ class Program:
             network["skips"] = tuple(network["skips"])
             shape, formats = NetworkShape(**network), Formats(**fields["formats"])
             centre = tuple(float(value) for value in fields["frame"]["centre"])
-            frame = Frame(centre, float(fields["frame"]["extent"]))
+            frame = Frame(centre, float(fields["frame"]["extent"]))  # type: ignore[arg-type]
             grid = Grid.from_array(fields["grid"]["shape"], fields["grid"]["affine"])
             intensity = Intensity(
                 float(fields["intensity"]["low"]),

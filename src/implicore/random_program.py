@@ -47,7 +47,7 @@ def random_program(
         offsets = np.clip(round_half_up(middle * 2**OFFSET_FRACTION), -limit, limit - 1)
         layers.append(Layer(matrix.astype(np.int16), multipliers, offsets, shifts))
         hidden = requantize(
-            accumulators, *(v[:, None] for v in (multipliers, offsets, shifts)), high
+            accumulators, multipliers[:, None], offsets[:, None], shifts[:, None], high
         )
     frequencies = rng.integers(FREQUENCY.low, FREQUENCY.high + 1, (shape.frequencies, 3))
     angle = rng.uniform(0, 1)

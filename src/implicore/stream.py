@@ -82,7 +82,7 @@ def constants(program: Program) -> list[tuple[int, int, int, int]]:
 
     The output weight is 0 unless the neuron feeds the output-layer MAC.
     """
-    found = []
+    found: list[tuple[int, int, int, int]] = []
     for number, layer in enumerate(program.layers, 1):
         output_weights = np.zeros(len(layer.offsets), int)
         if number == program.shape.depth - 1 and output_layer_bypasses_array(program.shape):
