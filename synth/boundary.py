@@ -12,9 +12,13 @@ import re
 from pathlib import Path
 
 from implicore.cache import cached
+from implicore.digest import source_digest
 
 from .liberty import read_liberty
 from .netlist import Netlist
+
+SOURCES = tuple(f"implicore.synth.{name}" for name in ("boundary", "netlist", "liberty"))
+"""What the reduced netlist depends on beside the module's netlist and the library."""
 
 INSTANCE = re.compile(r"^  \w+ \\?(\S+) +\(\n.*?^  \);\n", re.M | re.S)
 
@@ -38,7 +42,8 @@ def boundary(netlist: Path, name: str, liberty: Path) -> Path:
         )
         (folder / "netlist.v").write_text(content, encoding="utf-8")
 
-    return cached("boundary", [netlist, name, liberty, Path(__file__)], make) / "netlist.v"
+    inputs = [netlist, netlist.with_suffix(".json"), name, liberty, source_digest(*SOURCES)]
+    return cached("boundary", inputs, make) / "netlist.v"
 
 
 def visible(module: Netlist, liberty: Path) -> set[str]:

@@ -111,7 +111,7 @@ def wireless(liberty: Path) -> Path:
         content = re.sub(r"^\s*default_wire_load\w* *:.*$", "", content, flags=re.M)
         (folder / liberty.name).write_text(content, encoding="utf-8")
 
-    return cached("wireless", liberty, make) / liberty.name
+    return cached("wireless", [liberty, Path(__file__)], make) / liberty.name
 
 
 def _constraints() -> str:

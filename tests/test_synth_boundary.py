@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from implicore.synth import boundary
 from implicore.synth.boundary import INSTANCE, visible
 
 _SPEC = spec_from_file_location("synth_library", Path(__file__).with_name("synth_library.py"))
@@ -33,6 +34,24 @@ def test_only_what_a_port_sees_is_kept(liberty):
         constant=("TIE", {"Y": 30}),
     )
     assert visible(module, liberty) == {"gate", "first", "last", "exit", "load", "constant"}
+
+
+def test_a_reduced_netlist_depends_on_the_code_that_reads_it(liberty, tmp_path, monkeypatch):
+    monkeypatch.setenv("IMPLICORE_CACHE", str(tmp_path / "cache"))
+    read = []
+    monkeypatch.setattr(boundary.Netlist, "read", lambda path, name: read.append(path))
+    monkeypatch.setattr(boundary, "visible", lambda module, liberty: set())
+    netlist = tmp_path / "netlist.v"
+    netlist.write_text("module top;\nendmodule\n")
+    netlist.with_suffix(".json").write_text("{}")
+    assert boundary.boundary(netlist, "top", liberty) == boundary.boundary(netlist, "top", liberty)
+    assert len(read) == 1
+    netlist.with_suffix(".json").write_text("{ }")
+    boundary.boundary(netlist, "top", liberty)
+    assert len(read) == 2
+    monkeypatch.setattr(boundary, "source_digest", lambda *names: f"changed {names}")
+    boundary.boundary(netlist, "top", liberty)
+    assert len(read) == 3
 
 
 def test_instances_are_told_apart():
