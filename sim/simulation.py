@@ -36,9 +36,9 @@ def simulate(
     points: int | None = None,
     stall: float = 0.0,
     seed: int = 0,
-    source: Volume | None = None,
+    image: Volume | None = None,
     picture: str | Path | None = None,
-    planes: str | Path | None = None,
+    pictures: str | Path | None = None,
     timeline: str | Path | None = None,
     waves: str | Path | None = None,
 ) -> dict:
@@ -61,11 +61,11 @@ def simulate(
         Probability, below 1, of a stall of each stream in each cycle.
     seed : int
         Seed of points and stalls.
-    source : Volume, optional
-        The image, to show beside the decoded ones.
+    image : Volume, optional
+        The source image, to show beside the decoded ones.
     picture : path, optional
         PNG file to write with one plane: source, golden model, hardware and their differences.
-    planes : path, optional
+    pictures : path, optional
         Folder to write the same pictures into, one PNG each, one pixel per voxel.
     timeline : path, optional
         CSV file to write with the hardware's counters over time, from a separate run.
@@ -105,14 +105,14 @@ def simulate(
     if grid is None and points is None and simulator != "fast":
         points = 2 * config.rows
     grid = grid or program.grid.middle_plane()
-    if (picture or planes) and (points is not None or grid.shape[2] != 1):
+    if (picture or pictures) and (points is not None or grid.shape[2] != 1):
         raise BadInput("A picture shows one plane: choose a plane and no points.")
     if timeline and (points is not None or simulator != "fast" or stall):
         raise BadInput(
             "A timeline needs a grid, the fast simulator and no stalls: remove the other options."
         )
-    if planes:
-        planes = make_folder(planes)
+    if pictures:
+        pictures = make_folder(pictures)
     job = GridJob.of(grid, program.frame)
     if job.voxels > 1 << 31:
         raise BadInput(f"The grid has {job.voxels} voxels; a simulation holds at most {1 << 31}.")
@@ -156,13 +156,13 @@ def simulate(
     if timeline:
         save_timeline(timeline, follow(config, script.operations, begin, counters["cycles"]))
     mismatches = int((came != golden).sum())
-    if picture or planes:
+    if picture or pictures:
         upright = [flat.reshape(grid.shape[:2], order="F") for flat in (golden, came)]
-        pictures = compare(program, grid, *upright, source)
+        panels = compare(program, grid, *upright, image)
         if picture:
-            save_comparison(picture, pictures, mismatches)
-        if planes:
-            save_planes(planes, pictures)
+            save_comparison(picture, panels, mismatches)
+        if pictures:
+            save_planes(pictures, panels)
     slots = config.rows * config.columns * counters["cycles"]
     return {
         "simulator": simulator,

@@ -115,7 +115,7 @@ def test_a_machine_that_breaks_a_rule(monkeypatch):
 def test_the_picture(tmp_path):
     grid = PROGRAM.grid.middle_plane()
     volume = Volume(np.full(PROGRAM.grid.shape, 100, np.int16), PROGRAM.grid, "flat")
-    simulate(PROGRAM, CONFIG, grid=grid, source=volume, picture=tmp_path / "x.png")
+    simulate(PROGRAM, CONFIG, grid=grid, image=volume, picture=tmp_path / "x.png")
     pixels = np.asarray(Image.open(tmp_path / "x.png")).astype(int)
     width = pixels.shape[1] // 5
 
@@ -132,7 +132,7 @@ def test_the_picture(tmp_path):
 
 def test_each_picture_as_a_file(tmp_path):
     grid = PROGRAM.grid.middle_plane()
-    simulate(PROGRAM, CONFIG, grid=grid, picture=tmp_path / "x.png", planes=tmp_path / "planes")
+    simulate(PROGRAM, CONFIG, grid=grid, picture=tmp_path / "x.png", pictures=tmp_path / "planes")
     pixels = np.asarray(Image.open(tmp_path / "x.png"))
     columns, rows, _ = grid.shape
     width = pixels.shape[1] // 3
@@ -213,7 +213,7 @@ $upscope $end
         ({"points": 3, "picture": "x.png"}, "A picture shows one plane"),
         ({"grid": PROGRAM.grid, "picture": "x.png"}, "A picture shows one plane"),
         ({"picture": "x.jpg"}, "A picture is written as .png, not as x.jpg."),
-        ({"points": 3, "planes": "x"}, "A picture shows one plane"),
+        ({"points": 3, "pictures": "x"}, "A picture shows one plane"),
         ({"timeline": "x.txt"}, "A timeline is written as .csv, not as x.txt."),
         ({"timeline": "x.csv", "points": 3}, "A timeline needs a grid, the fast simulator and"),
         ({"timeline": "x.csv", "stall": 0.5}, "A timeline needs a grid, the fast simulator and"),

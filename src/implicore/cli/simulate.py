@@ -85,9 +85,9 @@ def run(options: argparse.Namespace) -> tuple[int, dict]:
         points=options.points,
         stall=options.stall,
         seed=options.seed,
-        source=image,
+        image=image,
         picture=options.output,
-        planes=options.pictures,
+        pictures=options.pictures,
         timeline=options.timeline,
         waves=options.waves,
     )
