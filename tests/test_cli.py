@@ -1,4 +1,4 @@
-"""The command line as a user meets it: the whole path, and one sentence for whatever is wrong."""
+"""The command line: the whole flow, its metrics, and one sentence for each error."""
 
 import json
 import re
@@ -23,7 +23,7 @@ AFFINE = np.array([[0.9, 0.2, 0, -5], [-0.2, 0.9, 0, 3], [0, 0, 1.5, 1], [0, 0, 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A scan, a model and a program, made by the command itself."""
+    """A folder with a scan, a model and a program, made by the commands."""
     folder = tmp_path_factory.mktemp("cli")
     x, y, z = np.meshgrid(*(np.linspace(-1, 1, n) for n in (14, 12, 10)), indexing="ij")
     data = (800 * np.sin(3 * x) * np.cos(2 * y - z) + 100).astype(np.int16)
@@ -44,7 +44,7 @@ def run(*arguments, code: int = 0) -> None:
     assert main([*map(str, arguments), "--quiet"]) == code
 
 
-def refused(capsys, *arguments) -> str:
+def rejected(capsys, *arguments) -> str:
     """Run a command that must fail with one sentence on stderr and exit code 2."""
     assert main(list(map(str, arguments))) == 2
     captured = capsys.readouterr()
@@ -55,7 +55,7 @@ def refused(capsys, *arguments) -> str:
     return lines[0].removeprefix(f"implicore {arguments[0]}: ")
 
 
-def test_metrics_have_the_agreed_names(folder):
+def test_metrics_have_stable_names(folder):
     fit, compiled = (json.loads((folder / f"{v}.json").read_text()) for v in ("fit", "compile"))
     assert {"psnr_db", "ssim", "parameters", "bits_per_voxel", "seconds", "sigma"} <= set(fit)
     names = {"psnr_float_db", "psnr_db", "loss_db", "bytes", "accumulator_bits"}
@@ -122,7 +122,7 @@ def test_inspect_shows_both_kinds_of_file(folder, capsys):
     assert re.search(r"(?m)^depth +4$", text) and re.search(r"(?m)^sigma +0\.7$", text)
 
 
-def test_reports_are_for_people_and_quiet_is_quiet(folder, capsys):
+def test_quiet_prints_nothing(folder, capsys):
     arguments = ["render", str(folder / "scan.inr"), "-o", str(folder / "q.nii")]
     assert main(arguments) == 0
     assert "14 x 12 x 10 voxels" in capsys.readouterr().out
@@ -188,16 +188,16 @@ def test_reports_are_for_people_and_quiet_is_quiet(folder, capsys):
     ],
 )
 def test_bad_input_is_one_sentence(folder, capsys, arguments, text):
-    message = refused(capsys, *(str(a).format(folder) for a in arguments))
+    message = rejected(capsys, *(str(a).format(folder) for a in arguments))
     assert re.search(text, message), message
     assert not any((folder / name).exists() for name in ("x", "x.nii", "x.png", "x.jpg"))
 
 
-def test_an_image_that_has_moved_is_asked_for(folder, capsys, tmp_path):
+def test_a_missing_training_image_is_named(folder, capsys, tmp_path):
     moved = tmp_path / "elsewhere.nii.gz"
     (folder / "scan.nii.gz").rename(moved)
     try:
-        message = refused(capsys, "compile", folder / "scan.model", "-o", tmp_path / "p.inr")
+        message = rejected(capsys, "compile", folder / "scan.model", "-o", tmp_path / "p.inr")
         assert "scan.nii.gz does not exist" in message and "--image" in message
         again = ("compile", folder / "scan.model", "-o", tmp_path / "p.inr", "--image", moved)
         run(*again)
@@ -291,14 +291,14 @@ def test_generate_puts_tests_of_a_program_beside_the_verilog(folder, tmp_path):
     assert stream.tobytes() in (verilog / "tests" / "exact" / "session").read_bytes()
 
 
-def test_generate_refuses_before_it_writes(folder, tmp_path, capsys):
+def test_generate_rejects_before_it_writes(folder, tmp_path, capsys):
     command = ("generate", "-o", tmp_path / "verilog", "--config", "tiny")
     program = ("--program", folder / "scan.inr")
-    message = refused(capsys, *command, *program)
+    message = rejected(capsys, *command, *program)
     assert message == "--program names what the tests decode: add --tests."
-    message = refused(capsys, *command, "--set", "width=8", "--tests", *program)
+    message = rejected(capsys, *command, "--set", "width=8", "--tests", *program)
     assert re.match(r"The program does not fit the accelerator: width is 24", message)
-    message = refused(capsys, *command, "--tests", "--program", folder / "none")
+    message = rejected(capsys, *command, "--tests", "--program", folder / "none")
     assert "cannot be read" in message
     assert not (tmp_path / "verilog").exists()
 
@@ -311,17 +311,17 @@ def test_synth_counts_gates_without_a_library(tmp_path, capsys):
     assert report["gates"] > 0 and report["seconds"] > 0
 
 
-def test_synth_refuses_before_it_writes(folder, tmp_path, capsys, monkeypatch):
+def test_synth_rejects_before_it_writes(folder, tmp_path, capsys, monkeypatch):
     command = ("synth", "-o", tmp_path / "out", "--config", "tiny")
-    message = refused(capsys, *command, "--target", "tsmc")
+    message = rejected(capsys, *command, "--target", "tsmc")
     assert message.startswith("There is no target 'tsmc': choose ")
-    message = refused(capsys, *command, "--clock-mhz", "-1")
+    message = rejected(capsys, *command, "--clock-mhz", "-1")
     assert message == "--clock-mhz must be above 0 and below 100000, not -1."
-    message = refused(capsys, *command, "--set", "width=8", "--program", folder / "scan.inr")
+    message = rejected(capsys, *command, "--set", "width=8", "--program", folder / "scan.inr")
     assert re.match(r"The program does not fit the accelerator: width is 24", message)
     monkeypatch.delenv("PDK_ROOT", raising=False)
-    message = refused(capsys, *command, "--target", "ihp-sg13g2")
+    message = rejected(capsys, *command, "--target", "ihp-sg13g2")
     assert "PDK_ROOT, which is not set: install the kit" in message
-    message = refused(capsys, *command, "--target", "ecp5", "--program", folder / "scan.inr")
+    message = rejected(capsys, *command, "--target", "ecp5", "--program", folder / "scan.inr")
     assert message.startswith("The target ecp5 has no energy model: omit --program")
     assert not (tmp_path / "out").exists()

@@ -94,7 +94,7 @@ def test_wide_formats_lose_next_to_nothing(trained):
     assert abs(compile_model(model, Formats.parse("w16a16"), [volume]).loss_db) < 0.01
 
 
-def test_tuning_wins_back_what_narrow_weights_lose(trained):
+def test_tuning_recovers_the_loss_of_narrow_weights(trained):
     model, volume = trained
     formats = Formats.parse("w4a6")
 
@@ -115,7 +115,7 @@ def test_tuning_wins_back_what_narrow_weights_lose(trained):
     assert tuned.psnr_db > plain.psnr_db + 3
 
 
-def test_tuning_that_makes_it_worse_is_dropped(trained):
+def test_tuning_that_lowers_the_psnr_is_dropped(trained):
     model, volume = trained
     formats = Formats.parse("w8a12")
     spoil = compile_model(
@@ -146,7 +146,7 @@ def test_tuning_sees_the_integers_that_the_hardware_sees(trained, formats):
     assert np.median(error) < 2.0**-formats.activation_bits / 4
 
 
-def test_other_images_than_the_models_are_refused(trained):
+def test_other_images_than_the_models_are_rejected(trained):
     model, volume = trained
     with pytest.raises(BadInput, match=r"^The model was trained on 1 images, not on 2: give .*\.$"):
         Voxels(model, [volume, volume])

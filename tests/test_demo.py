@@ -63,7 +63,7 @@ def demonstrate(tmp_path, monkeypatch):
     return carry_out
 
 
-def test_every_step_is_a_command_that_the_parser_takes_and_the_page_knows(tmp_path):
+def test_every_step_parses_and_has_a_place_on_the_page(tmp_path):
     from implicore.synth.report.demo import RESULTS
 
     path = steps.steps("osu018", LIBRARY)
@@ -72,12 +72,12 @@ def test_every_step_is_a_command_that_the_parser_takes_and_the_page_knows(tmp_pa
         options = make_parser().parse_args(step.command(tmp_path))
         assert options.subcommand == step.name.partition("_")[0]
     made = {"scan.nii.gz", "sweep.toml", str(LIBRARY)}
-    for step in path:  # nothing is read that is not there yet
+    for step in path:  # every input is made by an earlier step
         assert set(step.inputs) <= made, step.name
         made |= set(step.outputs)
 
 
-def test_the_sweep_is_one(tmp_path):
+def test_the_sweep_spec_is_valid(tmp_path):
     from implicore.synth.explore.space import read_spec
 
     steps.write_inputs(tmp_path, "osu018")
@@ -85,7 +85,7 @@ def test_the_sweep_is_one(tmp_path):
     assert spec.target == "osu018" and spec.combinations == 49
 
 
-def test_all_steps_once_then_none(demonstrate, capsys):
+def test_every_step_runs_once(demonstrate, capsys):
     code, metrics = demonstrate()
     assert code == 0 and demonstrate.subcommands.called == demonstrate.names == list(metrics)
     printed = capsys.readouterr().out
@@ -99,7 +99,7 @@ def test_all_steps_once_then_none(demonstrate, capsys):
     assert capsys.readouterr().out.count("complete from an earlier run") == len(demonstrate.names)
 
 
-def test_what_is_gone_or_changed_is_made_again_and_what_follows_from_it(demonstrate):
+def test_missing_or_changed_outputs_are_made_again(demonstrate):
     demonstrate()
     (demonstrate.folder / "zoom.png").unlink()
     demonstrate()
@@ -117,14 +117,14 @@ def test_what_is_gone_or_changed_is_made_again_and_what_follows_from_it(demonstr
     assert demonstrate.subcommands.called == []
 
 
-def test_a_changed_input_asks_for_what_reads_it(demonstrate, monkeypatch):
+def test_a_changed_input_repeats_the_steps_that_read_it(demonstrate, monkeypatch):
     demonstrate()
     monkeypatch.setattr(steps, "SWEEP", steps.SWEEP + "near = 0.1\n")
     demonstrate()
     assert demonstrate.subcommands.called == ["sweep"]
 
 
-def test_another_implicore_does_all_anew(demonstrate, monkeypatch):
+def test_another_version_repeats_every_step(demonstrate, monkeypatch):
     demonstrate()
     monkeypatch.setattr(record, "source_digest", lambda *names: "another")
     demonstrate()
@@ -140,7 +140,7 @@ def test_a_demo_that_was_moved_is_complete(demonstrate):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), BadInput("no disk left.")])
-def test_an_interrupted_demo_goes_on(demonstrate, error):
+def test_an_interrupted_demo_continues(demonstrate, error):
     demonstrate.subcommands.fails["simulate"] = error
     with pytest.raises(type(error)):
         demonstrate()
@@ -152,7 +152,7 @@ def test_an_interrupted_demo_goes_on(demonstrate, error):
 
 @pytest.mark.parametrize("changed", [False, True])
 @pytest.mark.parametrize(("name", "half"), [("fit", "mri.model.part"), ("sweep", "sweep")])
-def test_only_the_same_is_gone_on_with(demonstrate, monkeypatch, name, half, changed):
+def test_only_an_attempt_with_the_same_key_continues(demonstrate, monkeypatch, name, half, changed):
     """What another version left half done is removed: the subcommands would reject it."""
     demonstrate.subcommands.fails[name] = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
@@ -164,15 +164,15 @@ def test_only_the_same_is_gone_on_with(demonstrate, monkeypatch, name, half, cha
     assert (half in dict(demonstrate.subcommands.found)[name]) == (not changed)
 
 
-def test_a_folder_with_something_else_in_it(demonstrate):
+def test_a_folder_with_other_files_is_rejected(demonstrate):
     (demonstrate.folder / "sweep").mkdir()
-    (demonstrate.folder / "sweep" / "mine").write_text("dear to me")
+    (demonstrate.folder / "sweep" / "mine").write_text("keep")
     with pytest.raises(BadInput, match="holds files that are not a demo's: choose an empty or new"):
         demonstrate()
-    assert (demonstrate.folder / "sweep" / "mine").read_text() == "dear to me"
+    assert (demonstrate.folder / "sweep" / "mine").read_text() == "keep"
 
 
-def test_a_step_that_says_no_ends_it(demonstrate):
+def test_a_negative_result_ends_the_demo(demonstrate):
     demonstrate.subcommands.fails["simulate_icarus"] = 1
     code, metrics = demonstrate()
     assert code == 1 and metrics["simulate_icarus"] == {"agrees": False}
@@ -180,7 +180,7 @@ def test_a_step_that_says_no_ends_it(demonstrate):
     assert demonstrate()[0] == 0 and demonstrate.subcommands.called[0] == "simulate_icarus"
 
 
-def test_a_damaged_record_is_none(demonstrate):
+def test_a_damaged_record_counts_as_empty(demonstrate):
     demonstrate()
     for content in ("[1, 2]", '{"steps": {"fit": 3}}', "{", '{"steps": {"fit": {"key": 1}}}'):
         (demonstrate.folder / "demo.json").write_text(content)
@@ -193,8 +193,8 @@ def test_a_folder_with_a_blank_in_its_name(demonstrate, tmp_path):
     assert step.command(tmp_path / "a b")[1] == f"{tmp_path}/a b/scan.nii.gz"
 
 
-def test_what_is_missing_is_said_first(tmp_path, monkeypatch, capsys):
-    """Nothing is written, no step begun."""
+def test_missing_packages_are_reported_before_the_first_step(tmp_path, monkeypatch, capsys):
+    """Nothing is written and no step begins."""
     monkeypatch.setattr(requirements, "find_spec", lambda name: None)
     assert main(["demo", "-o", str(tmp_path / "x")]) == 2
     said = capsys.readouterr()
@@ -211,7 +211,7 @@ def test_what_is_missing_is_said_first(tmp_path, monkeypatch, capsys):
         (["iverilog", "vvp"], "Verilator needs make: apt-get install make g++ perl."),
     ],
 )
-def test_a_missing_tool_in_one_sentence(tmp_path, tools, sentence):
+def test_a_missing_tool_is_one_sentence(tmp_path, tools, sentence):
     for name in tools:
         (tmp_path / name).write_text("#!/bin/sh\n")
         (tmp_path / name).chmod(0o755)
@@ -226,7 +226,7 @@ def test_a_missing_tool_in_one_sentence(tmp_path, tools, sentence):
     assert not (tmp_path / "x").exists()
 
 
-def test_the_target_is_what_there_is(monkeypatch, tmp_path):
+def test_the_target_follows_pdk_root(monkeypatch, tmp_path):
     pytest.importorskip("torch")
     monkeypatch.setattr("implicore.synth.timing.find_sta", lambda: "sta")
     monkeypatch.setenv("PDK_ROOT", str(tmp_path))
@@ -247,7 +247,7 @@ def test_the_target_is_what_there_is(monkeypatch, tmp_path):
 
 @pytest.mark.slow
 def test_the_whole_demo(tmp_path):
-    """As a user calls it, cold; then again, in seconds."""
+    """Run it as a user does, with an empty cache, then again in seconds."""
     environment = {**os.environ, "IMPLICORE_CACHE": str(tmp_path / "cache")}
     command = [sys.executable, "-m", "implicore", "demo", "-o", tmp_path / "demo"]
     for seconds in (900, 30):

@@ -116,7 +116,7 @@ def test_grids_points_and_planes_agree(scale):
     assert np.abs(job.at(index) - exact).max() <= 0.5 + 1e-4
 
 
-def test_points_beyond_the_format_are_refused():
+def test_points_beyond_the_format_are_rejected():
     renderer = Renderer(random_program(NetworkShape(2, 3, 2), Formats(8, 8)))
     with pytest.raises(
         BadInput, match=r"^Points must lie within 2 frame extents .* one lies \S+ away\.$"

@@ -1,4 +1,4 @@
-"""The program file: exact, stable, and safe to load from a stranger."""
+"""Programs and their file: exact, stable, and safe to load from untrusted sources."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ def reseal(body: bytes) -> bytes:
 
 
 def with_header(program: Program, change) -> bytes:
-    """The file of a program whose header was edited by somebody who knows the checksum."""
+    """Return the file of a program whose header was edited and whose checksum is right."""
     data = program.to_bytes()[:-CHECK_BYTES]
     size = PREFIX.unpack_from(data)[2]
     header = json.loads(data[PREFIX.size : PREFIX.size + size])
@@ -72,7 +72,7 @@ def test_the_digest_covers_everything():
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_500_damaged_files_each_are_refused(seed):
+def test_500_damaged_files_each_are_rejected(seed):
     """Byte flips, truncations and extensions: one sentence each, and no large allocation."""
     rng = np.random.default_rng(seed)
     data = random_program(SHAPE, Formats(8, 12), seed=seed).to_bytes()
@@ -92,10 +92,10 @@ def test_500_damaged_files_each_are_refused(seed):
 
 
 def test_damage_under_a_right_checksum_never_escapes():
-    """Somebody who can compute SHA-256 gets one sentence too, or a program that is sound."""
+    """A forged checksum also gives one sentence, or a valid program."""
     rng = np.random.default_rng(9)
     body = random_program(SHAPE, Formats(8, 12)).to_bytes()[:-CHECK_BYTES]
-    refused = 0
+    rejected = 0
     for _ in range(1500):
         damaged = bytearray(body)
         for _ in range(rng.integers(1, 4)):
@@ -103,10 +103,10 @@ def test_damage_under_a_right_checksum_never_escapes():
         try:
             program = Program.from_bytes(reseal(bytes(damaged)))
         except BadInput:
-            refused += 1
+            rejected += 1
         else:
             assert program.accumulator_bits <= program.formats.accumulator_bits
-    assert refused > 1000
+    assert rejected > 1000
 
 
 @pytest.mark.parametrize(
@@ -144,13 +144,13 @@ def test_damage_under_a_right_checksum_never_escapes():
         (lambda h: h.pop("grid"), r"The header cannot be understood"),
     ],
 )
-def test_forged_headers_are_refused(change, text):
+def test_forged_headers_are_rejected(change, text):
     data = with_header(random_program(SHAPE, Formats(8, 12)), change)
     with pytest.raises(BadInput, match=rf"^{text}[^\n]*\.$"):
         Program.from_bytes(data)
 
 
-def test_impossible_intensities_are_refused():
+def test_impossible_intensities_are_rejected():
     text = r"^The intensity scale must run from a lower to a higher .* number, not from 3 to 3\.$"
     with pytest.raises(BadInput, match=text):
         Intensity(3, 3, "uint8")
@@ -158,7 +158,7 @@ def test_impossible_intensities_are_refused():
         Intensity(0, 3, "str")
 
 
-def test_a_plane_that_unpacks_to_gigabytes_is_refused():
+def test_a_plane_that_unpacks_to_gigabytes_is_rejected():
     program = random_program(SHAPE, Formats(8, 12))
     data = program.to_bytes()[:-CHECK_BYTES]
     streams = PREFIX.size + PREFIX.unpack_from(data)[2]
@@ -194,7 +194,7 @@ def test_files_that_are_no_programs_are_named(tmp_path):
         Program.load(other)
 
 
-def test_an_accumulator_that_could_overflow_is_refused():
+def test_an_accumulator_that_could_overflow_is_rejected():
     program = random_program(SHAPE, Formats(8, 12), weights="max")
     needed = program.accumulator_bits
     assert 127 * 4095 * 17 < 1 << (needed - 1) <= 2 * 127 * 4095 * 17
