@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
+from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import safetensors
@@ -21,6 +23,9 @@ from implicore.fixed import FREQUENCY
 from implicore.grid import Frame, Grid
 from implicore.network_shape import NetworkShape
 from implicore.program import Intensity
+
+if TYPE_CHECKING:
+    from .volume import Volume
 
 VERSION = 1
 _KEY = "implicore"
@@ -64,7 +69,7 @@ class Model:
     images: tuple[dict, ...]
     training: dict = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.frequencies.shape != (self.shape.frequencies, 3):
             raise BadInput("A model's frequencies do not have the shape of its network.")
         if not FREQUENCY.holds(self.frequencies):
@@ -97,7 +102,7 @@ class Model:
             "sigma": self.sigma,
         }
 
-    def save(self, path) -> None:
+    def save(self, path: str | PathLike[str]) -> None:
         """Write the model file atomically. The same model makes the same bytes."""
         tensors = {"frequencies": self.frequencies.astype(np.int16)}
         for number, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True), 1):
@@ -116,13 +121,13 @@ class Model:
         write_tensors(path, tensors, header)
 
     @classmethod
-    def load(cls, path) -> Model:
+    def load(cls, path: str | PathLike[str]) -> Model:
         """Read a model file; raise BadInput if it is damaged or none."""
         tensors, header = read_tensors(path, kind="model")
         try:
-            shape = dict(header["shape"])
-            shape["skips"] = tuple(shape["skips"])
-            shape = NetworkShape(**shape)
+            fields = dict(header["shape"])
+            fields["skips"] = tuple(fields["skips"])
+            shape = NetworkShape(**fields)
             layers = [f"layer{number:02}" for number in range(1, shape.depth + 1)]
             return cls(
                 shape=shape,
@@ -140,7 +145,7 @@ class Model:
             raise BadInput(f"{path} is a damaged model file.") from error
 
 
-def image_digest(volume) -> str:
+def image_digest(volume: Volume) -> str:
     """Return the SHA-256 of a volume's type, shape, affine and voxels, in hexadecimal."""
     data = np.ascontiguousarray(volume.data)
     digest = hashlib.sha256(f"{data.dtype.name} {data.shape}".encode())
@@ -149,7 +154,7 @@ def image_digest(volume) -> str:
     return digest.hexdigest()
 
 
-def write_tensors(path, tensors: dict[str, np.ndarray], header: dict) -> None:
+def write_tensors(path: str | PathLike[str], tensors: dict[str, np.ndarray], header: dict) -> None:
     """Write named arrays and a JSON header with a digest over both, atomically."""
     tensors = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     header = {"version": VERSION, **header}
@@ -160,7 +165,7 @@ def write_tensors(path, tensors: dict[str, np.ndarray], header: dict) -> None:
         temporary.write_bytes(safetensors.numpy.save(tensors, {_KEY: text}))
 
 
-def read_tensors(path, kind: str) -> tuple[dict[str, np.ndarray], dict]:
+def read_tensors(path: str | PathLike[str], kind: str) -> tuple[dict[str, np.ndarray], dict]:
     """Read a file of ``write_tensors``; raise BadInput if it is damaged or not of that ``kind``."""
     path = Path(path)
     try:

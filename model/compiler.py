@@ -16,6 +16,7 @@ from implicore.program import Program
 from .checkpoint import Model, image_digest
 from .golden import Renderer
 from .quantize import FloatNetwork, assemble, quantize, staged_outputs
+from .quantize.scales import Scales
 from .volume import Volume, load_source
 
 CALIBRATION = 4096, 1 << 16
@@ -157,7 +158,11 @@ class Voxels:
             start += grid.voxels
         return np.concatenate(parts)
 
-    def psnr(self, decode: Callable[[np.ndarray], np.ndarray], advance=lambda n: None) -> float:
+    def psnr(
+        self,
+        decode: Callable[[np.ndarray], np.ndarray],
+        advance: Callable[[int], object] = lambda n: None,
+    ) -> float:
         """Return the PSNR in dB over all voxels of a function from coordinates to 0..1."""
         total = 0.0
         for start in range(0, len(self.targets), BLOCK):
@@ -230,7 +235,7 @@ def compile_model(
     return Compiled(program, len(voxels.targets), psnr_float_db, psnr_db, losses_db)
 
 
-def account(model: Model, program: Program, scales, voxels: Voxels) -> dict:
+def account(model: Model, program: Program, scales: list[Scales], voxels: Voxels) -> dict:
     """Return the loss in dB that each stage adds, see ``Compiled.losses_db``."""
     chosen = voxels.spread(ACCOUNT, seed=1)
     exact, targets = voxels.exact_coordinates(chosen), voxels.targets[chosen]

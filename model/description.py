@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from os import PathLike
 from pathlib import Path
 
 from implicore.errors import BadInput
+from implicore.grid import Frame, Grid
+from implicore.network_shape import NetworkShape
 from implicore.program import Program
 from implicore.program_file import MAGIC
 
 from .checkpoint import Model
 
 
-def describe(path) -> dict:
+def describe(path: str | PathLike[str]) -> dict:
     """Describe a model or program file.
 
     Returns
@@ -65,7 +68,7 @@ def _program(program: Program, size: int) -> dict:
     }
 
 
-def _network(shape) -> dict:
+def _network(shape: NetworkShape) -> dict:
     return {
         **asdict(shape),
         "parameters": shape.parameters,
@@ -73,7 +76,7 @@ def _network(shape) -> dict:
     }
 
 
-def _geometry(grid, frame) -> dict:
+def _geometry(grid: Grid, frame: Frame) -> dict:
     return {
         "voxels": list(grid.shape),
         "voxel_size_mm": list(grid.voxel_size),

@@ -183,7 +183,7 @@ class _ExactLayer:
         offset = layer.offsets[:, None] * 2.0**-OFFSET_FRACTION
 
         self.slices, self.scale, self.integers = [slice(None)], None, False
-        carrier = np.float64
+        carrier: type[np.floating] = np.float64
         if reach <= EXACT_FLOAT32:
             weights, carrier = weights * scale, np.float32
         elif reach >= EXACT_FLOAT64:
@@ -213,8 +213,12 @@ class _ExactLayer:
         sums = self.weights[0] @ activations[self.slices[0]].astype(carrier, copy=False)
         if self.integers:
             layer = self.layer
-            constants = (v[:, None] for v in (layer.multipliers, layer.offsets, layer.shifts))
-            return requantize(sums.astype(np.int64), *constants, self.high).astype(np.float32)
+            multipliers, offsets, shifts = (
+                v[:, None] for v in (layer.multipliers, layer.offsets, layer.shifts)
+            )
+            integers = sums.astype(np.int64)
+            scaled = requantize(integers, multipliers, offsets, shifts, self.high)
+            return scaled.astype(np.float32)
         for weights, part in zip(self.weights[1:], self.slices[1:], strict=True):
             sums = np.add(sums, weights @ activations[part], dtype=np.float64)
         if self.scale is not None:

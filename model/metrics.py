@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 from skimage.metrics import structural_similarity
 
 _BLOCK = 1 << 20
@@ -14,7 +15,7 @@ _WINDOW = 7
 """Edge of the SSIM window in voxels."""
 
 
-def psnr(reference, image, peak: float) -> float:
+def psnr(reference: ArrayLike, image: ArrayLike, peak: float) -> float:
     """Peak signal-to-noise ratio in dB, ``10 log10(peak^2 / mean squared error)``.
 
     Parameters
@@ -41,7 +42,7 @@ def psnr(reference, image, peak: float) -> float:
     return 10 * math.log10(peak * peak * reference.size / total)
 
 
-def ssim(reference, image, peak: float) -> float:
+def ssim(reference: ArrayLike, image: ArrayLike, peak: float) -> float:
     """Mean structural similarity of two volumes or planes, 1 for identical ones.
 
     Z. Wang et al., "Image quality assessment", IEEE TIP 2004, with scikit-image's defaults: a
@@ -74,7 +75,7 @@ def ssim(reference, image, peak: float) -> float:
     return float(total / inside)
 
 
-def _pair(reference, image, peak):
+def _pair(reference: ArrayLike, image: ArrayLike, peak: float) -> tuple[np.ndarray, np.ndarray]:
     reference, image = np.asarray(reference), np.asarray(image)
     if reference.shape != image.shape:
         raise ValueError(f"The images' shapes must agree: {reference.shape}, {image.shape}")
@@ -85,6 +86,6 @@ def _pair(reference, image, peak):
     return reference, image
 
 
-def _fill_window(image):
+def _fill_window(image: np.ndarray) -> np.ndarray:
     image = np.atleast_1d(np.squeeze(image))
     return np.pad(image, [(0, max(0, _WINDOW - n)) for n in image.shape], mode="symmetric")

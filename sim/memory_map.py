@@ -7,6 +7,8 @@ an operation.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from implicore.accelerator_config import AcceleratorConfig
@@ -55,11 +57,11 @@ class MemoryMap(InteractiveSimulator):
         self.points = _Channel(self)
         self.voxels = _VoxelChannel(self)
 
-    def transport(self, **options) -> MemoryMapped:
+    def transport(self, **options: Any) -> MemoryMapped:
         """Return a transport for ``host.Host``; options as for ``host.MemoryMapped``."""
         return MemoryMapped(self.registers, self.program, self.points, self.voxels, **options)
 
-    def do(self, operation):
+    def do(self, operation: Any) -> Any:
         """Perform an operation of a session and return the response."""
         self._send_words(session.words_of(operation))
         return session.response_to(operation, self._take)
@@ -90,7 +92,8 @@ class _Channel:
         self.start()
 
     def start(self) -> None:
-        self.buffer, self.transferred = None, 0
+        self.buffer: np.ndarray | None = None
+        self.transferred = 0
 
     stop = start
 
@@ -108,6 +111,7 @@ class _Channel:
 
 class _ProgramChannel(_Channel):
     def wait(self) -> None:
+        assert self.buffer is not None  # a transfer has begun
         accepted = self._machine.do(session.Send(self.buffer))
         if accepted < len(self.buffer):
             raise RuntimeError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Literal
@@ -129,7 +130,7 @@ def simulate(
 
     started = perf_counter()
     if simulator == "fast":
-        machine = fast.build(config)
+        machine: fast.FastSimulator | cosim.CocotbSimulator = fast.build(config)
     else:
         machine = cosim.build(config, simulator)
     built = perf_counter()
@@ -141,7 +142,8 @@ def simulate(
         complaints = str(error).splitlines()
     ended = perf_counter()
 
-    counters, golden, decoded = {}, None, None
+    counters: dict[str, int] = {}
+    golden = decoded = np.empty(0, np.uint16)
     for operation, expected, value in zip(
         script.operations[begin:], script.expected[begin:], responses.values[begin:], strict=True
     ):
@@ -157,8 +159,8 @@ def simulate(
         save_timeline(timeline, follow(config, script.operations, begin, counters["cycles"]))
     mismatches = int((came != golden).sum())
     if picture or pictures:
-        upright = [flat.reshape(grid.shape[:2], order="F") for flat in (golden, came)]
-        panels = compare(program, grid, *upright, image)
+        due, got = (flat.reshape(grid.shape[:2], order="F") for flat in (golden, came))
+        panels = compare(program, grid, due, got, image)
         if picture:
             save_comparison(picture, panels, mismatches)
         if pictures:
@@ -181,7 +183,7 @@ def simulate(
     }
 
 
-def _no_responses(operations) -> session.Responses:
+def _no_responses(operations: Sequence) -> session.Responses:
     """Return the responses of hardware that delivers no voxel and reads as 0."""
     missing = session.Decoded(np.empty(0, np.uint16), ended=False)
     values = [missing if isinstance(one, session.Decode) else 0 for one in operations]

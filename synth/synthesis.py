@@ -73,6 +73,7 @@ def synthesize(
         metrics = fpga.synthesize_fpga(config, target, folder, clock_mhz=clock_mhz, report=report)
         lines = fpga.describe(metrics).splitlines()
     else:
+        assert library is not None
         report(f"mapping to {library.title}")
         design = asic.map_accelerator(config, library, clock_mhz=clock_mhz)
         report("timing the whole accelerator")

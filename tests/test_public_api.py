@@ -39,6 +39,41 @@ def test_every_export_has_a_docstring(package):
             assert inspect.getdoc(value), f"{package}.{name}"
 
 
+def unannotated(function) -> list[str]:
+    """Parameters without an annotation, and ``return``."""
+    signature = inspect.signature(function)
+    found = [
+        one.name
+        for one in signature.parameters.values()
+        if one.annotation is one.empty and one.name not in ("self", "cls")
+    ]
+    constructor = function.__name__ == "__init__"
+    return found + ["return"] * (signature.return_annotation is signature.empty and not constructor)
+
+
+def functions(value):
+    """The functions behind an export: itself, or a class's public methods and properties."""
+    if not inspect.isclass(value):
+        yield from [value] if inspect.isfunction(value) else []
+        return
+    for name, member in vars(value).items():
+        if (name.startswith("_") and name != "__init__") or name == "elaborate":
+            continue
+        member = getattr(member, "__func__", member)
+        member = getattr(member, "fget", member)
+        # A protocol has a constructor of the library's own.
+        if inspect.isfunction(member) and member.__module__.startswith("implicore"):
+            yield member
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_export_is_annotated(package):
+    module = importlib.import_module(package)
+    checked = [one for name in module.__all__ for one in functions(getattr(module, name))]
+    assert checked
+    assert {one.__qualname__: unannotated(one) for one in checked if unannotated(one)} == {}
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_an_export_stays_itself_when_all_submodules_are_imported(package):
     # A module named like an export would take its place in the package.

@@ -6,6 +6,8 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from os import PathLike
+from typing import Literal
 
 import numpy as np
 import torch
@@ -44,8 +46,8 @@ def fit(
     sigma: float | None = None,
     seed: int = 0,
     device: str = "auto",
-    profile: str = "point",
-    output=None,
+    profile: Literal["point", "slice"] = "point",
+    output: str | PathLike[str] | None = None,
     resume: bool = False,
     sources: list[dict] | None = None,
     quiet: bool = False,

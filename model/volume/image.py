@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from implicore.errors import BadInput
 from implicore.grid import Grid
@@ -30,7 +32,7 @@ class Volume:
     grid: Grid
     name: str
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.data.shape != self.grid.shape:
             raise ValueError(
                 f"The data's shape {self.data.shape} must be the grid's, {self.grid.shape}"
@@ -105,7 +107,9 @@ def check_usable(data: np.ndarray, label: str) -> None:
         raise BadInput(f"{label} has intensities from {low:g} to {high:g}, which is too wide.")
 
 
-def rescale_integers(data: np.ndarray, stored, slope: int = 1, intercept: int = 0) -> np.ndarray:
+def rescale_integers(
+    data: np.ndarray, stored: DTypeLike, slope: int = 1, intercept: int = 0
+) -> np.ndarray:
     """Apply a whole slope and intercept, and choose the narrowest type that holds the result.
 
     The candidates are the ``stored`` type if it has at most 16 bits, then int16, uint16, int32 and
@@ -123,7 +127,7 @@ def rescale_integers(data: np.ndarray, stored, slope: int = 1, intercept: int = 
     return np.ascontiguousarray(data, dtype=dtype)
 
 
-def to_intensities(values, dtype) -> np.ndarray:
+def to_intensities(values: ArrayLike, dtype: DTypeLike) -> np.ndarray:
     """Cast floats to an image's own type; integers are rounded half up and clipped.
 
     Exact for every float: no sum is formed that could itself be rounded.
@@ -140,6 +144,6 @@ def to_intensities(values, dtype) -> np.ndarray:
     return np.clip(values, limits.min, limits.max).astype(dtype)
 
 
-def times(shape) -> str:
+def times(shape: Iterable[int]) -> str:
     """Write a shape as in ``2 x 3 x 4``."""
     return " x ".join(str(n) for n in shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from .image import Volume, check_usable, crop
 from .nifti import ENDINGS, read_nifti
 
 
-def load_volume(path) -> Volume:
+def load_volume(path: str | PathLike[str]) -> Volume:
     """Read a NIfTI file (.nii, .nii.gz) or a folder that holds one DICOM series.
 
     The file's scaling is applied to the intensities. They stay integers if slope and intercept are

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 
 import nibabel as nib
@@ -125,7 +126,7 @@ def _voxels(image: nib.Nifti1Image, shape: tuple[int, int, int], path: Path) -> 
     return np.ascontiguousarray(data, dtype=np.float32 if small else np.float64)
 
 
-def save_volume(path, data: np.ndarray, grid: Grid, *, exact: bool) -> None:
+def save_volume(path: str | PathLike[str], data: np.ndarray, grid: Grid, *, exact: bool) -> None:
     """Write a NIfTI file (.nii, .nii.gz) atomically; the same input gives the same bytes.
 
     The file is NIfTI-1, which every tool reads and which stores an affine in float32: as the sform

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from implicore.errors import BadInput
 from .image import to_intensities
 
 
-def save_plane_png(path, data: np.ndarray, low: float, high: float) -> None:
+def save_plane_png(path: str | PathLike[str], data: np.ndarray, low: float, high: float) -> None:
     """Write a plane as an 8-bit grey PNG, atomically.
 
     Parameters

@@ -115,6 +115,13 @@ class AcceleratorConfig:
         There are as few lanes as compute the features of a voxel tile within the array's time for
         it, and within 1/256 of the array's time for a slice of 64 x 64 voxels: the features of the
         first tile are not hidden behind other work.
+
+        Examples
+        --------
+        >>> from implicore import NETWORKS, AcceleratorConfig, Formats
+        >>> config = AcceleratorConfig.sized(12, 5, Formats.parse("w8a12"), [NETWORKS["demo"]])
+        >>> config.lanes, config.weight_depth, config.columns_per_bank
+        (1, 12480, 5)
         """
         networks = list(networks)
         require_integer("Accelerator", "rows", rows, 1, MAX_SIDE)

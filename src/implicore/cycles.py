@@ -77,6 +77,15 @@ def predict(shape: NetworkShape, config: AcceleratorConfig, voxels: int) -> Pred
     config : AcceleratorConfig
     voxels : int
         At least 1.
+
+    Examples
+    --------
+    >>> from implicore import ACCELERATORS, NETWORKS, predict
+    >>> job = predict(NETWORKS["demo"], ACCELERATORS["medium"], voxels=4096)
+    >>> job.cycles
+    984267
+    >>> round(job.utilization, 4)
+    0.9998
     """
     rows = config.rows
     tiles, rest = divmod(voxels, rows)

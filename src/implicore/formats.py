@@ -69,6 +69,15 @@ class Formats:
         ------
         ValueError
             The name has another form, or a width is out of range.
+
+        Examples
+        --------
+        >>> from implicore import Formats
+        >>> formats = Formats.parse("w8a12")
+        >>> formats.accumulator_bits, formats.output_bits
+        (28, 16)
+        >>> str(Formats.parse("w8a12m8c28"))
+        'w8a12m8'
         """
         letters = dict(zip("wacmto", (field.name for field in fields(cls)), strict=True))
         pairs = re.findall(r"([a-z])(\d+)", text)

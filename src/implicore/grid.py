@@ -125,6 +125,15 @@ class Grid:
 
         The number of samples is rounded to the nearest whole number, at least 1. The voxel size
         follows from it, so that the outer voxel edges do not move. Factor 1 returns this grid.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from implicore import Grid
+        >>> grid = Grid.from_array((10, 10, 5), np.diag([1.0, 1.0, 2.0, 1.0]))
+        >>> fine = grid.scaled(2.5)
+        >>> fine.shape, [round(float(size), 3) for size in fine.voxel_size]
+        ((25, 25, 13), [0.4, 0.4, 0.769])
         """
         if not (np.isfinite(factor) and 0 < factor <= MAX_AXIS):
             raise BadInput(f"The scale must be a positive number up to {MAX_AXIS}, not {factor}.")

@@ -43,6 +43,15 @@ class NetworkShape:
     skips : tuple of ints
         Layers, counted from 1, that have features as well as hidden activations as inputs. Layer
         1 always has features and must not be named.
+
+    Examples
+    --------
+    >>> from implicore import NetworkShape
+    >>> shape = NetworkShape(frequencies=128, width=256, depth=15, skips=(6, 11))
+    >>> shape.weights
+    1048832
+    >>> shape.layers[5]
+    LayerShape(features=256, hidden=256, outputs=256)
     """
 
     frequencies: int
