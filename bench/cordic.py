@@ -89,7 +89,7 @@ class Cordic(wiring.Component):
         return np.clip(value >> self.guard, -half, half - 1) + half
 
     def elaborate(self, platform):
-        """Amaranth's hook."""
+        """Build the pipeline."""
         m = Module()
         width = signed(self.output_bits + self.guard + 1)
         half = 1 << (self.output_bits - 1)
