@@ -34,9 +34,9 @@ def main() -> None:
         results[gated] = figures, design
         print(f"zeros {'gated' if gated else 'not gated'}: {clock:.0f} MHz, {seconds:.0f} s")
         bare = figures["bare"]
-        for name in ("power_mw", "pj_per_mac", "nj_per_voxel", "mj_per_slice", "element_pj"):
+        for name in ("power_mw", "pj_per_mac", "nj_per_voxel", "mj_per_slice", "pe_pj"):
             print(f"  {name:16} {figures[name]:10.3f}")
-        for name in ("pj", "element_energy", "machine_energy", "element_area", "logic_area"):
+        for name in ("pj", "pe_energy", "machine_energy", "pe_area", "logic_area"):
             print(f"  bare {name:16} {bare[name]:10.3f}")
         macs = figures["pj_per_mac"] / figures["power_mw"]  # pJ per multiply-accumulate and mW
         for block, one in sorted(
@@ -51,10 +51,10 @@ def main() -> None:
                 f"  {options.long} tiles: {long:.1f} mW; {energy.WINDOW_TILES} tiles {share:+.1%}"
             )
     (without, plain_design), (with_, gated_design) = results[False], results[True]
-    areas = [one.modules[asic.ELEMENT].area_um2 for one in (plain_design, gated_design)]
+    areas = [one.modules[asic.PE].area_um2 for one in (plain_design, gated_design)]
     print(f"zero activations {without['bare']['zero_activations']:.1%}; gating them:")
-    print(f"  element {areas[1] / areas[0] - 1:+.1%} area, ", end="")
-    print(f"{with_['element_pj'] / without['element_pj'] - 1:+.1%} energy")
+    print(f"  PE {areas[1] / areas[0] - 1:+.1%} area, ", end="")
+    print(f"{with_['pe_pj'] / without['pe_pj'] - 1:+.1%} energy")
     print(f"  machine {with_['pj_per_mac'] / without['pj_per_mac'] - 1:+.1%} energy")
 
 

@@ -17,7 +17,7 @@ from .mapping import RECIPES, Mapped, Recipe, Source
 from .memories import Memory
 from .target import Target
 
-ELEMENT = "implicore_processing_element"
+PE = "implicore_processing_element"
 
 
 FAN_OUT = 12
@@ -85,9 +85,9 @@ class Design:
         library = self.target.liberty
         macros = sorted({memory.macro.liberty for memory in self.memories.values()})
         netlists = {name: module.folder / "netlist.v" for name, module in self.modules.items()}
-        element = netlists[ELEMENT]
-        inside = timing.longest_paths(ELEMENT, [element], [library], inside=True)
-        netlists[ELEMENT] = boundary(element, ELEMENT, library)
+        pe = netlists[PE]
+        inside = timing.longest_paths(PE, [pe], [library], inside=True)
+        netlists[PE] = boundary(pe, PE, library)
         whole = timing.longest_paths(TOP, list(netlists.values()), [library, *macros])
         at = "core/array/row_*/pe_*/"
         inside = [replace(path, start=at + path.start, end=at + path.end) for path in inside]
@@ -99,9 +99,9 @@ class Design:
         return 1000 / self.paths[0].delay_ns
 
     @property
-    def element_fmax_mhz(self) -> float:
+    def pe_fmax_mhz(self) -> float:
         """Maximum clock frequency of one processing element alone."""
-        return 1000 / self.modules[ELEMENT].period_ns
+        return 1000 / self.modules[PE].period_ns
 
 
 def sources(
@@ -131,7 +131,7 @@ def map_accelerator(
         The default is that of the PE with the smallest product of area and period.
     """
     if clock_mhz is None:
-        period = best_element(config, target).period_ns
+        period = best_pe(config, target).period_ns
     else:
         period = 1000 / clock_mhz
     modules, banks = sources(config, target, period)
@@ -159,12 +159,12 @@ def _cost(module: Mapped, period: float) -> tuple[float, bool, float]:
     return max(0.0, module.period_ns - period), module.fan_out > FAN_OUT, module.area_um2
 
 
-def best_element(config: AcceleratorConfig, target: Target) -> Mapped:
+def best_pe(config: AcceleratorConfig, target: Target) -> Mapped:
     """Map the processing element and return the result with the smallest area times period."""
     modules, banks = sources(config, target, period_ns=1.0)
-    mapper = mappers(modules, banks)[ELEMENT]
+    mapper = mappers(modules, banks)[PE]
     found = mapping.map_all(RECIPES, lambda recipe: mapper(recipe, target))
-    return min(found, key=lambda element: element.area_um2 * element.period_ns)
+    return min(found, key=lambda pe: pe.area_um2 * pe.period_ns)
 
 
 def flat_area(config: AcceleratorConfig, target: Target, recipe: Recipe) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from implicore.formats import Formats
 
 from . import mapping
 from .activity import replay
-from .asic import ELEMENT
+from .asic import PE
 from .circuit import Circuit
 from .liberty import read_liberty
 from .mapping import RECIPES, Mapped
@@ -60,10 +60,10 @@ def compare(design, operands: dict[str, np.ndarray], result: dict, clock_mhz: fl
     Parameters
     ----------
     design : asic.Design
-    operands : dict of str to ndarray of shape (cycles, elements)
+    operands : dict of str to ndarray of shape (cycles, pes)
         ``weight_in``, ``activation_in`` and ``done`` of processing elements during a decode.
     result : dict
-        ``pj_per_mac`` and ``element_pj`` of the accelerator, as in ``energy.measure``.
+        ``pj_per_mac`` and ``pe_pj`` of the accelerator, as in ``energy.measure``.
     clock_mhz : float
         Clock at which leakage is converted to energy a cycle.
 
@@ -72,18 +72,18 @@ def compare(design, operands: dict[str, np.ndarray], result: dict, clock_mhz: fl
     dict
         Of the bare unit: ``recipe``, ``area_um2``, ``fmax_mhz``; ``pj``, its energy a cycle, of
         which ``clock_pj`` at the clock's edges; ``operands``; ``zero_activations``, their share.
-        As multiples of it: ``element_area`` and ``element_energy`` of a processing element;
-        ``logic_area`` of everything but the memories, for each element; ``machine_energy`` of a
+        As multiples of it: ``pe_area`` and ``pe_energy`` of a processing element;
+        ``logic_area`` of everything but the memories, for each PE; ``machine_energy`` of a
         useful multiply-accumulate, memories included.
     """
     config = design.config
     unit = fittest(config.formats, design.target, design.period_ns)
     library = read_liberty(design.target.liberty)
     netlist = Netlist.read(unit.folder / "netlist.json", NAME)
-    cycles, elements = operands["done"].shape
-    circuit = Circuit(NAME, {NAME: netlist}, library.cells, bit_lanes=elements)
-    # An element holds its own operands in registers. The bare unit has none: it gets the operands
-    # a cycle later, and `done`, which an element does not hold, as it is.
+    cycles, pes = operands["done"].shape
+    circuit = Circuit(NAME, {NAME: netlist}, library.cells, bit_lanes=pes)
+    # A PE holds its own operands in registers. The bare unit has none: it gets the operands
+    # a cycle later, and `done`, which a PE does not hold, as it is.
     _, activity = replay(
         circuit,
         {
@@ -94,18 +94,18 @@ def compare(design, operands: dict[str, np.ndarray], result: dict, clock_mhz: fl
         first=SETTLED,
     )
     sums = total(Power(circuit, library).parts(activity))
-    pj = (sums["pj"] + sums["leakage_mw"] / clock_mhz * 1000) / elements
-    element = design.modules[ELEMENT].area_um2
+    pj = (sums["pj"] + sums["leakage_mw"] / clock_mhz * 1000) / pes
+    pe = design.modules[PE].area_um2
     return {
         "recipe": unit.recipe,
         "area_um2": unit.area_um2,
         "fmax_mhz": 1000 / unit.period_ns,
         "pj": pj,
-        "clock_pj": sums["clock"] / elements,
-        "operands": f"{elements} processing elements, {cycles} cycles",
+        "clock_pj": sums["clock"] / pes,
+        "operands": f"{pes} processing elements, {cycles} cycles",
         "zero_activations": float((operands["activation_in"] == 0).mean()),
-        "element_area": element / unit.area_um2,
-        "element_energy": result["element_pj"] / pj,
+        "pe_area": pe / unit.area_um2,
+        "pe_energy": result["pe_pj"] / pj,
         "logic_area": design.logic_area_um2 / (config.rows * config.columns * unit.area_um2),
         "machine_energy": result["pj_per_mac"] / pj,
     }

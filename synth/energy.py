@@ -34,7 +34,7 @@ AROUND = 3
 SLICE = 256 * 256
 SHARES = ("data_mw", "clock_mw", "sram_mw", "leakage_mw")
 
-ELEMENTS = "core.array.row.pe"
+PES = "core.array.row.pe"
 SAMPLE = 64
 """Number of processing elements, spread over the array, whose operands are recorded."""
 
@@ -48,7 +48,7 @@ class Measurement:
     parts : list of Part
     activity : Activity
     circuit : Circuit
-    operands : dict of str to ndarray of shape (cycles, elements)
+    operands : dict of str to ndarray of shape (cycles, pes)
         Inputs of a sample of the array's processing elements.
     voxels, cycles : int
         Voxels decoded, all equal to the golden model's; cycles simulated, loading included.
@@ -103,16 +103,14 @@ def simulate(design, program: Program, *, tiles: int = WINDOW_TILES, seed: int =
     script.load(program)
     job = line(program, (tiles + AROUND) * config.rows)
     script.grid(job)
-    element = next(one for one in circuit.groups if one.path == ELEMENTS)
-    ports = [port for port, (way, _) in element.netlist.ports.items() if way == "input"]
-    ports = {port: element.netlist.ports[port][1] for port in ports if port != "clk"}
+    pe = next(one for one in circuit.groups if one.path == PES)
+    ports = [port for port, (way, _) in pe.netlist.ports.items() if way == "input"]
+    ports = {port: pe.netlist.ports[port][1] for port in ports if port != "clk"}
     window = activity.Window(
         config.rows,
         (1 + tiles) * config.rows,
-        tuple(circuit.net(element, bit) for bits in ports.values() for bit in bits),
-        tuple(
-            sorted({*np.linspace(0, element.bit_lanes - 1, SAMPLE).round().astype(int).tolist()})
-        ),
+        tuple(circuit.net(pe, bit) for bits in ports.values() for bit in bits),
+        tuple(sorted({*np.linspace(0, pe.bit_lanes - 1, SAMPLE).round().astype(int).tolist()})),
     )
     run = activity.decode(circuit, script.operations, window, seed=seed)
     mismatches = script.mismatches(run.responses)
@@ -175,7 +173,7 @@ def measure(design, program: Program, clock_mhz: float, folder: Path | None = No
         ``power_mw``; ``pj_per_mac`` of a useful multiply-accumulate; ``nj_per_voxel``;
         ``mj_per_slice`` of 256 x 256 voxels; ``voxels_per_second``; ``voxels_per_joule``;
         ``power_blocks``, block to ``power_mw`` and its shares ``data_mw``, ``clock_mw``,
-        ``sram_mw`` and ``leakage_mw``; ``element_pj``, one processing element's share of a cycle;
+        ``sram_mw`` and ``leakage_mw``; ``pe_pj``, one processing element's share of a cycle;
         ``bare``, the multiply-accumulate alone on the same operands (``baseline.compare``);
         ``annotated``, the share of nets with activity; ``activity``, what was counted.
     """
@@ -200,10 +198,10 @@ def summary(design, program: Program, found: Measurement, clock_mhz: float) -> d
         sums["leakage_mw"] += part.leakage_mw
     for memory in design.memories.values():
         blocks[f"memory {memory.role}"]["sram_mw"] += sram_mw(memory, slice_, clock_mhz)
-    (element,) = (part for part in found.parts if part.path == ELEMENTS)
+    (pe,) = (part for part in found.parts if part.path == PES)
     return {
         **costs(blocks, slice_, clock_mhz),
-        "element_pj": (element.pj + element.leakage_mw / clock_mhz * 1000) / element.instances,
+        "pe_pj": (pe.pj + pe.leakage_mw / clock_mhz * 1000) / pe.instances,
         "annotated": annotated(found.circuit),
         "activity": (
             f"all nets of the whole netlist in {found.activity.cycles} cycles of a decode of "

@@ -107,11 +107,11 @@ def figures(design: Design) -> dict:
         "area_um2": design.area_um2,
         "logic_area_um2": design.logic_area_um2,
         "blocks": {block: {"area_um2": area} for block, area in areas.items()},
-        "element_area_um2": design.modules[asic.ELEMENT].area_um2,
+        "pe_area_um2": design.modules[asic.PE].area_um2,
         "mapped_for_mhz": 1000 / design.period_ns,
         "fmax_mhz": design.fmax_mhz,
         "clock_mhz": design.fmax_mhz,
-        "element_fmax_mhz": design.element_fmax_mhz,
+        "pe_fmax_mhz": design.pe_fmax_mhz,
         "critical_path": {
             "start": path.start,
             "end": path.end,
@@ -144,7 +144,7 @@ def describe(metrics: dict) -> list[str]:
     lines += [
         "",
         f"Clock {metrics['fmax_mhz']:.0f} MHz; one processing element alone "
-        f"{metrics['element_fmax_mhz']:.0f} MHz ({metrics['element_area_um2']:,.0f} um2)",
+        f"{metrics['pe_fmax_mhz']:.0f} MHz ({metrics['pe_area_um2']:,.0f} um2)",
         f"  from {path['start']}",
         f"  to   {path['end']}",
     ]
@@ -178,8 +178,8 @@ def describe_energy(metrics: dict) -> list[str]:
         "",
         f"The bare multiply-accumulate on the same operands: {bare['area_um2']:,.0f} um2, "
         f"{bare['fmax_mhz']:.0f} MHz, {bare['pj']:.2f} pJ",
-        f"  one processing element: {bare['element_area']:.2f} times the area, "
-        f"{bare['element_energy']:.2f} times the energy",
+        f"  one processing element: {bare['pe_area']:.2f} times the area, "
+        f"{bare['pe_energy']:.2f} times the energy",
         f"  the whole machine: {bare['logic_area']:.2f} times the area without memories, "
         f"{bare['machine_energy']:.2f} times the energy with them",
         "",

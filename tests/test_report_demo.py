@@ -51,7 +51,7 @@ METRICS = {
         "logic_area_um2": 2.96e6,
         "blocks": BLOCKS,
         "fmax_mhz": 292.0,
-        "element_fmax_mhz": 333.0,
+        "pe_fmax_mhz": 333.0,
         "power_mw": 423.3,
         "pj_per_mac": 5.66,
         "nj_per_voxel": 348.1,

@@ -82,7 +82,7 @@ endmodule
 def test_every_net_changes_as_often_as_in_icarus(cells, tmp_path):
     """A processing element, with the cells that Yosys reads from the same library."""
     icarus = find_icarus()
-    unit = mapped(SMALL, cells).modules[asic.ELEMENT]
+    unit = mapped(SMALL, cells).modules[asic.PE]
     netlist = Netlist.read(unit.folder / "netlist.json", unit.name)
     yosys.yosys(
         f"read_json {unit.folder / 'netlist.json'}\nrename {unit.name} unit\n"
@@ -153,7 +153,7 @@ def test_a_wrong_cell_is_noticed():
     library = read_liberty(design.target.liberty).cells
     macros = {memory.macro.name: memory.macro for memory in design.memories.values()}
     kinds = {"NAND2X1": "NOR2X1", "XNOR2X1": "XOR2X1"}
-    for name in (asic.ELEMENT, "implicore_requantizer", "implicore_fourier_lane"):
+    for name in (asic.PE, "implicore_requantizer", "implicore_fourier_lane"):
         netlists = activity.netlists_of(design)
         cells = netlists[name].cells
         some = [one for one in cells.items() if one[1][0] in kinds][:3]
@@ -189,7 +189,7 @@ def test_what_the_elements_take_in_is_recorded(monkeypatch):
     activations = found.operands["activation_in"].reshape(-1, 2, 3)
     assert (activations[1:, :, 1:] == activations[:-1, :, :-1]).all()
     assert len(np.unique(activations)) > 20
-    monkeypatch.setattr(energy, "SAMPLE", 2)  # of the elements, the first and the last
+    monkeypatch.setattr(energy, "SAMPLE", 2)  # of the PEs, the first and the last
     sample = energy.simulate(design, program, tiles=2).operands
     for name, array in found.operands.items():
         assert (sample[name] == array[:, [0, -1]]).all()

@@ -27,28 +27,28 @@ def test_every_block_is_counted_once(design):
     for name, block, times in design.instances:
         counts[name] = counts.get(name, 0) + times
         assert times > 0 and block
-    assert counts[asic.ELEMENT] == 2 * 3 + 2  # an output-layer MAC a row
+    assert counts[asic.PE] == 2 * 3 + 2  # an output-layer MAC a row
     assert counts["implicore_ram_weights"] == CONFIG.weight_banks
     assert counts["implicore_ram_hidden"] == 2
     assert design.area_um2 == pytest.approx(sum(design.block_areas.values()))
     memories = {f"memory {memory.role}" for memory in design.memories.values()}
     assert memories <= set(design.block_areas)
-    elements = 6 * design.modules[asic.ELEMENT].area_um2
-    assert elements < design.block_areas["array"] < 1.5 * elements
+    pes = 6 * design.modules[asic.PE].area_um2
+    assert pes < design.block_areas["array"] < 1.5 * pes
 
 
 def test_a_second_row_costs_a_row(design, osu):
     taller = asic.map_accelerator(replace(CONFIG, rows=4), osu, clock_mhz=1000 / design.period_ns)
     for block in ("array", "row units", "requantizers"):
         assert taller.block_areas[block] == pytest.approx(2 * design.block_areas[block], rel=0.01)
-    assert taller.modules[asic.ELEMENT] == design.modules[asic.ELEMENT]  # mapped once for both
+    assert taller.modules[asic.PE] == design.modules[asic.PE]  # mapped once for both
 
 
 def test_the_clock_is_that_of_the_longest_path(design):
     delays = [path.delay_ns for path in design.paths]
     assert delays == sorted(delays, reverse=True)
     assert design.fmax_mhz == 1000 / delays[0]
-    assert design.fmax_mhz <= design.element_fmax_mhz
+    assert design.fmax_mhz <= design.pe_fmax_mhz
     starts = {path.start.split("/")[0] for path in design.paths}
     assert all(not start.startswith("_") for start in starts)  # names of the source
 
@@ -82,7 +82,7 @@ def test_the_report(tmp_path, osu):
 def test_gates_without_a_library():
     found = count_gates(CONFIG)
     assert found["ffs"] == sum(block["ffs"] for block in found["blocks"].values())
-    # An element holds its operands, a product and a sum.
+    # A PE holds its operands, a product and a sum.
     formats = CONFIG.formats
     registers = 2 * (formats.weight_bits + formats.activation_bits) + formats.accumulator_bits
     assert found["blocks"]["array"]["ffs"] >= 6 * registers

@@ -63,7 +63,7 @@ def test_its_operands_are_what_it_costs(cells):
         "activation_in": rng.integers(0, 64, shape),
         "done": rng.integers(0, 9, shape) == 0,
     }
-    result = {"pj_per_mac": 12.0, "element_pj": 6.0}
+    result = {"pj_per_mac": 12.0, "pe_pj": 6.0}
 
     def compare(**changed):
         return baseline.compare(design, {**operands, **changed}, result, 100.0)
@@ -76,4 +76,4 @@ def test_its_operands_are_what_it_costs(cells):
     assert idle["pj"] == pytest.approx(idle["clock_pj"], rel=0.01)
     assert (idle["zero_activations"], busy["zero_activations"] < 0.1) == (1.0, True)
     assert busy["machine_energy"] == pytest.approx(12.0 / busy["pj"])
-    assert busy["element_energy"] == pytest.approx(6.0 / busy["pj"])
+    assert busy["pe_energy"] == pytest.approx(6.0 / busy["pj"])

@@ -49,9 +49,9 @@ def test_what_a_decode_costs(design, program, tmp_path):
         pj = due.reads * memory.energy_pj(write=False) + due.writes * memory.energy_pj(write=True)
         assert blocks[f"memory {role}"]["sram_mw"] == pytest.approx(pj * 1e-9 / seconds)
     bare = figures["bare"]
-    assert 0 < bare["clock_pj"] < bare["pj"] < figures["element_pj"] < figures["pj_per_mac"]
-    assert 1 < bare["element_energy"] < bare["machine_energy"]
-    assert 1 < bare["element_area"] < bare["logic_area"]
+    assert 0 < bare["clock_pj"] < bare["pj"] < figures["pe_pj"] < figures["pj_per_mac"]
+    assert 1 < bare["pe_energy"] < bare["machine_energy"]
+    assert 1 < bare["pe_area"] < bare["logic_area"]
     content = json.loads((tmp_path / "energy.json").read_text())
     assert content["power_mw"] == pytest.approx(figures["power_mw"])
     assert "core.array.row.pe" in {part["path"] for part in content["instances"]}

@@ -47,7 +47,7 @@ def predict(
     -------
     dict
         Named as in ``synthesis.synthesize``: ``area_um2``, ``logic_area_um2``,
-        ``element_area_um2``; ``blocks``, block to its area; ``fmax_mhz``, ``clock_mhz``,
+        ``pe_area_um2``; ``blocks``, block to its area; ``fmax_mhz``, ``clock_mhz``,
         ``cycles_per_slice`` of 256 x 256 voxels, ``utilization``, ``voxels_per_second``;
         ``macros``. If the unit costs come from a program, also ``power_mw``, ``pj_per_mac``,
         ``nj_per_voxel``, ``mj_per_slice`` and ``voxels_per_joule``, and ``power_mw`` with its
@@ -91,7 +91,7 @@ def predict(
         "logic_area_um2": sum(
             area for block, area in areas.items() if not block.startswith("memory ")
         ),
-        "element_area_um2": costs.pe_area_um2,
+        "pe_area_um2": costs.pe_area_um2,
         "blocks": {block: {AREA: area} for block, area in areas.items()},
         "fmax_mhz": fmax,
         "clock_mhz": clock,

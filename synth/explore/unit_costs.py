@@ -138,7 +138,7 @@ def _characterize(config, target, program, report) -> dict:
         designs.append(design)
     return {
         "period_ns": designs[0].period_ns,
-        "pe_area_um2": designs[0].modules[asic.ELEMENT].area_um2,
+        "pe_area_um2": designs[0].modules[asic.PE].area_um2,
         "by_block": fit_samples(samples, None if program is None else network),
         **fit_clock(designs),
     }

@@ -124,7 +124,7 @@ def facts(metrics: dict) -> list[dict]:
             "name": "Clock",
             "number": f"{synth['fmax_mhz']:.0f}",
             "unit": "MHz",
-            "note": f"a processing element alone: {synth['element_fmax_mhz']:.0f} MHz",
+            "note": f"a processing element alone: {synth['pe_fmax_mhz']:.0f} MHz",
         },
         {
             "name": "Energy",

@@ -26,7 +26,7 @@ UNITS = {
 OTHERS = {
     "utilization": Quantity("Multiply slots used", "%", 100.0),
     "mj_per_slice": Quantity("Energy of a slice of 256 × 256", "mJ"),
-    "element_area_um2": Quantity("Area of a processing element", "mm²", 1e-6),
+    "pe_area_um2": Quantity("Area of a processing element", "mm²", 1e-6),
     "predicted_area_um2": Quantity("Area, as predicted", "mm²", 1e-6),
     "predicted_area_mm2": Quantity("Area, as predicted", "mm²"),
     "predicted_nj_per_voxel": Quantity("Energy of a voxel, as predicted", "nJ"),
