@@ -1,11 +1,11 @@
-"""Accuracy of the predictor, on synthesized accelerators that it was not fitted to.
+"""Accuracy of the predictor on synthesized accelerators that it was not fitted to.
 
     python bench/predict.py MODEL [--target ihp-sg13g2] [--only ROW...] [--json FILE]
 
 A model (``implicore fit``) is compiled to each format. Every accelerator is synthesized, and its
 netlist decodes the program. The prediction is for the same clock. "logic" is the error of the area
-without memories, whose macros are known. Goals: area within 5 %, energy per voxel within 15 %. The
-first run takes an hour; later ones repeat only what has changed.
+without memories, whose macros are known exactly. Goals: area within 5 %, energy per voxel within
+15 %. The first run takes an hour; later runs repeat only what has changed.
 """
 
 import hashlib
@@ -20,15 +20,16 @@ from implicore.model.checkpoint import Model
 from implicore.model.volume import load_source
 from implicore.network_shape import NETWORKS
 from implicore.synth import asic, energy, target
-from implicore.synth.explore import flow, unit_costs
+from implicore.synth.explore.points import Source
 from implicore.synth.explore.predict import predict
-from implicore.synth.explore.space import Source
+from implicore.synth.explore.unit_costs import UnitCosts, characterize
+from implicore.synth.explore.workload import prepare
 
 AREA, ENERGY = 0.05, 0.15
-"""The greatest errors allowed."""
+"""Greatest relative errors allowed."""
 
 CONFIGS = (
-    # formats, zeros gated, rows, columns, lanes, another network that the memories must hold
+    # formats, zero gating, rows, columns, lanes, another network that the memories hold
     ("w8a12", False, 8, 8, 1, None),
     ("w8a12", False, 6, 10, 1, "fast"),
     ("w8a12", False, 5, 24, 2, "quality"),
@@ -70,12 +71,12 @@ COLUMNS = {
 }
 
 
-def compare(config: AcceleratorConfig, program, found: unit_costs.UnitCosts) -> dict:
-    """Synthesize and predict one accelerator."""
-    design = asic.map_accelerator(config, found.target)
+def compare(config: AcceleratorConfig, program, costs: UnitCosts) -> dict:
+    """Synthesize and predict one accelerator and return its row."""
+    design = asic.map_accelerator(config, costs.target)
     clock = design.fmax_mhz
     measured = energy.summary(design, program, energy.simulate(design, program), clock)
-    predicted = predict(config, program.shape, found, clock_mhz=clock)
+    predicted = predict(config, program.shape, costs, clock_mhz=clock)
     pairs = {
         "area": (design.area_um2, predicted["area_um2"]),
         "logic": (design.logic_area_um2, predicted["logic_area_um2"]),
@@ -83,9 +84,9 @@ def compare(config: AcceleratorConfig, program, found: unit_costs.UnitCosts) -> 
         "fmax": (clock, predicted["fmax_mhz"]),
     }
     row = {}
-    for what, (real, guess) in pairs.items():
-        row |= {NAMES[what]: real, f"predicted_{NAMES[what]}": guess}
-        row[f"{what}_error"] = guess / real - 1
+    for name, (real, guess) in pairs.items():
+        row |= {NAMES[name]: real, f"predicted_{NAMES[name]}": guess}
+        row[f"{name}_error"] = guess / real - 1
     blocks = {block: {"area_um2": area} for block, area in design.block_areas.items()}
     for block, shares in measured["power_blocks"].items():
         blocks[block] |= shares
@@ -115,16 +116,16 @@ def main() -> int:
     for number in options.only or numbers:
         formats, gated, rows, columns, lanes, other = CONFIGS[number - 1]
         formats = Formats.parse(formats)
-        program = flow.prepare(source, formats, volumes).program
+        program = prepare(source, formats, volumes).program
         networks = [model.shape] + ([NETWORKS[other]] if other else [])
         config = AcceleratorConfig.sized(rows, columns, formats, networks, gate_zeros=gated)
         config = replace(config, lanes=lanes)
-        found = unit_costs.characterize(config, cells, program)
+        costs = characterize(config, cells, program)
         row = {
             "formats": str(formats),
             "gated": "yes" if gated else "",
             **{"rows": rows, "columns": columns, "lanes": lanes, "memories": other or ""},
-            **compare(config, program, found),
+            **compare(config, program, costs),
         }
         missed = abs(row["area_error"]) > AREA or abs(row["energy_error"]) > ENERGY
         table.add(row, missed=missed)

@@ -1,11 +1,11 @@
-"""A sweep with the stand-in flow, as a process of its own that can be killed."""
+"""Sweep with the fake flow, as a process of its own that can be killed."""
 
 import sys
 
-import explore_double
+import explore_fake
 from tqdm import tqdm
 
-from implicore.synth.explore.space import read_spec
+from implicore.synth.explore.spec import read_spec
 from implicore.synth.explore.sweep import sweep
 
 if __name__ == "__main__":
@@ -15,5 +15,5 @@ if __name__ == "__main__":
         folder,
         bar=lambda total, text: tqdm(total=total, disable=True),
         scheduler=scheduler or None,
-        does=explore_double.flow(log, float(seconds)),
+        flow=explore_fake.fake_flow(log, float(seconds)),
     )

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from math import prod
 from pathlib import Path
 
 import pytest
@@ -78,11 +79,11 @@ def test_every_step_parses_and_has_a_place_on_the_page(tmp_path):
 
 
 def test_the_sweep_spec_is_valid(tmp_path):
-    from implicore.synth.explore.space import read_spec
+    from implicore.synth.explore.spec import read_spec
 
     steps.write_inputs(tmp_path, "osu018")
     spec = read_spec(tmp_path / "sweep.toml")
-    assert spec.target == "osu018" and spec.combinations == 49
+    assert spec.target == "osu018" and prod(map(len, spec.grid.values())) == 49
 
 
 def test_every_step_runs_once(demonstrate, capsys):

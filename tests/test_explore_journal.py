@@ -1,5 +1,3 @@
-"""Journals: nothing whole is lost, nothing half is kept."""
-
 import json
 
 import pytest
@@ -20,29 +18,29 @@ def filled(folder, count=3):
     return folder / NAME
 
 
-def test_findings_are_there_again(tmp_path):
+def test_records_are_read_again(tmp_path):
     filled(tmp_path)
     journal = Journal(tmp_path, "digest", resume=True)
-    assert journal.found["predicted", "p2"] == record(2)
-    assert journal.found["predicted", "p0"]["psnr_db"] is None
+    assert journal.records["predicted", "p2"] == record(2)
+    assert journal.records["predicted", "p0"]["psnr_db"] is None
     journal.add([record(9)])
     journal.close()
-    assert len(Journal(tmp_path, "digest", resume=True).found) == 4
+    assert len(Journal(tmp_path, "digest", resume=True).records) == 4
 
 
 @pytest.mark.parametrize("cut", [1, 7, 30])
-def test_a_torn_line_costs_itself_alone(tmp_path, cut):
+def test_an_incomplete_last_line_is_removed(tmp_path, cut):
     path = filled(tmp_path)
     path.write_bytes(path.read_bytes()[:-cut])
     journal = Journal(tmp_path, "digest", resume=True)
-    assert set(journal.found) == {("predicted", "p0"), ("predicted", "p1")}
+    assert set(journal.records) == {("predicted", "p0"), ("predicted", "p1")}
     journal.add([record(7)])
     journal.close()
     lines = path.read_text().splitlines()
     assert [json.loads(line).get("point") for line in lines] == [None, "p0", "p1", "p7"]
 
 
-def test_a_sweep_that_found_nothing_keeps_nobody_away(tmp_path):
+def test_a_journal_without_records_is_overwritten(tmp_path):
     (tmp_path / NAME).write_text('{"swe')
     Journal(tmp_path, "digest", resume=False).close()
     Journal(tmp_path, "another", resume=False).close()
@@ -50,17 +48,17 @@ def test_a_sweep_that_found_nothing_keeps_nobody_away(tmp_path):
     journal.add([record(1)])
     journal.close()
     assert (tmp_path / NAME).read_text().count("\n") == 2
-    with pytest.raises(BadInput, match="holds a sweep already"):
+    with pytest.raises(BadInput, match="already holds a sweep"):
         Journal(tmp_path, "third", resume=False)
 
 
-def test_refusals(tmp_path):
+def test_rejected_folders(tmp_path):
     path = filled(tmp_path)
-    with pytest.raises(BadInput, match=r"holds a sweep already: go on with --resume"):
+    with pytest.raises(BadInput, match=r"already holds a sweep: continue it with --resume or"):
         Journal(tmp_path, "digest", resume=False)
-    with pytest.raises(BadInput, match=r"is another one: its description .* has changed"):
+    with pytest.raises(BadInput, match=r"holds another sweep: the description .* has changed"):
         Journal(tmp_path, "other", resume=True)
-    with Busy(tmp_path), pytest.raises(BadInput, match="Another sweep is at work"):
+    with Busy(tmp_path), pytest.raises(BadInput, match="Another sweep is running in"):
         Journal(tmp_path, "digest", resume=True)
     path.write_text(path.read_text().replace("p1", '"'))
     with pytest.raises(BadInput, match="is damaged"):
@@ -70,7 +68,7 @@ def test_refusals(tmp_path):
 
 
 class Busy:
-    """Another sweep in a folder."""
+    """Context in which another sweep runs in a folder."""
 
     def __init__(self, folder):
         self.journal = Journal(folder, "digest", resume=True)

@@ -1,4 +1,4 @@
-"""Sweeps, with a quick stand-in for what is done at the points (``explore_double``)."""
+"""Sweeps with a fake flow (``explore_fake``)."""
 
 import json
 import os
@@ -32,12 +32,13 @@ from implicore.model.volume import load_volume
 from implicore.network_shape import NETWORKS, NetworkShape
 from implicore.program import Intensity, Program
 from implicore.random_program import random_program
-from implicore.synth.explore import flow as real
-from implicore.synth.explore import results
+from implicore.synth.explore import results, workload
 from implicore.synth.explore.metrics import OBJECTIVES
 from implicore.synth.explore.pareto import pareto_front
-from implicore.synth.explore.space import Source, read_spec
-from implicore.synth.explore.sweep import choose_one, sweep
+from implicore.synth.explore.points import Source
+from implicore.synth.explore.selection import write_best
+from implicore.synth.explore.spec import read_spec
+from implicore.synth.explore.sweep import sweep
 
 HERE = Path(__file__).parent
 SHAPE = NETWORKS["fast"]
@@ -57,18 +58,18 @@ PRESET = SPEC.replace('program = "a.inr"', 'network = "fast"').replace(
 
 
 @pytest.fixture(scope="module")
-def double():
-    """The stand-in, importable here and in every worker."""
+def fake_flow():
+    """``explore_fake.fake_flow``, importable here and in every worker."""
     sys.path.insert(0, str(HERE))
-    import explore_double
+    import explore_fake
 
-    yield explore_double
+    yield explore_fake.fake_flow
     sys.path.remove(str(HERE))
 
 
 @pytest.fixture(scope="module")
-def scheduler(double):
-    """Two workers in this process: quick to start."""
+def scheduler(fake_flow):
+    """Start two workers in this process, which is quick."""
     cluster = distributed.LocalCluster(
         n_workers=2,
         threads_per_worker=1,
@@ -81,8 +82,8 @@ def scheduler(double):
 
 
 @pytest.fixture
-def swept(tmp_path, scheduler, double):
-    """A function that sweeps; its metrics, its table, and how often everything was done."""
+def swept(tmp_path, scheduler, fake_flow):
+    """A function that sweeps and returns metrics, table and numbers of calls."""
     random_program(SHAPE, Formats(8, 12), seed=1).save(tmp_path / "a.inr")
 
     def run(text=SPEC, folder="out", address=scheduler, **options):
@@ -94,7 +95,7 @@ def swept(tmp_path, scheduler, double):
             tmp_path / folder,
             bar=lambda total, text: tqdm(total=total, disable=True),
             scheduler=address,
-            does=double.flow(log),
+            flow=fake_flow(log),
             **options,
         )
         return metrics, results.read(tmp_path / folder), done(log)
@@ -104,11 +105,11 @@ def swept(tmp_path, scheduler, double):
 
 
 def done(log: Path) -> Counter:
-    """How often each thing was done: (what, of which)."""
+    """Return how often each call was made, by its name and first argument."""
     return Counter(tuple(line.split()[:2]) for line in log.read_text().splitlines())
 
 
-def test_one_row_a_point_each_done_once(swept):
+def test_every_point_has_one_row_and_is_computed_once(swept):
     metrics, table, log = swept()
     assert len(table) == metrics["points"] == 12 and table["point"].is_unique
     assert list(table.columns) == list(results.COLUMNS)
@@ -116,11 +117,9 @@ def test_one_row_a_point_each_done_once(swept):
     failed = table[table["source"] == "failed"]
     assert metrics["failed"] == len(failed)
     luck = failed[failed["rows"] == 13]
-    assert set(luck["error"]) == {"Thirteen rows bring bad luck."} and len(luck) == 3
+    assert set(luck["error"]) == {"Thirteen rows are not supported."} and len(luck) == 3
     tool = failed[failed["rows"] != 13]
-    assert set(tool["error"]) == {"RuntimeError: The tool fell over."} and set(tool["columns"]) == {
-        7
-    }
+    assert set(tool["error"]) == {"RuntimeError: The tool crashed."} and set(tool["columns"]) == {7}
     assert failed["area_um2"].isna().all() and not failed["feasible"].any()
     assert metrics["pareto"] == table.loc[table["front"], "point"].tolist() != []
     assert 0 < metrics["seconds"] < 60
@@ -150,7 +149,7 @@ def test_all_or_none_synthesized(swept, wish, count):
     assert table["front"].any()
 
 
-def test_near_the_front_is_more(swept):
+def test_a_margin_adds_points_near_the_front(swept):
     few, more = (swept(f"near = {near}\n" + SPEC, f"near{near}")[2] for near in (0.0, 0.9))
     assert sum(what == "begin" for what, _ in few) < sum(what == "begin" for what, _ in more)
 
@@ -180,7 +179,7 @@ def test_without_a_program_there_is_neither_energy_nor_quality(swept):
 def test_formats_that_cannot_be_characterized_fail_alone(swept):
     _, table, _ = swept(PRESET.replace('"w8a8"', '"w16a9"'))
     failed = table[table["formats"] == "w16a9"]
-    assert set(failed["error"]) == {"No cell is that wide."} and len(failed) == 12
+    assert set(failed["error"]) == {"No cell has 16 bits."} and len(failed) == 12
     assert (table[table["formats"] == "w4a9"]["source"] != "failed").any()
 
 
@@ -203,7 +202,7 @@ def test_what_the_folder_holds(swept):
 
 
 def test_the_command_measures_the_point(swept):
-    _, table, _ = swept(PRESET + "gate_zeros = true\nlanes = [1, 2]\n")
+    _, table, _ = swept(PRESET + "gate_zeros = true\nlanes = [1, 2]\nweight_word_bits = [16, 64]\n")
     for row in table.dropna(subset="command").itertuples():
         words = shlex.split(row.command)
         assert words[:2] == ["implicore", "synth"] and words[4:6] == ["--target", "osu018"]
@@ -212,9 +211,10 @@ def test_the_command_measures_the_point(swept):
         expected = {name: getattr(row, name) for name in vars(config)}
         assert {**vars(config), "formats": str(config.formats)} == expected
         assert config.gate_zeros is True
+    assert set(table["weight_word_bits"]) == {16, 64}
 
 
-def test_a_finished_sweep_is_not_done_again(swept):
+def test_a_finished_sweep_is_not_computed_again(swept):
     first, _, _ = swept()
     journal = (swept.folder / "journal.jsonl").read_bytes()
     again, _, log = swept(resume=True, address="tcp://127.0.0.1:1")  # not even a scheduler
@@ -222,7 +222,7 @@ def test_a_finished_sweep_is_not_done_again(swept):
     assert {**first, "seconds": 0} == {**again, "seconds": 0}
 
 
-def test_resuming_does_what_is_missing(swept):
+def test_resuming_computes_what_is_missing(swept):
     first, _, _ = swept()
     path = swept.folder / "journal.jsonl"
     lines = path.read_text().splitlines(keepends=True)
@@ -242,21 +242,21 @@ def test_resuming_does_what_is_missing(swept):
     assert {**first, "seconds": 0} == {**again, "seconds": 0}
 
 
-def test_refusals(swept, tmp_path, monkeypatch):
-    monkeypatch.setattr("implicore.synth.explore.workers.PATIENCE", "1s")
+def test_rejected_sweeps(swept, tmp_path, monkeypatch):
+    monkeypatch.setattr("implicore.synth.explore.workers.TIMEOUT", "1s")
     swept()
-    with pytest.raises(BadInput, match="holds a sweep already: go on with --resume"):
+    with pytest.raises(BadInput, match="already holds a sweep: continue it with --resume"):
         swept()
-    with pytest.raises(BadInput, match="is another one"):
+    with pytest.raises(BadInput, match="holds another sweep"):
         swept(SPEC.replace("4e6", "5e6"), resume=True)
     random_program(SHAPE, Formats(8, 12), seed=2).save(tmp_path / "a.inr")
-    with pytest.raises(BadInput, match="is another one"):
+    with pytest.raises(BadInput, match="holds another sweep"):
         swept(resume=True)
     with pytest.raises(BadInput, match="No Dask scheduler answers at tcp://127.0.0.1:1"):
         swept(folder="other", address="tcp://127.0.0.1:1")
     with pytest.raises(BadInput, match="No Dask scheduler answers at nonsense"):
         swept(folder="another", address="nonsense://x")
-    with pytest.raises(BadInput, match="colour is no column of a sweep"):
+    with pytest.raises(BadInput, match="colour is not a column of a sweep"):
         swept(SPEC.replace("area_um2 <", "colour <"), "third")
     with pytest.raises(BadInput, match="There is no target 'gold'"):
         swept(SPEC.replace("osu018", "gold"), "fourth")
@@ -264,11 +264,11 @@ def test_refusals(swept, tmp_path, monkeypatch):
         swept(SPEC.replace("[grid]", 'fits = "xilinx"\n[grid]'), "fifth")
 
 
-def test_an_interruption_leaves_a_table(swept, monkeypatch, double):
+def test_an_interruption_leaves_a_table(swept, monkeypatch):
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("implicore.synth.explore.sweep._Sweep.synthesize", interrupted)
+    monkeypatch.setattr("implicore.synth.explore.sweep._Run.synthesize", interrupted)
     with pytest.raises(KeyboardInterrupt):
         swept()
     table = results.read(swept.folder)
@@ -277,7 +277,7 @@ def test_an_interruption_leaves_a_table(swept, monkeypatch, double):
 
 def test_the_best_configuration_is_ready_to_be_generated(swept, tmp_path, capsys):
     _, table, _ = swept()
-    found = choose_one(swept.folder, "nj_per_voxel", "area_um2 < 2.2e5")
+    found = write_best(swept.folder, table, "nj_per_voxel", "area_um2 < 2.2e5")
     small = table[table["feasible"] & (table["area_um2"] < 2.2e5)]
     assert found["point"] == small.loc[small["nj_per_voxel"].idxmin(), "point"]
     config = read_config(found["config"])
@@ -290,16 +290,16 @@ def test_the_best_configuration_is_ready_to_be_generated(swept, tmp_path, capsys
     assert found["point"] in out and "best.toml" in out
     assert json.loads((tmp_path / "j.json").read_text())["point"] == found["point"]
     assert main([*words, "--where", "area_um2 < 2"]) == 1
-    assert capsys.readouterr().out == "No design meets this.\n"
+    assert capsys.readouterr().out == "No design meets the condition.\n"
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "Name either the SPEC.toml to sweep, or what to be --best in."),
-        (["a.toml", "--best", "psnr_db"], "Name either the SPEC.toml"),
-        (["a.toml", "--where", "psnr_db > 3"], "--where narrows --best"),
-        (["--best", "psnr_db"], "holds no results of a sweep"),
+        ([], "Give either SPEC.toml to sweep or --best METRIC to choose a design."),
+        (["a.toml", "--best", "psnr_db"], "Give either SPEC.toml"),
+        (["a.toml", "--where", "psnr_db > 3"], "--where needs --best"),
+        (["--best", "psnr_db"], "does not contain results.parquet: name the folder of a sweep"),
         (["none.toml"], "none.toml cannot be read"),
     ],
 )
@@ -309,7 +309,7 @@ def test_bad_commands(arguments, sentence, tmp_path, capsys):
     assert sentence in error and error.count("\n") == 1
 
 
-def test_the_verb_needs_no_torch(tmp_path):
+def test_the_subcommand_needs_no_torch(tmp_path):
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "import implicore.synth.explore.sweep, implicore.synth.report.sweep"
@@ -325,7 +325,7 @@ def test_a_programs_quality_is_that_of_rendering_it(tmp_path):
     nib.save(image, tmp_path / "a.nii")
     program.save(tmp_path / "a.inr")
     source = Source("program", "a.inr", program.shape, program, "digest")
-    work = real.prepare(source, None, [load_volume(tmp_path / "a.nii")])
+    work = workload.prepare(source, None, [load_volume(tmp_path / "a.nii")])
     words = ["render", str(tmp_path / "a.inr"), "-o", str(tmp_path / "r.nii"), "--quiet"]
     words += ["--image", str(tmp_path / "a.nii"), "--json", str(tmp_path / "r.json")]
     assert main(words) == 0
@@ -333,12 +333,12 @@ def test_a_programs_quality_is_that_of_rendering_it(tmp_path):
     assert work.psnr_db == pytest.approx(rendered["psnr_db"], abs=0.05)
     assert work.decoded.shape == work.original.shape and work.decoded.ndim == 2
     assert 0 <= work.decoded.min() < work.decoded.max() <= 1
-    bare = real.prepare(source, None, [])
+    bare = workload.prepare(source, None, [])
     assert np.isnan(bare.psnr_db) and bare.original is None
 
 
-def test_a_model_is_compiled_for_each_format_once(tmp_path, scheduler, double, monkeypatch):
-    """The real preparation of a model and its image, with stand-ins for what follows."""
+def test_a_model_is_compiled_for_each_format_once(tmp_path, scheduler, fake_flow, monkeypatch):
+    """The real preparation of a model and its image, in a flow that is fake otherwise."""
     monkeypatch.setenv("IMPLICORE_CACHE", str(tmp_path / "cache"))
     compiled = []
 
@@ -346,7 +346,7 @@ def test_a_model_is_compiled_for_each_format_once(tmp_path, scheduler, double, m
         compiled.append(str(formats))
         return compile_model(model, formats, volumes)
 
-    monkeypatch.setattr(real, "compile_model", counted)
+    monkeypatch.setattr(workload, "compile_model", counted)
     rng = np.random.default_rng(0)
     affine = np.diag([1.0, 1.5, 2.0, 1.0])
     image = nib.Nifti1Image(rng.integers(0, 200, (9, 8, 7)).astype(np.uint8), affine)
@@ -370,13 +370,13 @@ def test_a_model_is_compiled_for_each_format_once(tmp_path, scheduler, double, m
 
     def run(image, formats, folder):
         (tmp_path / "sweep.toml").write_text(text.format(image, formats))
-        does = replace(double.flow(tmp_path / "log"), prepare=real.prepare)
+        flow = replace(fake_flow(tmp_path / "log"), prepare=workload.prepare)
         sweep(
             read_spec(tmp_path / "sweep.toml"),
             tmp_path / folder,
             bar=lambda total, text: tqdm(total=total, disable=True),
             scheduler=scheduler,
-            does=does,
+            flow=flow,
         )
         return results.read(tmp_path / folder)
 
@@ -403,7 +403,7 @@ def test_a_model_is_compiled_for_each_format_once(tmp_path, scheduler, double, m
 
 @contextmanager
 def processes():
-    """A list of processes, all of which are ended with their children."""
+    """A list of processes that are killed, with their children, on exit."""
     running = []
     try:
         yield running
@@ -427,17 +427,17 @@ def start(*words, log: Path) -> subprocess.Popen:
 
 
 def until(condition, seconds=120.0):
-    """Wait for a condition and return what it is; fail if it does not come."""
+    """Wait until a condition is true and return its value; fail after a time limit."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if value := condition():
             return value
         time.sleep(0.02)
-    raise AssertionError("it did not come in time")
+    raise AssertionError(f"the condition was not met within {seconds} s")
 
 
 def until_quiet(path: Path) -> None:
-    """Wait until nobody writes to a file any more: its writers end with the killed one."""
+    """Wait until a file no longer changes: its writers end with the killed process."""
     size, since = -1, time.monotonic()
     while time.monotonic() < since + 3:
         if path.stat().st_size != size:
@@ -469,9 +469,9 @@ def dask(running: list, folder: Path, *, workers: int) -> str:
 
 
 def drive(running: list, folder: Path, scheduler: str) -> subprocess.Popen:
-    """Start a sweep of 18 points in a process, with workers of its own where there is no scheduler.
+    """Start a sweep of 18 points in a process, with local workers if there is no scheduler.
 
-    It writes into ``out``, what it prints into ``d``, and what its workers do into ``log``.
+    It writes its results into ``out``, its output into ``d`` and its workers' calls into ``log``.
     """
     random_program(SHAPE, Formats(8, 12), seed=1).save(folder / "a.inr")
     (folder / "sweep.toml").write_text(MANY)
@@ -480,8 +480,8 @@ def drive(running: list, folder: Path, scheduler: str) -> subprocess.Popen:
     return running[-1]
 
 
-def test_a_worker_killed_in_the_middle(tmp_path, double):
-    """Scheduler and workers in processes of their own: nothing is lost, nothing found twice."""
+def test_a_worker_killed_in_the_middle(tmp_path, fake_flow):
+    """Scheduler and workers are processes: no point is lost and none recorded twice."""
     log, out = tmp_path / "log", tmp_path / "out"
     with processes() as running:
         address = dask(running, tmp_path, workers=2)
@@ -500,11 +500,11 @@ def test_a_worker_killed_in_the_middle(tmp_path, double):
     times = Counter(one[1] for one in begun(log))
     after = [one for one in begun(log) if one[2] == workers[0]]
     again = [name for name, count in times.items() if count > 1]
-    # What the dead worker had in hand: the one it was at, one that it had not handed in.
+    # The dead worker's own: the one it was computing, and one that it had not returned.
     assert len(times) == 18 and len(again) <= 2 and set(again) <= {one[1] for one in after}
 
 
-def test_a_scheduler_that_goes_away(tmp_path):
+def test_a_lost_scheduler(tmp_path):
     log, out = tmp_path / "log", tmp_path / "out"
     with processes() as running:
         address = dask(running, tmp_path, workers=1)
@@ -513,13 +513,15 @@ def test_a_scheduler_that_goes_away(tmp_path):
         running[0].kill()
         assert driver.wait(120) == 1
     said = (tmp_path / "d").read_text()
-    assert "BadInput: The connection to the Dask scheduler was lost: go on with --resume." in said
+    assert (
+        "BadInput: The connection to the Dask scheduler was lost: continue with --resume." in said
+    )
     assert "distributed.client" not in said.splitlines()[0]
     assert (results.read(out)["source"] == "predicted").any()
 
 
-def test_a_killed_sweep_is_gone_on_with(tmp_path, double):
-    """``kill -9`` in the middle, workers of its own: what was found is not done again."""
+def test_a_killed_sweep_is_resumed(tmp_path, fake_flow):
+    """A sweep with local workers is killed with ``kill -9``: recorded points are not repeated."""
     log, out = tmp_path / "log", tmp_path / "out"
     with processes() as running:
         driver = drive(running, tmp_path, "")
@@ -535,7 +537,7 @@ def test_a_killed_sweep_is_gone_on_with(tmp_path, double):
         out,
         bar=lambda total, text: tqdm(total=total, disable=True),
         resume=True,
-        does=double.flow(log),
+        flow=fake_flow(log),
     )
     assert metrics["points"] == metrics["synthesized"] == 18 and metrics["failed"] == 0
     times = Counter(one[1] for one in begun(log))

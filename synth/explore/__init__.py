@@ -1,1 +1,1 @@
-"""Design-space exploration: predicting accelerators, sweeping over them, choosing one."""
+"""Design-space exploration: predict accelerators, sweep over them, select one."""

@@ -1,6 +1,6 @@
-"""What a sweep has found so far: a file that only grows, one line a finding.
+"""The journal of a sweep: an append-only file with one line for each record.
 
-A killed sweep leaves at most its last line incomplete; whoever goes on cuts that off.
+A killed sweep leaves at most its last line incomplete. Resuming removes that line.
 """
 
 from __future__ import annotations
@@ -19,29 +19,30 @@ VERSION = 1
 
 
 class Journal:
-    """The journal of a folder, open for writing by one sweep at a time.
+    """The journal in a folder, open for writing by one sweep at a time.
 
     Parameters
     ----------
     folder : Path
     digest : str
-        Of the sweep: another one must not go on here.
+        Digest of the sweep. A sweep with another digest must not continue the journal.
     resume : bool
-        Go on with what is there.
+        Continue an existing journal.
 
     Attributes
     ----------
-    found : dict of (str, str) to dict
-        What was found, by stage and point.
+    records : dict of (str, str) to dict
+        Records by stage and point.
 
     Raises
     ------
     BadInput
-        Something is there and not to be gone on with, or is another sweep's.
+        The folder has a journal with records and ``resume`` is False, or the journal belongs to
+        another sweep, is in use, is damaged or cannot be written.
     """
 
     def __init__(self, folder: Path, digest: str, *, resume: bool):
-        self.found: dict[tuple[str, str], dict] = {}
+        self.records: dict[tuple[str, str], dict] = {}
         path = folder / NAME
         try:
             self._file = open(path, "a+b")  # noqa: SIM115 - open until the sweep ends
@@ -55,37 +56,39 @@ class Journal:
 
     def _begin(self, folder: Path, digest: str, resume: bool) -> None:
         if not lock(self._file, wait=False):
-            raise BadInput(f"Another sweep is at work in {folder}.")
+            raise BadInput(f"Another sweep is running in {folder}: wait for it or stop it.")
         self._file.seek(0)
         content = self._file.read()
-        whole = content[: content.rfind(b"\n") + 1]
-        if whole.count(b"\n") <= 1:  # a sweep that found nothing yet keeps nobody away
+        complete = content[: content.rfind(b"\n") + 1]
+        if complete.count(b"\n") <= 1:  # a journal without records may be overwritten
             self._file.truncate(0)
             self._write([{"sweep": digest, "version": VERSION}])
             return
         if not resume:
-            raise BadInput(f"{folder} holds a sweep already: go on with --resume, or name another.")
+            raise BadInput(
+                f"{folder} already holds a sweep: continue it with --resume or name another folder."
+            )
         try:
-            first, *records = [json.loads(line) for line in whole.splitlines()]
-            self.found = {(record["stage"], record["point"]): record for record in records}
+            first, *records = [json.loads(line) for line in complete.splitlines()]
+            self.records = {(record["stage"], record["point"]): record for record in records}
             same = first["sweep"] == digest and first["version"] == VERSION
         except (ValueError, KeyError, TypeError):
             raise BadInput(f"{folder / NAME} is damaged: sweep into another folder.") from None
         if not same:
             raise BadInput(
-                f"The sweep in {folder} is another one: its description or what it names has "
-                "changed since; sweep into another folder."
+                f"{folder} holds another sweep: the description or a file that it names has "
+                "changed; sweep into another folder."
             )
-        self._file.truncate(len(whole))
+        self._file.truncate(len(complete))
 
     def add(self, records: Iterable[dict]) -> None:
-        """Write findings, each with its ``stage`` and ``point``; they outlive the process."""
+        """Append records, each with its ``stage`` and ``point``, and sync them to the disk."""
         records = [{name: _plain(value) for name, value in one.items()} for one in records]
         self._write(records)
-        self.found.update({(record["stage"], record["point"]): record for record in records})
+        self.records.update({(record["stage"], record["point"]): record for record in records})
 
     def close(self) -> None:
-        """Let another sweep go on."""
+        """Close the file, which releases its lock."""
         self._file.close()
 
     def _write(self, records: list[dict]) -> None:
@@ -96,5 +99,5 @@ class Journal:
 
 
 def _plain(value):
-    """JSON knows no infinity and no NaN: none."""
+    """Return None for infinity and NaN, which JSON cannot represent, else the value."""
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -14,13 +14,13 @@ class Metric:
     Attributes
     ----------
     name : str
-        Its column; the unit is in it.
+        Column of the results, with the unit at its end.
     title, unit : str
-        For people.
+        For display.
     better : str
         ``min`` or ``max``.
     predicted : bool
-        Whether it is a model's before synthesis, or exact from the start.
+        Whether its value before synthesis is a prediction; False if it is exact.
     """
 
     name: str
@@ -33,28 +33,28 @@ class Metric:
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("psnr_db", "quality against the image", "dB", "max", predicted=False),
+        Metric("psnr_db", "PSNR", "dB", "max", predicted=False),
         Metric("area_um2", "area", "um2", "min"),
         Metric("area_mm2", "area", "mm2", "min"),
         Metric("logic_area_um2", "area without memories", "um2", "min"),
-        Metric("fmax_mhz", "greatest clock", "MHz", "max"),
+        Metric("fmax_mhz", "maximum clock", "MHz", "max"),
         Metric("clock_mhz", "clock", "MHz", "max"),
         Metric("power_mw", "power", "mW", "min"),
-        Metric("pj_per_mac", "energy of a multiply-accumulate", "pJ", "min"),
-        Metric("nj_per_voxel", "energy of a voxel", "nJ", "min"),
+        Metric("pj_per_mac", "energy per multiply-accumulate", "pJ", "min"),
+        Metric("nj_per_voxel", "energy per voxel", "nJ", "min"),
         Metric("voxels_per_second", "throughput", "voxels/s", "max"),
-        Metric("voxels_per_joule", "voxels of a joule", "voxels/J", "max"),
-        Metric("utilization", "multiply slots used", "", "max", predicted=False),
-        Metric("cycles_per_slice", "cycles of a slice of 256 x 256", "", "min", predicted=False),
+        Metric("voxels_per_joule", "voxels per joule", "voxels/J", "max"),
+        Metric("utilization", "MAC slots used", "", "max", predicted=False),
+        Metric("cycles_per_slice", "cycles per slice of 256 x 256", "", "min", predicted=False),
     )
 }
 
 OBJECTIVES = ("psnr_db", "nj_per_voxel", "area_mm2", "voxels_per_second")
-"""The objectives of the Pareto front unless a sweep says otherwise."""
+"""The objectives of a sweep that does not name its own."""
 
 
 def metric(name: str) -> Metric:
-    """The metric of this name; BadInput, naming all, if there is none."""
+    """Return the metric of this name; BadInput, with all names, if there is none."""
     if name not in METRICS:
-        raise BadInput(f"{name} is no metric of a design: choose one of {', '.join(METRICS)}.")
+        raise BadInput(f"{name} is not a metric of a design: choose from {', '.join(METRICS)}.")
     return METRICS[name]

@@ -1,4 +1,4 @@
-"""The table of a sweep: one row a point, in Parquet and CSV, and beside it what was swept over."""
+"""The results of a sweep: a table with one row per point, and a description of the sweep."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ from implicore.errors import BadInput
 from implicore.synth.synthesis import LEFT_OUT
 from implicore.synth.target import Target
 
-from .choose import where
 from .metrics import METRICS
-from .pareto import known, pareto_front
-from .space import Point, Spec
+from .pareto import available, pareto_front
+from .points import Point
+from .selection import where
+from .spec import Spec
 
-Found = dict[tuple[str, str], dict]
+Records = dict[tuple[str, str], dict]
+"""Records by stage and point, see ``Journal.records``."""
 
 TABLE, TEXT, DESCRIPTION = "results.parquet", "results.csv", "sweep.json"
 
 PREDICTED, SYNTHESIZED, FAILED = "predicted", "synthesized", "failed"
-"""Where a row's metrics come from; also the stages in the journal."""
+"""Source of a row's metrics; also the stages in the journal."""
 
 COMPARED = ("area_um2", "fmax_mhz", "nj_per_voxel")
-"""Metrics of which the prediction stays beside the synthesized one."""
+"""Metrics whose prediction has a column of its own."""
 
 COLUMNS = {
     **dict.fromkeys(("point", "network", "program"), "string"),
@@ -42,25 +44,25 @@ COLUMNS = {
     **dict.fromkeys(("feasible", "front"), "bool"),
     **dict.fromkeys(("blocks", "image", "command"), "string"),
 }
-"""Of the table, with their types. ``seconds`` are those of the synthesis."""
+"""Columns of the table with their types. ``seconds`` is the time of the synthesis."""
 
-ANSWERS = ("feasible", "front")
-CONDITIONS = tuple(name for name in COLUMNS if name not in ANSWERS)
-"""What a condition may ask for: what does not depend on it."""
+DERIVED = ("feasible", "front")
+CONDITION_COLUMNS = tuple(name for name in COLUMNS if name not in DERIVED)
+"""Columns that a condition may compare: those that do not depend on it."""
 
 
-def collect(spec: Spec, points: list[Point], found: Found, folder: Path) -> pd.DataFrame:
-    """The table of all points of which anything was found, see ``Journal.found``."""
-    rows = [row for point in points if (row := _row(spec, point, found, folder))]
+def collect(spec: Spec, points: list[Point], records: Records, folder: Path) -> pd.DataFrame:
+    """Return the table of all points that have a record."""
+    rows = [row for point in points if (row := _row(spec, point, records, folder))]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    table[list(ANSWERS)] = False
+    table[list(DERIVED)] = False
     table = table.astype(COLUMNS)
     table["feasible"] = table["source"] != FAILED
     if spec.where:
-        table["feasible"] &= where(table[list(CONDITIONS)], spec.where)
+        table["feasible"] &= where(table[list(CONDITION_COLUMNS)], spec.where)
     if spec.fits:
         table["feasible"] &= table["fits"].fillna(False).astype(bool)
-    # Where anything was synthesized, predictions are not what it is to be compared with.
+    # An optimistic prediction must not push a synthesized design off the Pareto front.
     candidates = table["feasible"]
     if (table["source"] == SYNTHESIZED).any():
         candidates = candidates & (table["source"] == SYNTHESIZED)
@@ -68,9 +70,9 @@ def collect(spec: Spec, points: list[Point], found: Found, folder: Path) -> pd.D
     return table
 
 
-def _row(spec: Spec, point: Point, found: Found, folder: Path) -> dict | None:
+def _row(spec: Spec, point: Point, records: Records, folder: Path) -> dict | None:
     stages = (PREDICTED, SYNTHESIZED, FAILED)
-    predicted, synthesized, failed = (found.get((one, point.id)) for one in stages)
+    predicted, synthesized, failed = (records.get((one, point.id)) for one in stages)
     if not (predicted or failed):
         return None
     row = {"point": point.id, "network": point.source.network}
@@ -90,7 +92,7 @@ def _row(spec: Spec, point: Point, found: Found, folder: Path) -> dict | None:
 
 
 def command(spec: Spec, point: Point, program: str | None, folder: Path) -> str:
-    """The ``implicore synth`` that measures a point."""
+    """Return the ``implicore synth`` command that synthesizes a point."""
     base, config = "medium", point.config
     words = ["implicore", "synth", "-o", folder / "synth" / point.id, "--target", spec.library]
     words += ["--config", base]
@@ -103,12 +105,12 @@ def command(spec: Spec, point: Point, program: str | None, folder: Path) -> str:
 
 
 def write(table: pd.DataFrame, spec: Spec, target: Target, image: str | None, folder: Path) -> None:
-    """The table in both forms, and the description that its page shows."""
+    """Write the table as Parquet and CSV, and the description that the page shows."""
     with atomic_write(folder / TABLE) as temporary:
         table.to_parquet(temporary, index=False)
     with atomic_write(folder / TEXT) as temporary:
         table.to_csv(temporary, index=False)
-    objectives = {name: METRICS[name].better for name in known(table, spec.objectives)}
+    objectives = {name: METRICS[name].better for name in available(table, spec.objectives)}
     write_json(
         folder / DESCRIPTION,
         {
@@ -124,10 +126,10 @@ def write(table: pd.DataFrame, spec: Spec, target: Target, image: str | None, fo
 
 
 def read(folder: str | Path) -> pd.DataFrame:
-    """The table of a finished or interrupted sweep; BadInput if there is none."""
+    """Read the table of a finished or interrupted sweep; BadInput if there is none."""
     path = Path(folder) / TABLE
     if not path.is_file():
-        raise BadInput(f"{folder} holds no results of a sweep: there is no {TABLE}.")
+        raise BadInput(f"{folder} does not contain {TABLE}: name the folder of a sweep.")
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""A sweep: all points predicted, the Pareto front synthesized, every finding kept at once."""
+"""Sweep a grid: predict all points, synthesize the Pareto front, record every result at once."""
 
 from __future__ import annotations
 
@@ -7,48 +7,36 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from implicore.accelerator_config import AcceleratorConfig
-from implicore.atomic import atomic_write, make_folder
-from implicore.config_file import FIELDS, to_toml
+from implicore.atomic import make_folder
 from implicore.errors import BadInput
-from implicore.model.volume import Volume, load_source, save_plane_png
 from implicore.synth import target
 from implicore.synth.energy import SLICE
 
-from . import choose, flow, results, unit_costs
+from . import results
+from .flow import Flow
 from .fpga_resources import DEVICES
 from .journal import Journal
-from .metrics import METRICS, metric
+from .metrics import METRICS
 from .pareto import pareto_front
+from .points import Point
 from .results import FAILED, PREDICTED, SYNTHESIZED
-from .space import Point, Source, Spec
-from .workers import Workers, sentence
+from .selection import check_condition
+from .spec import Spec
+from .workers import Workers, one_line
+from .workload import Workloads
 
-PIECES = 8
-"""Pieces of work for each worker that the predictions are dealt out in."""
+BATCHES_PER_WORKER = 8
+"""Number of batches that the predictions are divided into, for each worker."""
 
-MOST = 250
-"""Predictions in one piece: what a killed sweep loses of each worker."""
-
-
-@dataclass(frozen=True)
-class Flow:
-    """What is done at the points, as functions that travel to the workers; see ``flow``."""
-
-    prepare: Callable = flow.prepare
-    family: Callable = unit_costs.family
-    characterize: Callable = flow.characterize
-    predict: Callable = flow.predict_all
-    synthesize: Callable = flow.synthesized
-
+MAX_BATCH = 250
+"""Greatest number of predictions in a batch: what each worker of a killed sweep loses."""
 
 Bar = Callable[[int, str], AbstractContextManager]
-"""Makes a progress bar of so many points, with ``update``."""
+"""Makes a progress bar with a total and a text, whose ``update`` takes the number done."""
 
 
 def sweep(
@@ -59,58 +47,59 @@ def sweep(
     scheduler: str | None = None,
     resume: bool = False,
     report: Callable[[str], None] = lambda line: None,
-    does: Flow = Flow(),  # noqa: B008 - frozen
+    flow: Flow = Flow(),  # noqa: B008 - frozen
 ) -> dict:
-    """Predict every point, synthesize those that are asked for, write the table.
+    """Predict every point, synthesize the points that the description selects, write the table.
 
     Parameters
     ----------
     spec : Spec
     folder : path-like
-        For ``results.parquet``, ``results.csv``, ``sweep.json``, the compiled programs and their
-        pictures; made if there is none. Its journal is what ``resume`` goes on from.
+        Folder for ``results.parquet``, ``results.csv``, ``sweep.json``, the compiled programs and
+        their pictures; made if it does not exist. ``resume`` continues from its journal.
     bar : function (total, text) -> context manager with ``update(done)``
     scheduler : str, optional
         Address of a Dask scheduler.
     resume : bool
     report : function of a line
-    does : Flow
+    flow : Flow
 
     Returns
     -------
     dict
-        ``points``, ``failed``, ``synthesized``, ``feasible``; ``pareto``, ids of the points on
-        the Pareto front; ``seconds``.
+        ``points``, ``failed``, ``synthesized`` and ``feasible``, numbers of points; ``pareto``,
+        ids of the points on the Pareto front; ``seconds``.
 
     Raises
     ------
     BadInput
-        A description that cannot be swept, a folder with another sweep, a scheduler that is away.
+        The description contradicts the files, the folder holds another sweep, or the scheduler
+        does not answer.
     """
     began = time.perf_counter()
     if spec.where:
-        choose.check(spec.where, results.CONDITIONS)
+        check_condition(spec.where, results.CONDITION_COLUMNS)
     if spec.fits and spec.fits not in DEVICES:
         raise BadInput(f"There is no device {spec.fits}: choose from {', '.join(DEVICES)}.")
     library = target.find(spec.library)
     digest, points = spec.digest, list(spec.points())
     folder = make_folder(folder)
     with closing(Journal(folder, digest, resume=resume)) as journal:
-        running = _Sweep(spec, points, journal, folder, library, does, bar)
+        run = _Run(spec, points, journal, folder, library, flow, bar)
         try:
             with Workers(scheduler) as workers:
-                running.predict(workers)
-                running.synthesize(workers)
+                run.predict(workers)
+                run.synthesize(workers)
         finally:
-            # What was found is there to be looked at, however the sweep ended.
-            table = running.table()
-            results.write(table, spec, library, running.image, folder)
-    if (table["source"] == FAILED).any():
-        first = table[table["source"] == FAILED].iloc[0]
-        report(f"{first['point']}: {first['error']}")
+            # The results so far are written however the sweep ends.
+            table = run.table()
+            results.write(table, spec, library, run.image, folder)
+    failed = table[table["source"] == FAILED]
+    if len(failed):
+        report(f"{failed.iloc[0]['point']}: {failed.iloc[0]['error']}")
     return {
         "points": len(table),
-        "failed": int((table["source"] == FAILED).sum()),
+        "failed": len(failed),
         "synthesized": int((table["source"] == SYNTHESIZED).sum()),
         "feasible": int(table["feasible"].sum()),
         "pareto": table.loc[table["front"], "point"].tolist(),
@@ -118,22 +107,21 @@ def sweep(
     }
 
 
-class _Sweep:
-    """One run; what an earlier one found is not done again."""
+class _Run:
+    """One run of a sweep. It skips what the journal records."""
 
-    def __init__(self, spec, points, journal, folder, library, does, bar):
+    def __init__(self, spec, points, journal, folder, library, flow, bar):
         self.spec: Spec = spec
         self.points: list[Point] = points
         self.journal: Journal = journal
         self.folder: Path = folder
-        self.library = library
-        self.does: Flow = does
+        self.library: target.Target = library
+        self.flow: Flow = flow
         self.bar: Bar = bar
-        self.workloads: dict[tuple, flow.Workload | Exception] = {}
-        self._images: dict[Source, list[Volume]] = {}
+        self.workloads = Workloads(spec, folder)
 
     def table(self) -> pd.DataFrame:
-        return results.collect(self.spec, self.points, self.journal.found, self.folder)
+        return results.collect(self.spec, self.points, self.journal.records, self.folder)
 
     @property
     def image(self) -> str | None:
@@ -146,52 +134,54 @@ class _Sweep:
     # ------------------------------------------------------------------------- predictions
 
     def predict(self, workers: Workers) -> None:
-        """Find ``PREDICTED`` or ``FAILED`` for all points."""
-        todo = self._without(PREDICTED)
-        self._fail([(point, point.error) for point in todo if point.config is None])
-        todo = [point for point in todo if point.config is not None]
-        if not todo:
+        """Record ``PREDICTED`` or ``FAILED`` for all points."""
+        missing = self._without(PREDICTED)
+        self._fail([(point, point.error) for point in missing if point.config is None])
+        missing = [point for point in missing if point.config is not None]
+        if not missing:
             return
-        todo = self._prepared(workers, todo)
+        missing = self._prepare(workers, missing)
         families: dict[tuple, list[Point]] = {}
-        for point in todo:
-            family = self.does.family(point.config, self.library)
-            families.setdefault((self._key(point), family), []).append(point)
-        found = {}
-        for (key, family), members in families.items():
-            program = self.workloads[key].program
-            config = members[0].config
-            made = workers.submit(self.does.characterize, config, self.spec.library, program)
-            found[key, family] = made
-        with self.bar(len(found), "characterizing formats") as bar:
-            for _ in workers.each({made: key for key, made in found.items()}):
-                bar.update(1)
-        size = max(1, min(MOST, -(-len(todo) // (PIECES * workers.cores)))) if todo else 1
-        pieces = {}
-        for (key, family), members in families.items():
-            shape = self.workloads[key].shape
+        for point in missing:
+            family = self.flow.family(point.config, self.library)
+            families.setdefault((self.workloads.key(point), family), []).append(point)
+        costs = self._characterize(workers, families)
+        size = max(1, min(MAX_BATCH, -(-len(missing) // (BATCHES_PER_WORKER * workers.cores))))
+        batches = {}
+        for family, members in families.items():
+            shape = self.workloads.of(members[0]).shape
             for start in range(0, len(members), size):
-                piece = members[start : start + size]
-                asked = [(point.id, point.config) for point in piece]
-                made = found[key, family]
-                future = workers.submit(self.does.predict, asked, shape, made, self.spec.fits)
-                pieces[future] = piece
-        with self.bar(len(todo), "predicting") as bar:
-            for piece, outcome in workers.each(pieces):
+                batch = members[start : start + size]
+                asked = [(point.id, point.config) for point in batch]
+                arguments = asked, shape, costs[family], self.spec.fits
+                batches[workers.submit(self.flow.predict, *arguments)] = batch
+        with self.bar(len(missing), "predicting") as progress:
+            for batch, outcome in workers.outcomes(batches):
                 if isinstance(outcome, Exception):
-                    self._fail([(point, sentence(outcome)) for point in piece])
+                    self._fail([(point, one_line(outcome)) for point in batch])
                 else:
-                    self._predicted(piece, outcome)
-                bar.update(len(piece))
+                    self._record_predictions(batch, outcome)
+                progress.update(len(batch))
 
-    def _predicted(self, piece: list[Point], outcome: list[dict]) -> None:
+    def _characterize(self, workers: Workers, families: dict[tuple, list[Point]]) -> dict:
+        """Return the futures of the families' unit costs when all of them are done."""
+        costs = {}
+        for family, (point, *_) in families.items():
+            arguments = point.config, self.spec.library, self.workloads.of(point).program
+            costs[family] = workers.submit(self.flow.characterize, *arguments)
+        with self.bar(len(costs), "characterizing formats") as progress:
+            for _ in workers.outcomes({future: family for family, future in costs.items()}):
+                progress.update(1)
+        return costs
+
+    def _record_predictions(self, batch: list[Point], outcome: list[dict]) -> None:
         records, failed = [], []
-        for point, metrics in zip(piece, outcome, strict=True):
+        for point, metrics in zip(batch, outcome, strict=True):
             if "error" in metrics:
                 failed.append((point, metrics["error"]))
                 continue
-            workload = self.workloads[self._key(point)]
-            program, image = self._files(point)
+            workload = self.workloads.of(point)
+            program, image = self.workloads.files(point)
             records.append(
                 {
                     "stage": PREDICTED,
@@ -209,53 +199,58 @@ class _Sweep:
     # --------------------------------------------------------------------------- synthesis
 
     def synthesize(self, workers: Workers) -> None:
-        """Find ``SYNTHESIZED`` or ``FAILED`` for the points that are asked for."""
-        chosen = self._chosen()
-        todo = [point for point in self._without(SYNTHESIZED) if point.id in chosen]
-        if not todo:
+        """Record ``SYNTHESIZED`` or ``FAILED`` for the points that the description selects."""
+        selected = self._selected()
+        missing = [point for point in self._without(SYNTHESIZED) if point.id in selected]
+        if not missing:
             return
-        todo = self._prepared(workers, todo)
+        missing = self._prepare(workers, missing)
         futures = {}
-        # Large ones first, so that none is left over at the end; the formats in turns, so that
-        # workers seldom wait for each other's modules.
-        for point in _in_turns(todo):
-            program = self.workloads[self._key(point)].program
-            arguments = point.config, self.spec.library, program
-            future = workers.submit(self.does.synthesize, *arguments, priority=-len(futures))
+        # The largest come first, so that no long synthesis is left for the end. The formats
+        # alternate, so that workers rarely wait for each other's modules.
+        for point in _alternating(missing):
+            arguments = point.config, self.spec.library, self.workloads.of(point).program
+            future = workers.submit(self.flow.synthesize, *arguments, priority=-len(futures))
             futures[future] = point
-        with self.bar(len(futures), "synthesizing") as bar:
-            for point, outcome in workers.each(futures):
+        with self.bar(len(futures), "synthesizing") as progress:
+            for point, outcome in workers.outcomes(futures):
                 if isinstance(outcome, Exception):
-                    self._fail([(point, sentence(outcome))])
+                    self._fail([(point, one_line(outcome))])
                 else:
                     self.journal.add([self._synthesized(point, outcome)])
-                bar.update(1)
+                progress.update(1)
 
-    def _chosen(self) -> set[str]:
-        """Points to be synthesized: what is said of the predictions, whatever was synthesized."""
+    def _selected(self) -> set[str]:
+        """Return the ids of the points to synthesize.
+
+        They depend on the predictions alone, not on what is synthesized already.
+        """
         if self.spec.synthesize == "none":
             return set()
-        found = {key: record for key, record in self.journal.found.items() if key[0] == PREDICTED}
-        predictions = results.collect(self.spec, self.points, found, self.folder)
+        records = {key: one for key, one in self.journal.records.items() if key[0] == PREDICTED}
+        predictions = results.collect(self.spec, self.points, records, self.folder)
         if self.spec.synthesize == "all":
             return set(predictions["point"])
         feasible = predictions[predictions["feasible"]]
         return set(feasible["point"][pareto_front(feasible, self.spec.objectives, self.spec.near)])
 
     def _synthesized(self, point: Point, outcome: dict) -> dict:
-        """Its record; cycles are exact, so that throughput is there without a program as well."""
+        """Return the record of a synthesis. The predicted cycles are exact: they give throughput.
+
+        Synthesis without a program does not report it.
+        """
         record = {"stage": SYNTHESIZED, "point": point.id, **_columns(outcome)}
-        cycles = self.journal.found[PREDICTED, point.id]["cycles_per_slice"]
+        cycles = self.journal.records[PREDICTED, point.id]["cycles_per_slice"]
         record["voxels_per_second"] = SLICE * record["clock_mhz"] * 1e6 / cycles
         return record
 
     # ----------------------------------------------------------------------------- helpers
 
     def _without(self, stage: str) -> list[Point]:
-        """Points that neither have this stage nor failed."""
-        found = self.journal.found
+        """Return the points that have neither this stage nor failed."""
+        records = self.journal.records
         return [
-            p for p in self.points if (stage, p.id) not in found and (FAILED, p.id) not in found
+            p for p in self.points if (stage, p.id) not in records and (FAILED, p.id) not in records
         ]
 
     def _fail(self, failed: list[tuple[Point, str]]) -> None:
@@ -263,76 +258,16 @@ class _Sweep:
             {"stage": FAILED, "point": point.id, "error": error} for point, error in failed
         )
 
-    def _prepared(self, workers: Workers, points: list[Point]) -> list[Point]:
-        """Have programs compiled; the points of those that can be, the others having failed."""
-        missing = {self._key(point): point for point in points}
-        missing = {key: point for key, point in missing.items() if key not in self.workloads}
-        futures = {}
-        for key, point in missing.items():
-            volumes = self._volumes(point.source)
-            formats = point.config.formats if point.source.kind == "model" else None
-            future = workers.submit(self.does.prepare, point.source, formats, volumes)
-            futures[future] = key, point
-        with self.bar(len(futures), "compiling programs") as bar:
-            for (key, point), outcome in workers.each(futures):
-                self.workloads[key] = outcome
-                if not isinstance(outcome, Exception):
-                    self._keep(point, outcome)
-                bar.update(1)
-        good, failed = [], []
-        for point in points:
-            outcome = self.workloads[self._key(point)]
-            if isinstance(outcome, Exception):
-                failed.append((point, sentence(outcome)))
-            else:
-                good.append(point)
-        self._fail(failed)
-        return good
-
-    def _volumes(self, source: Source) -> list[Volume]:
-        """The images that a source stands for, read once."""
-        if source not in self._images:
-            given = str(self.spec.folder / self.spec.image) if self.spec.image else None
-            images = [{"path": given}] if given and source.kind == "program" else []
-            if source.kind == "model":
-                moved = {"path": given} if given else {}
-                images = [{**image, **moved} for image in source.content.images]
-            hint = "Name it in the sweep's description: image = FILE."
-            self._images[source] = [load_source(image, hint) for image in images]
-        return self._images[source]
-
-    def _keep(self, point: Point, workload: flow.Workload) -> None:
-        """Write a program and its picture."""
-        program, image = (self.folder / name for name in self._files(point))
-        if workload.program is not None:
-            make_folder(program.parent)
-            workload.program.save(program)
-        pictures = {image: workload.decoded}
-        if point.source is self.spec.sources[0]:
-            pictures[image.with_name("source.png")] = workload.original
-        for path, plane in pictures.items():
-            if plane is not None:
-                make_folder(path.parent)
-                save_plane_png(path, plane, 0.0, 1.0)
-
-    def _key(self, point: Point) -> tuple[str, str]:
-        """Points of one key decode one program."""
-        compiled = point.source.kind == "model"
-        return point.source.name, str(point.config.formats) if compiled else ""
-
-    def _files(self, point: Point) -> tuple[str, str]:
-        """Program and picture, as paths in the folder."""
-        stems = [Path(source.name).stem for source in self.spec.sources]
-        name, formats = Path(point.source.name).stem, self._key(point)[1]
-        if stems.count(name) > 1:
-            name += f"-{point.source.digest[:6]}"
-        if formats:
-            name += f"-{formats}"
-        return f"programs/{name}.inr", f"images/{name}.png"
+    def _prepare(self, workers: Workers, points: list[Point]) -> list[Point]:
+        """Prepare the points' workloads; return the points for which that succeeded."""
+        self.workloads.prepare(points, self.flow.prepare, workers, self.bar)
+        outcomes = [(point, self.workloads.of(point)) for point in points]
+        self._fail([(p, one_line(one)) for p, one in outcomes if isinstance(one, Exception)])
+        return [point for point, one in outcomes if not isinstance(one, Exception)]
 
 
 def _columns(metrics: dict) -> dict:
-    """Of all metrics those that the table has."""
+    """Return the metrics that the table has."""
     metrics = {**metrics, "area_mm2": metrics["area_um2"] / 1e6}
     kept = {name: metrics[name] for name in (*METRICS, "seconds") if name in metrics}
     blocks = {
@@ -342,40 +277,10 @@ def _columns(metrics: dict) -> dict:
     return {**kept, "blocks": json.dumps(blocks)}
 
 
-def _in_turns(points: list[Point]) -> Iterator[Point]:
-    """Largest arrays first, one of each format after the other."""
+def _alternating(points: list[Point]) -> Iterator[Point]:
+    """Yield the points by decreasing array size, one of each format in turn."""
     formats: dict[str, list[Point]] = {}
     for point in sorted(points, key=lambda p: -p.config.rows * p.config.columns):
         formats.setdefault(str(point.config.formats), []).append(point)
     turns = itertools.zip_longest(*formats.values())
     return (point for turn in turns for point in turn if point is not None)
-
-
-def choose_one(folder: str | Path, name: str, condition: str | None) -> dict | None:
-    """The best point of a sweep, its configuration written as ``best.toml``; None if there is none.
-
-    Parameters
-    ----------
-    folder : path-like
-        Of a sweep.
-    name : str
-        Of the metric to be best in.
-    condition : str, optional
-        What the point must meet, see ``choose.where``.
-
-    Returns
-    -------
-    dict
-        The row's metrics and, as ``config``, the file for ``generate --config``.
-    """
-    metric(name)
-    row = choose.best(results.read(folder), name, condition)
-    if row is None:
-        return None
-    found = {name: value for name, value in row.items() if not pd.isna(value)}
-    found = {name: getattr(value, "item", lambda v=value: v)() for name, value in found.items()}
-    config = AcceleratorConfig.from_dict({field: found[field] for field in FIELDS})
-    path = Path(folder) / "best.toml"
-    with atomic_write(path) as temporary:
-        temporary.write_text(to_toml(config), encoding="utf-8")
-    return {**found, "config": str(path)}

@@ -1,4 +1,4 @@
-"""Where a sweep's work is done: Dask workers of a running scheduler, or of a cluster of our own."""
+"""Dask workers of a running scheduler, or of a cluster on this machine."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from distributed.scheduler import KilledWorker
 
 from implicore.errors import BadInput
 
-PATIENCE = "20s"
-"""For a scheduler to answer, and for its first worker."""
+TIMEOUT = "20s"
+"""Time for the scheduler to answer, and for its first worker to appear."""
 
-WORK = "implicore.synth.explore.flow"
-"""What workers need to import."""
+PRELOAD = "implicore.synth.explore.flow"
+"""Module that workers import when they start."""
 
 
 class Workers:
-    """Dask workers, asked for when they are first needed.
+    """Dask workers, started or connected when they are first needed.
 
-    Work that a dying worker had in hand is given to another one; what has been handed out here is
-    never computed again.
+    A task of a worker that dies is given to another worker. A task whose outcome has been returned
+    is not computed again.
 
     Parameters
     ----------
     address : str, optional
-        Of a running scheduler, ``tcp://host:port``; else a cluster of this machine's cores is
-        started, each worker a process of one thread.
+        Address of a running scheduler, ``tcp://host:port``. By default a cluster is started on
+        this machine: one process with one thread for each core.
     """
 
     def __init__(self, address: str | None = None):
@@ -40,17 +40,17 @@ class Workers:
         self._stack = ExitStack()
 
     def __enter__(self) -> Workers:
-        """Start nothing yet."""
+        """Return the workers; none is started yet."""
         return self
 
     def __exit__(self, *error) -> None:
-        """Give up what is under way, and end what was started."""
+        """Cancel running tasks and stop what was started."""
         self._stack.close()
 
     @cached_property
     def client(self) -> distributed.Client:
-        """The connection; BadInput if nobody answers or there are no workers."""
-        # What Dask logs of workers that come and go is not for the user of a sweep.
+        """The connection; BadInput if no scheduler answers or it has no workers."""
+        # Dask logs workers that come and go, which does not concern the user of a sweep.
         for name in ("distributed", "distributed.client"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         address = self.address
@@ -63,34 +63,39 @@ class Workers:
                     dashboard_address="127.0.0.1:0",
                     memory_limit=0,
                     silence_logs=logging.CRITICAL,
-                    preload=[WORK],  # side by side, before they are waited for
+                    preload=[PRELOAD],  # in parallel, before any of them is waited for
                 )
             )
         try:
-            client = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
+            client = distributed.Client(address, timeout=TIMEOUT, set_as_default=False)
         except (OSError, ValueError) as error:
             raise BadInput(f"No Dask scheduler answers at {address}: {error}.") from None
         self._stack.enter_context(client)
         try:
-            client.wait_for_workers(1, timeout=PATIENCE)
+            client.wait_for_workers(1, timeout=TIMEOUT)
         except (TimeoutError, asyncio.TimeoutError):
-            raise BadInput(f"The Dask scheduler at {address} has no workers.") from None
+            raise BadInput(
+                f"The Dask scheduler at {address} has no workers: start some with "
+                f"dask worker {address}."
+            ) from None
         return client
 
     @property
     def cores(self) -> int:
-        """Threads of all workers that are there now."""
+        """Number of threads of all connected workers."""
         return sum(self.client.nthreads().values())
 
     def submit(self, function: Callable, *arguments, priority: int = 0) -> distributed.Future:
-        """Have a worker call a function; arguments may be futures."""
+        """Submit a call of a function; arguments may be futures."""
         return self.client.submit(function, *arguments, pure=False, priority=priority)
 
-    def each(self, futures: dict[distributed.Future, object]) -> Iterator[tuple[object, object]]:
-        """What was asked for, as it comes: whatever stands beside a future, and its outcome.
+    def outcomes(
+        self, futures: dict[distributed.Future, object]
+    ) -> Iterator[tuple[object, object]]:
+        """Yield the value and the outcome of each future as it completes.
 
         An outcome is the function's result or the exception that it ended with. ``futures`` is
-        emptied on the way, so that Dask forgets what has been handed out.
+        emptied along the way, so that Dask can release the results.
         """
         if not futures:
             return
@@ -99,11 +104,11 @@ class Workers:
                 outcome = future.result()
             except CancelledError:
                 raise BadInput(
-                    "The connection to the Dask scheduler was lost: go on with --resume."
+                    "The connection to the Dask scheduler was lost: continue with --resume."
                 ) from None
             except KilledWorker as error:
-                outcome = BadInput(f"Workers died of it, one after the other: {error}")
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is one task's
+                outcome = BadInput(f"Several workers died while computing it: {error}")
+            except Exception as error:  # noqa: BLE001 - any failure is that of one task
                 outcome = error
             yield futures.pop(future), outcome
 
@@ -112,7 +117,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def sentence(error: BaseException) -> str:
-    """What an exception says, on one line."""
+def one_line(error: BaseException) -> str:
+    """Return the message of an exception on one line, with its type unless it is BadInput."""
     text = " ".join(str(error).split())
     return text if isinstance(error, BadInput) and text else f"{type(error).__name__}: {text}"

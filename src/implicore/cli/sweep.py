@@ -59,9 +59,10 @@ def run(options: argparse.Namespace) -> tuple[int, dict]:
 
 
 def _choose(options: argparse.Namespace) -> tuple[int, dict]:
-    from ..synth.explore.sweep import choose_one
+    from ..synth.explore.results import read
+    from ..synth.explore.selection import write_best
 
-    found = choose_one(options.folder, options.best, options.where)
+    found = write_best(options.folder, read(options.folder), options.best, options.where)
     if found is None:
         say(options, "No design meets the condition.")
         return 1, {"point": None}
@@ -76,7 +77,7 @@ def _choose(options: argparse.Namespace) -> tuple[int, dict]:
 def _sweep(options: argparse.Namespace) -> tuple[int, dict]:
     import signal
 
-    from ..synth.explore.space import read_spec
+    from ..synth.explore.spec import read_spec
     from ..synth.explore.sweep import sweep
     from ..synth.report.sweep import sweep_page
 

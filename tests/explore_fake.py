@@ -1,6 +1,6 @@
-"""A quick stand-in for the flow of a sweep: metrics by formula, and a log of what was done.
+"""A fake flow of a sweep: metrics by formula, and a log of the calls.
 
-In a module of its own, so that workers in other processes can import it.
+It is a module of its own, so that workers in other processes can import it.
 """
 
 import os
@@ -11,14 +11,14 @@ import numpy as np
 
 from implicore.cycles import predict as cycles
 from implicore.errors import BadInput
-from implicore.synth.explore.flow import Workload
-from implicore.synth.explore.sweep import Flow
+from implicore.synth.explore.flow import Flow
+from implicore.synth.explore.workload import Workload
 
 SLICE = 1 << 16
 
 
-def flow(log, seconds: float = 0.0) -> Flow:
-    """Each synthesis takes so many seconds; whatever begins and ends is a line of ``log``."""
+def fake_flow(log, seconds: float = 0.0) -> Flow:
+    """Return a flow whose syntheses take so many seconds; each call writes lines to ``log``."""
     return Flow(
         prepare=prepare,
         family=family,
@@ -29,7 +29,7 @@ def flow(log, seconds: float = 0.0) -> Flow:
 
 
 def note(log: str, *words) -> None:
-    """One write, so that lines of several processes do not mix."""
+    """Append a line with one write, so that lines of several processes do not mix."""
     with open(log, "ab", buffering=0) as file:
         file.write((" ".join(map(str, words)) + "\n").encode())
 
@@ -51,7 +51,7 @@ def family(config, target):
 def characterize(log, config, target, program):
     note(log, "characterize", config.formats)
     if config.formats.weight_bits == 16:
-        raise BadInput("No cell is that wide.")
+        raise BadInput("No cell has 16 bits.")
     bits = config.formats.weight_bits + config.formats.activation_bits
     return {"element": 100.0 * bits, "energy": program is not None}
 
@@ -87,7 +87,7 @@ def predict(log, points, shape, costs, fits):
     for identity, config in points:
         note(log, "predict", identity)
         if config.rows == 13:
-            records.append({"point": identity, "error": "Thirteen rows bring bad luck."})
+            records.append({"point": identity, "error": "Thirteen rows are not supported."})
             continue
         record = metrics(config, shape, costs["element"], costs["energy"])
         if fits:
@@ -101,12 +101,12 @@ def synthesize(log, seconds, config, target, program):
     note(log, "begin", name, os.getpid())
     time.sleep(seconds)
     if config.columns == 7:
-        raise RuntimeError("The tool fell over.")
+        raise RuntimeError("The tool crashed.")
     bits = config.formats.weight_bits + config.formats.activation_bits
     shape = program.shape if program else None
     found = metrics(config, shape or _demo(), 103.0 * bits, program is not None)
     for name in ("utilization", "cycles_per_slice", "voxels_per_second"):
-        found.pop(name)  # the real one does not say these, or only with a program
+        found.pop(name)  # synthesis reports these only with a program, or not at all
     note(log, "end", f"{config.rows}x{config.columns}-{config.formats}", os.getpid())
     return {**found, "seconds": seconds}
 

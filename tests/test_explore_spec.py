@@ -1,5 +1,3 @@
-"""Descriptions of sweeps, and their points."""
-
 import re
 
 import pytest
@@ -9,7 +7,7 @@ from implicore.errors import BadInput
 from implicore.formats import Formats
 from implicore.network_shape import NETWORKS
 from implicore.random_program import random_program
-from implicore.synth.explore.space import read_spec
+from implicore.synth.explore.spec import read_spec
 
 HEAD = 'target = "osu018"\n'
 GRID = '[grid]\nrows = [4, 8]\ncolumns = 6\nformats = ["w8a8", "w8a12"]\nnetwork = "fast"\n'
@@ -25,7 +23,7 @@ def points(folder, text):
     return list(spec(folder, text).points())
 
 
-def test_every_combination_sized_for_what_is_decoded(tmp_path):
+def test_every_combination_is_sized_for_its_source(tmp_path):
     found = points(tmp_path, HEAD + GRID)
     sizes = [(rows, formats) for rows in (4, 8) for formats in ("w8a8", "w8a12")]
     assert [point.config for point in found] == [
@@ -39,16 +37,17 @@ def test_every_combination_sized_for_what_is_decoded(tmp_path):
 def test_any_field_is_an_axis(tmp_path):
     axes = (
         "lanes = [1, 2]\ngate_zeros = [false, true]\ntable_address_bits = [8, 10]\n"
-        "output_bits = 14\nweight_depth = 9000\n"
+        "output_bits = 14\nweight_depth = 9000\nweight_word_bits = [16, 64]\n"
     )
     found = points(tmp_path, HEAD + GRID + axes)
-    assert len(found) == 4 * 8
+    assert len(found) == 4 * 16
     configs = {point.config for point in found}
     assert {config.lanes for config in configs} == {1, 2}
     assert {config.gate_zeros for config in configs} == {False, True}
     assert {config.formats.table_address_bits for config in configs} == {8, 10}
     assert {config.formats.output_bits for config in configs} == {14}
     assert {config.weight_depth for config in configs} == {9000}
+    assert {config.columns_per_bank for config in configs} == {2, 6}
 
 
 def test_networks_size_the_memories(tmp_path):
@@ -58,7 +57,7 @@ def test_networks_size_the_memories(tmp_path):
     assert {point.config.width for point in either} == {64, 128} and len(either) == 8
 
 
-def test_what_cannot_be_is_a_point_with_its_error(tmp_path):
+def test_an_impossible_combination_is_a_point_with_its_error(tmp_path):
     found = points(tmp_path, HEAD + GRID.replace("6", "[6, 0, 999]") + "lanes = [1, 5]\n")
     assert len(found) == 2 * 3 * 2 * 2
     errors = {point.error for point in found if point.config is None}
@@ -73,13 +72,13 @@ def test_equal_accelerators_are_one_point(tmp_path):
     assert len(points(tmp_path, text)) == 2
 
 
-def test_ids_are_those_of_the_accelerator(tmp_path):
+def test_ids_depend_on_the_accelerator_alone(tmp_path):
     one, two = (points(tmp_path, HEAD + grid) for grid in (GRID, GRID + "gate_zeros = false\n"))
     assert [point.id for point in one] == [point.id for point in two]
     assert one[0].id.startswith("4x6-w8a8-")
 
 
-def test_a_program_brings_its_formats(tmp_path):
+def test_a_program_has_its_own_formats(tmp_path):
     program = random_program(NETWORKS["fast"], Formats(8, 9), seed=1)
     program.save(tmp_path / "a.inr")
     grid = '[grid]\nrows = 4\ncolumns = 4\nprogram = "a.inr"\n'
@@ -87,7 +86,7 @@ def test_a_program_brings_its_formats(tmp_path):
     assert point.config.formats == program.formats and point.source.kind == "program"
 
 
-def test_the_digest_is_of_the_description_and_its_files(tmp_path):
+def test_the_digest_covers_the_description_and_its_files(tmp_path):
     grid = '[grid]\nrows = 4\ncolumns = 4\nprogram = "a.inr"\n'
     random_program(NETWORKS["fast"], Formats(8, 9), seed=1).save(tmp_path / "a.inr")
     first = spec(tmp_path, HEAD + grid).digest
@@ -101,24 +100,28 @@ def test_the_digest_is_of_the_description_and_its_files(tmp_path):
     ("text", "sentence"),
     [
         (GRID, "target must be a cell library"),
-        ("target = 3\n" + GRID, "target must be a text"),
+        ("target = 3\n" + GRID, "target must be a string"),
         (HEAD, r"grid must be a table \[grid\]"),
         (HEAD + "colour = 1\n" + GRID, "unknown field colour"),
         (HEAD + GRID + "sides = 4\n", "unknown axis sides"),
-        (HEAD + GRID + 'program = "a.inr"\n', "not by program and network"),
-        (HEAD + GRID.replace("network", "networks"), "not by none"),
-        (HEAD + GRID.replace("rows = [4, 8]\n", ""), "does not say its rows"),
+        (
+            HEAD + GRID + 'program = "a.inr"\n',
+            "exactly one of the axes model, program, network, not program and network",
+        ),
+        (HEAD + GRID.replace("network", "networks"), "exactly one of the axes .*, not none"),
+        (HEAD + GRID.replace("rows = [4, 8]\n", ""), "lacks the axis rows"),
         (HEAD + GRID.replace("[4, 8]", "[]"), "rows must be a value or a list of values"),
         (HEAD + GRID.replace('"fast"', '"slow"'), "There is no network preset slow"),
-        (HEAD + GRID.replace('"fast"', "7"), "network must be names"),
-        (HEAD + GRID + "networks = [3]\n", "networks must be names"),
-        (HEAD + 'objectives = ["beauty"]\n' + GRID, "beauty is no metric of a design"),
-        (HEAD + "objectives = []\n" + GRID, "objectives must be a list"),
+        (HEAD + GRID.replace('"fast"', "7"), "network must be strings"),
+        (HEAD + GRID + "networks = [3]\n", "networks must be strings"),
+        (HEAD + 'objectives = ["beauty"]\n' + GRID, "beauty is not a metric of a design"),
+        (HEAD + "objectives = []\n" + GRID, "objectives must be a list of metrics"),
+        (HEAD + "objectives = [[3]]\n" + GRID, "objectives must be a list of metrics"),
         (HEAD + 'synthesize = "some"\n' + GRID, "synthesize must be one of pareto, all, none"),
-        (HEAD + "near = 1.5\n" + GRID, "near must be a number from 0 to below 1"),
+        (HEAD + "near = 1.5\n" + GRID, "near must be a number of at least 0 and below 1"),
         (HEAD + "constraints = 3\n" + GRID, r"constraints must be a table \[constraints\]"),
         (HEAD + GRID + "[constraints]\nsize = 3\n", "unknown constraint size"),
-        (HEAD + GRID + "[constraints]\nwhere = 3\n", "where must be a text"),
+        (HEAD + GRID + "[constraints]\nwhere = 3\n", "where must be a string"),
         (HEAD + GRID.replace("network = ", "model = "), "fast"),
         ("target = \n", "is not TOML"),
     ],
