@@ -74,7 +74,7 @@ def cached(name: str, inputs: object, make: Callable[[Path], None]) -> Path:
 def cached_json(name: str, inputs: object, compute: Callable[[], object]) -> object:
     """Return the JSON-serializable value that ``compute`` gives, from the cache if it is there.
 
-    Parameters and errors are those of ``cached``. Floats come back exactly; tuples as lists.
+    Parameters and errors are those of ``cached``. Floats are returned exactly, tuples as lists.
     """
 
     def make(folder: Path) -> None:
