@@ -1,13 +1,13 @@
-"""Proofs about the small machines inside, by SymbiYosys and z3.
+"""Formal proofs about control logic, with SymbiYosys and z3.
 
     python -m implicore.hw.formal [NAME...] [-o FOLDER]
 
-Each proof is a *harness*, a module that holds a component, assumes what its surroundings promise
-and asserts what it promises in turn. A proof that cannot fail proves nothing, so each comes with
-a *fault*, one expression of the component's source changed, for which it must fail.
+A *harness* instantiates a component, assumes what its environment guarantees and asserts what the
+component guarantees. Each proof comes with a *fault*, a changed expression in the component's
+source, for which it must fail: a proof that cannot fail proves nothing.
 
-``prove`` is k-induction, for all time. ``bmc`` looks at all behaviours of so many cycles from
-reset.
+The mode ``prove`` is k-induction and holds for all time. ``bmc`` checks every behaviour for a
+number of cycles from reset.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ TINY = AcceleratorConfig.sized(2, 2, FORMATS, [NetworkShape(1, 3, 3, (2, 3))])
 
 @dataclass(frozen=True)
 class Proof:
-    """What is proven, and how.
+    """A property, how it is proven, and the fault that must break it.
 
     Parameters
     ----------
     module : str
         The component's module in this package.
     harness : function
-        Takes that module, sound or with the fault, and returns the harness.
+        Takes that module, with or without the fault, and returns the harness.
     mode : str
         ``prove`` or ``bmc``.
     depth : int
         Induction length, or cycles from reset.
     fault : tuple of (str, str)
-        An expression of the module's source and what it is replaced with.
+        An expression in the module's source, and its replacement.
     """
 
     module: str
@@ -66,16 +66,16 @@ class Proof:
 
 
 def _past(m: Module, value, name: str):
-    """The value of the cycle before."""
+    """Return the value of the previous cycle."""
     past = Signal(value.shape(), name=name)
     m.d.sync += past.eq(value)
     return past
 
 
 class Harness:
-    """A module ``m`` around a component whose inputs are free, as are the signals of ``free``.
+    """A module ``m`` around a component. Its inputs and the signals of ``free`` are unconstrained.
 
-    ``begun`` is high from the second cycle on, when there is a past.
+    ``begun`` is high from the second cycle on, when a previous cycle exists.
     """
 
     def __init__(self, component):
@@ -88,12 +88,12 @@ class Harness:
         self.free = [Value.cast(value) for _, member, value in flat if member.flow == In]
 
     def rtlil(self) -> str:
-        """The harness as a design whose free signals are its ports."""
+        """Return the harness as RTLIL, with the free signals as ports."""
         return rtlil.convert(self.m, name="top", ports=self.free, emit_src=False)
 
 
 def _holds_under_stall(harness: Harness, valid, ready, payload, let_off=None):
-    """Once valid, valid and payload stay until taken."""
+    """Assert that a valid transfer stays valid, with the same payload, until accepted."""
     m = harness.m
     stalled = _past(m, valid & ~ready if let_off is None else valid & ~ready & ~let_off, "stalled")
     before = _past(m, payload, "payload_before")
@@ -102,7 +102,7 @@ def _holds_under_stall(harness: Harness, valid, ready, payload, let_off=None):
 
 
 def axi_lite(module) -> Harness:
-    """Answers of the register block stay until taken; as many answers as requests, none unasked."""
+    """A response is stable until accepted, and every request has exactly one response."""
     dut = module.ControlRegisters()
     harness = Harness(dut)
     m = harness.m
@@ -111,19 +111,19 @@ def axi_lite(module) -> Harness:
     data_before = _past(m, dut.rdata, "data_before")
     with m.If(harness.begun & stalled_read):
         m.d.comb += [Assert(dut.rvalid), Assert(dut.rdata == data_before)]
-    for name, asked, answered, there in (
+    for name, request, response, response_valid in (
         ("writes", dut.awvalid & dut.awready, dut.bvalid & dut.bready, dut.bvalid),
         ("reads", dut.arvalid & dut.arready, dut.rvalid & dut.rready, dut.rvalid),
     ):
         open_requests = Signal(3, name=name)
-        m.d.sync += open_requests.eq(open_requests + asked - answered)
-        m.d.comb += Assert(open_requests == there)
+        m.d.sync += open_requests.eq(open_requests + request - response)
+        m.d.comb += Assert(open_requests == response_valid)
     m.d.comb += Assert((dut.awvalid & dut.awready) == (dut.wvalid & dut.wready))
     return harness
 
 
 def grid_points(module) -> Harness:
-    """The generator's points stay until taken."""
+    """A point is stable until accepted."""
     dut = module.CoordinateGenerator()
     harness = Harness(dut)
     m = harness.m
@@ -137,12 +137,12 @@ def grid_points(module) -> Harness:
 
 
 def voxels(module) -> Harness:
-    """Voxels stay until taken; the n-th delivered is the n-th put, for every n of every tile."""
+    """A voxel is stable until accepted, and the n-th delivered is the n-th put, in every tile."""
     rows, bits = 3, 4
     dut = module.VoxelBuffer(rows, bits)
     harness = Harness(dut)
     m = harness.m
-    # The machine puts as many voxels as there are rows after each reservation.
+    # The rows put one voxel each after a reservation.
     put = Signal(range(rows + 1), init=rows)
     with m.If(dut.put):
         m.d.sync += put.eq(put + 1)
@@ -157,7 +157,7 @@ def voxels(module) -> Harness:
     payload = dut.voxels.payload.as_value()
     _holds_under_stall(harness, dut.voxels.valid, dut.voxels.ready, payload)
 
-    # One voxel, whichever: what was put as number `chosen` is delivered as number `chosen`.
+    # For an arbitrary but fixed number: the voxel put as number `chosen` is delivered as such.
     chosen = Signal(2)
     harness.free.append(chosen)
     chosen_before = _past(m, chosen, "chosen_before")
@@ -168,8 +168,8 @@ def voxels(module) -> Harness:
         m.d.sync += value.eq(dut.value)
     tile = Signal(dut.tile.shape())
     delivered = Signal(range(rows + 1))
-    taken = dut.voxels.valid & dut.voxels.ready
-    with m.If(taken):
+    transfer = dut.voxels.valid & dut.voxels.ready
+    with m.If(transfer):
         m.d.sync += delivered.eq(delivered + 1)
         m.d.comb += [
             Assert(delivered < put),
@@ -180,13 +180,13 @@ def voxels(module) -> Harness:
             m.d.comb += Assert(dut.voxels.payload.value == value)
     with m.If(dut.reserve):
         m.d.sync += [delivered.eq(0), tile.eq(dut.tile)]
-        # Nothing of the tile before was lost.
+        # All voxels of the previous tile were delivered.
         m.d.comb += Assert((put == rows) & ((delivered == tile.rows + 1) | ~_ever(m, dut.reserve)))
     return harness
 
 
 def _ever(m: Module, event):
-    """Whether the event has happened before."""
+    """Return whether the event has happened in an earlier cycle."""
     seen = Signal(name="seen")
     with m.If(event):
         m.d.sync += seen.eq(1)
@@ -194,9 +194,9 @@ def _ever(m: Module, event):
 
 
 def features(module) -> Harness:
-    """No half of the feature banks is written while it is read; no point is lost or counted twice.
+    """No half of the feature banks is written while it is read; no point is lost or duplicated.
 
-    A tile that is offered stays, and holds as many points as were taken since the one before.
+    A full tile is stable until released. It never has more points than were accepted.
     """
     rows = 2
     dut = module.FourierMapper(rows, 1, 1, FORMATS)
@@ -207,11 +207,11 @@ def features(module) -> Harness:
     _holds_under_stall(harness, dut.full, dut.release_half, tile)
     with m.If(dut.enables.any() & dut.full):
         m.d.comb += Assert(dut.address[-1] != dut.select)
-    # Points taken less points handed over: never negative, never more than both halves hold.
+    # Accepted points minus released points: at least 0, at most the capacity of both halves.
     open_points = Signal(4)
-    taken = dut.points.valid & dut.points.ready
-    handed = Mux(dut.release_half, dut.tile.rows + 1, 0)
-    m.d.sync += open_points.eq(open_points + taken - handed)
+    transfer = dut.points.valid & dut.points.ready
+    released = Mux(dut.release_half, dut.tile.rows + 1, 0)
+    m.d.sync += open_points.eq(open_points + transfer - released)
     m.d.comb += Assert(open_points <= 2 * rows)
     with m.If(dut.full):
         m.d.comb += Assert(open_points > dut.tile.rows)
@@ -219,10 +219,10 @@ def features(module) -> Harness:
 
 
 def sequencer(module) -> Harness:
-    """While streams move, never more than ``BOUND`` cycles pass without a step.
+    """While the streams move, at most ``BOUND`` cycles pass without a step.
 
-    The surroundings do what the core does: results are written the requantizer's time after they
-    are drained, features are there within a few cycles, voxels are gone within a few.
+    The environment behaves as the core does: a result is written one requantizer latency after its
+    accumulator drains; features and room for voxels are available within a few cycles.
     """
     dut = module.Sequencer(TINY)
     harness = Harness(dut)
@@ -239,15 +239,15 @@ def sequencer(module) -> Harness:
         Assume(dut.shape.last_neuron < TINY.width),
         Assume(dut.shape.last_layer < TINY.depth),
     ]
-    patience = 3
-    for name, there, needed in (
+    limit = 3
+    for name, available, used in (
         ("full", dut.full, dut.release_half),
         ("output", dut.output_free, dut.finish),
     ):
-        waited = Signal(range(patience + 1), name=f"{name}_waited")
-        m.d.sync += waited.eq(Mux(there | needed, 0, waited + 1))
-        kept = _past(m, there & ~needed, f"{name}_kept")
-        m.d.comb += [Assume(waited < patience), Assume(~kept | there)]
+        waited = Signal(range(limit + 1), name=f"{name}_waited")
+        m.d.sync += waited.eq(Mux(available | used, 0, waited + 1))
+        kept = _past(m, available & ~used, f"{name}_kept")
+        m.d.comb += [Assume(waited < limit), Assume(~kept | available)]
     written = dut.drain & ~dut.voxel & ~dut.output_mac
     for cycle in range(4 + requantizer_latency(FORMATS)):
         written = _past(m, written, f"written_{cycle}")
@@ -260,7 +260,7 @@ def sequencer(module) -> Harness:
 
 
 BOUND = 2 + 9 + requantizer_latency(FORMATS) + 4
-"""Cycles: a tile's columns, the bypass sum, the way to the activation bank, some to spare."""
+"""Cycles: the columns of a tile, the bypass sum, the write to the activation bank, a margin."""
 
 PROOFS = {
     "axi_lite": Proof(
@@ -301,17 +301,17 @@ PROOFS = {
 
 
 def faulty(module: ModuleType, fault: tuple[str, str]) -> SimpleNamespace:
-    """The module made from its source with one expression replaced."""
+    """Compile the module from its source with one expression replaced."""
     source = inspect.getsource(module)
     if source.count(fault[0]) != 1:
-        raise ValueError(f"{module.__name__} must hold {fault[0]!r} once.")
+        raise ValueError(f"{module.__name__} must contain {fault[0]!r} exactly once.")
     names = {"__name__": module.__name__, "__package__": module.__package__}
     exec(compile(source.replace(*fault), module.__file__, "exec"), names)
     return SimpleNamespace(**names)
 
 
 def run(name: str, folder: Path, *, broken: bool = False) -> str:
-    """SymbiYosys' verdict on a proof, or on its broken variant: PASS, FAIL or another word."""
+    """Run a proof or its faulty variant; return SymbiYosys' status, PASS, FAIL or another word."""
     proof = PROOFS[name]
     module = importlib.import_module(f"{__package__}.{proof.module}")
     harness = proof.harness(faulty(module, proof.fault) if broken else module)
@@ -334,12 +334,12 @@ def run(name: str, folder: Path, *, broken: bool = False) -> str:
         text=True,
     )
     (folder / "log.txt").write_text(done.stdout)
-    verdict = re.search(r"DONE \((\w+)", done.stdout)
-    return verdict.group(1) if verdict else "ERROR"
+    status = re.search(r"DONE \((\w+)", done.stdout)
+    return status.group(1) if status else "ERROR"
 
 
 def main(argv=None) -> int:
-    """Run the proofs and their broken variants; 1 unless all come out as they must."""
+    """Run the proofs and their faulty variants; return 1 unless every status is as expected."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", default=PROOFS, metavar="NAME")
     parser.add_argument("-o", "--output", type=Path, help="where logs and traces are kept")
