@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+import implicore
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -93,6 +95,11 @@ def test_every_package_is_listed():
     starts = [ROOT / folder for folder in ("src/implicore", *FOLDERS)]
     holding = {path.parent for start in starts for path in start.rglob("*.py")}
     assert holding == {ROOT / folder for folder in listed.values()}
+
+
+def test_the_changelog_begins_with_this_version():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(r"^## (\S+)$", text, re.M)[1] == implicore.__version__
 
 
 def test_wheel_holds_the_packages_and_nothing_else(wheel):
