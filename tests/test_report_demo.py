@@ -1,5 +1,3 @@
-"""The page of the demo, at the width of a phone and of a desk, by day and by night."""
-
 import json
 import re
 from dataclasses import asdict
@@ -13,7 +11,7 @@ from implicore.errors import BadInput
 from implicore.formats import Formats
 from implicore.sim.timeline import save_timeline
 from implicore.synth.report.demo import active_plot, demo_page, summary
-from implicore.synth.report.recognize import write_report
+from implicore.synth.report.write import write_report
 
 SIMULATED = {
     "voxels": 11368,
@@ -65,7 +63,7 @@ METRICS = {
 
 
 def make(folder):
-    """What `implicore demo` leaves in its folder, in small."""
+    """Write a small version of the folder of a finished `implicore demo`."""
     steps = {
         name: {
             "title": f"do the {name} of it",
@@ -174,7 +172,7 @@ CONTRASTS = """() => {
 
 @pytest.mark.parametrize("width", [390, 1440])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_looks_right(folder, open_page, width, scheme, tmp_path):
+def test_layout_pictures_and_contrast(folder, open_page, width, scheme, tmp_path):
     page = open_page(folder / "report.html", width=width, scheme=scheme)
     assert page.evaluate(PROBLEMS) == []
     assert page.evaluate(CONTRASTS) == []
@@ -185,8 +183,7 @@ def test_it_looks_right(folder, open_page, width, scheme, tmp_path):
     assert (np.median(pixels) < 64) == (scheme == "dark")
 
 
-def test_what_is_wrong_with_a_page_is_found(folder, open_page):
-    """The checks above can fail."""
+def test_the_layout_checks_can_fail(folder, open_page):
     page = open_page(folder / "report.html", width=390)
     page.add_style_tag(content=".lead { white-space: nowrap; } img { display: block }")
     assert any("beyond" in one or "clipped" in one for one in page.evaluate(PROBLEMS))
@@ -197,17 +194,17 @@ def test_what_is_wrong_with_a_page_is_found(folder, open_page):
     assert "a picture is not loaded" in page.evaluate(PROBLEMS)
 
 
-def test_it_tells_the_story(folder, open_page):
+def test_the_page_shows_metrics_commands_and_blocks(folder, open_page):
     page = open_page(folder / "report.html")
     text = page.locator("body").inner_text()
-    for fact in ("39.4 dB PSNR", "99.98 %", "3.87 mm²", "292 MHz", "348 nJ a voxel"):
+    for fact in ("39.4 dB PSNR", "99.98 %", "3.87 mm²", "292 MHz", "348 nJ per voxel"):
         assert fact in text
     for name, step in json.loads((folder / "demo.json").read_text())["steps"].items():
         assert step["command"] in text, name
     for what in ("A library, 130 nm", "typical, 1.20 V", "wires: no placement", "video codec"):
         assert what in text
     assert f"{folder}/verilog" in text
-    assert "16 × 16 array above was predicted at 2.56 mm² and 356 nJ a voxel, and syn" in text
+    assert "16 × 16 array above was predicted at 2.56 mm² and 356 nJ per voxel, and s" in text
     blocks = page.locator("table.bars tr th").all_inner_texts()
     assert [one for one in blocks if one in BLOCKS] == [
         *("array", "memory weights", "control", "Fourier mapper"),
@@ -225,7 +222,7 @@ def test_links_lead_somewhere(folder, open_page):
     assert all((folder / target).is_file() for target in targets if "sweep" not in target)
 
 
-def test_the_parts_looked_at_closely_are_the_same(folder, open_page):
+def test_the_magnified_regions_are_the_same(folder, open_page):
     page = open_page(folder / "report.html")
     sizes = page.evaluate(
         "() => [...document.querySelectorAll('.closer img')]"
@@ -242,25 +239,25 @@ def test_utilization_over_time():
     assert (bars.get_data().edges * 1e6).tolist() == [0, 100, 200, 300]
 
 
-def test_wrong_voxels_are_admitted(tmp_path):
+def test_mismatches_are_reported(tmp_path):
     make(tmp_path)
     record = json.loads((tmp_path / "demo.json").read_text())
     record["steps"]["simulate"]["metrics"]["mismatches"] = 3
     (tmp_path / "demo.json").write_text(json.dumps(record))
     page = re.sub(r"\s+", " ", demo_page(tmp_path).read_text())
-    assert "3 of 11,368 voxels of this slice unlike the golden model" in page
-    assert "all 11,368" not in page and "3 unlike the golden model" in page
+    assert "3 of the 11,368 voxels of this slice that its simulated Verilog returned differ" in page
+    assert "All 11,368" not in page and "3 different from the golden model" in page
 
 
 def test_summary_for_the_terminal(folder):
     lines = dict(summary(METRICS, folder))
-    assert lines["Area"] == "3.87 mm²" and lines["Energy"] == "348 nJ a voxel"
+    assert lines["Area"] == "3.87 mm²" and lines["Energy"] == "348 nJ per voxel"
     assert lines["Verilog"] == str(folder / "verilog" / "implicore.v")
 
 
-def test_either_page_or_one_sentence(folder, tmp_path):
+def test_a_folder_without_a_page_is_rejected(folder, tmp_path):
     assert write_report(folder) == folder / "report.html"
-    with pytest.raises(BadInput, match=r"holds neither a sweep \(sweep\.json\) nor a demo"):
+    with pytest.raises(BadInput, match=r"contains neither a sweep \(sweep\.json\) nor a demo"):
         write_report(tmp_path)
     make(tmp_path)
     record = json.loads((tmp_path / "demo.json").read_text())
@@ -272,5 +269,7 @@ def test_either_page_or_one_sentence(folder, tmp_path):
         (tmp_path / name).write_bytes(kept)
     del record["steps"]["synth"]
     (tmp_path / "demo.json").write_text(json.dumps(record))
-    with pytest.raises(BadInput, match=r"not been finished \(synth is missing\): implicore demo"):
+    with pytest.raises(
+        BadInput, match=r"is not finished \(synth is missing\): continue it with implicore demo -o "
+    ):
         write_report(tmp_path)

@@ -1,5 +1,3 @@
-"""The page of a sweep, as a person meets it in a browser."""
-
 import json
 import re
 
@@ -77,7 +75,7 @@ def write(folder, rows=ROWS):
 
 
 def marks(page):
-    """Where each point is drawn: row number to the middle of its mark on the screen."""
+    """Return the position of each point's mark on the screen, by row number."""
     return dict(
         page.evaluate(
             """() => [...document.querySelectorAll("#scatter .scatterlayer .points path")]
@@ -90,7 +88,7 @@ def marks(page):
     )
 
 
-def test_clicking_a_point_shows_everything_about_it(folder, open_page):
+def test_clicking_a_point_shows_its_details(folder, open_page):
     page = open_page(folder / "report.html")
     number = TITLES.index("16 × 8 w8a12 demo")
     where = marks(page)
@@ -125,7 +123,7 @@ def test_filters_table_and_axes(folder, open_page):
     page.locator("input[data-column=feasible][data-value=false]").uncheck()
     left = [row for row in ROWS if row["formats"] == "w8a12" and row["feasible"]]
     assert page.locator("#count").inner_text() == f"{len(left)} of {len(ROWS)} points"
-    page.get_by_label("most Area, mm²").fill("1.5")
+    page.get_by_label("max Area, mm²").fill("1.5")
     left = [row for row in left if row["area_mm2"] and row["area_mm2"] <= 1.5]
     assert page.locator("#count").inner_text() == f"{len(left)} of {len(ROWS)} points"
     assert set(marks(page)) == {ROWS.index(row) for row in left}
@@ -166,7 +164,7 @@ def test_it_fits_the_screen(folder, open_page, width, scheme):
 def test_plots_as_files(folder):
     assert Image.open(folder / "front.png").size[0] > 1000
     svg = (folder / "front.svg").read_text()
-    assert "Area, mm²" in svg and "Energy of a voxel, nJ" in svg
+    assert "Area, mm²" in svg and "Energy per voxel, nJ" in svg
 
 
 def test_the_same_results_make_the_same_files(folder):
@@ -177,7 +175,7 @@ def test_the_same_results_make_the_same_files(folder):
 
 
 def test_without_energy_and_pictures(tmp_path, open_page):
-    """A sweep without a program has areas and clocks alone."""
+    """A sweep without a program has only areas and clocks."""
     gone = ("psnr_db", "nj_per_voxel")
     write(tmp_path, [{name: row[name] for name in row if name not in gone} for row in ROWS])
     page = open_page(sweep_page(tmp_path))
@@ -186,7 +184,7 @@ def test_without_energy_and_pictures(tmp_path, open_page):
     assert not (tmp_path / "front.svg").read_text().count("nJ")
 
 
-def test_one_sentence_for_what_is_wrong(tmp_path):
+def test_damaged_folders(tmp_path):
     with pytest.raises(BadInput, match=r"sweep\.json cannot be read: No such file"):
         sweep_page(tmp_path)
     write(tmp_path)
@@ -194,10 +192,10 @@ def test_one_sentence_for_what_is_wrong(tmp_path):
     with pytest.raises(BadInput, match=r"results\.parquet cannot be read: No such file"):
         sweep_page(tmp_path)
     (tmp_path / "results.parquet").write_text("point,rows\n")
-    with pytest.raises(BadInput, match=r"results\.parquet is damaged: it is no table"):
+    with pytest.raises(BadInput, match=r"results\.parquet is damaged: it is not a table"):
         sweep_page(tmp_path)
     pd.DataFrame(ROWS[:0]).to_parquet(tmp_path / "results.parquet")
-    with pytest.raises(BadInput, match=r"results\.parquet holds no points\."):
+    with pytest.raises(BadInput, match=r"results\.parquet contains no points\."):
         sweep_page(tmp_path)
     (tmp_path / "sweep.json").write_text("[1")
     with pytest.raises(BadInput, match=r"sweep\.json is damaged: it is not JSON\."):

@@ -1,1 +1,1 @@
-"""Pages to look at: of a sweep, and of the demo; each one file that needs no network."""
+"""Report pages of a sweep and of the demo, each a single file that works offline."""

@@ -1,4 +1,4 @@
-"""The page of the demo: what became of a scan, in pictures, with the metrics of the hardware."""
+"""The page of the demo: pictures of the decoded scan and metrics of the hardware."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from .page import data_png, inline_png, read_json, write_page
 from .sweep import front_plots, read_results, title_of
 
 RECORD = "demo.json"
-"""What ``implicore demo`` notes about its steps."""
+"""File in which ``implicore demo`` records its steps."""
 
 REGION = (0.20, 0.16, 0.56, 0.48)
-"""What is looked at closely: left, top, right and bottom as shares of the slice."""
+"""Magnified region: left, top, right and bottom as fractions of the slice."""
 
 FILLING = 4000
-"""Cycles of the first plot of utilization."""
+"""Cycles shown in the first plot of utilization."""
 
 PANELS = (("area_mm2", "nj_per_voxel"), ("area_mm2", "voxels_per_second"))
 
 PLOT = (4.3, 2.9)
-"""Inches: as wide as a phone is, so that its text is as large as the page's there."""
+"""Size in inches. At the width of a phone, the plots' text is as large as the page's."""
 
 
 def demo_page(folder: str | Path) -> Path:
@@ -38,17 +38,17 @@ def demo_page(folder: str | Path) -> Path:
     Parameters
     ----------
     folder : path-like
-        Which ``implicore demo`` has filled.
+        Folder of a finished ``implicore demo``.
 
     Returns
     -------
     Path
-        Of the page, which is one file and needs no network.
+        The page, a single file that works offline.
 
     Raises
     ------
     BadInput
-        The demo has not come to its end, or a file is missing or damaged.
+        The demo is not finished, or a file is missing or damaged.
     """
     folder = Path(folder)
     record = read_json(folder / RECORD)
@@ -56,13 +56,13 @@ def demo_page(folder: str | Path) -> Path:
     for name in RESULTS:
         if name not in steps:
             raise BadInput(
-                f"The demo in {folder} has not been finished ({name} is missing): "
-                f"implicore demo -o {folder} goes on with it."
+                f"The demo in {folder} is not finished ({name} is missing): continue it with "
+                f"implicore demo -o {folder}."
             )
     metrics = {name: step["metrics"] for name, step in steps.items()}
     readings = _timeline(folder / "timeline.csv")
     rows = read_results(folder / "sweep" / "results.parquet")
-    zoomed, original = _closely(folder)
+    zoomed, original = _magnified(folder)
     fronts = [front_plots(rows, [panel], PLOT, legend=False) for panel in PANELS]
     return write_page(
         folder,
@@ -77,10 +77,10 @@ def demo_page(folder: str | Path) -> Path:
         original=original,
         filling=plots.inline(
             active_plot(readings, FILLING),
-            "Share of cycles in which the array works, while the pipeline fills",
+            "Active cycles of the array while the pipeline fills",
         ),
         whole=plots.inline(
-            active_plot(readings), "Share of cycles in which the array works, over the whole slice"
+            active_plot(readings), "Active cycles of the array over the whole slice"
         ),
         started=int(readings[np.flatnonzero(readings[:, 1])[0] - 1, 0]),
         area=_bars(metrics["synth"], "area_um2", 1e-6),
@@ -99,20 +99,20 @@ def demo_page(folder: str | Path) -> Path:
 
 
 def facts(metrics: dict) -> list[dict]:
-    """The main metrics: name, number, unit, and what it is measured on."""
+    """Return the main metrics: name, number, unit, and what it is measured on."""
     synth, slice_ = metrics["synth"], metrics["simulate"]
     return [
         {
             "name": "Quality",
             "number": f"{metrics['compile']['psnr_db']:.1f}",
             "unit": "dB PSNR",
-            "note": f"integers against the scan, all {metrics['render']['voxels']:,} voxels",
+            "note": f"program against the scan, all {metrics['render']['voxels']:,} voxels",
         },
         {
             "name": "Utilization",
             "number": f"{100 * slice_['utilization']:.2f}",
             "unit": "%",
-            "note": "of the multiply slots, by the hardware's counters, over a whole slice",
+            "note": "of the MAC slots, from the hardware's counters, over a whole slice",
         },
         {
             "name": "Area",
@@ -129,8 +129,8 @@ def facts(metrics: dict) -> list[dict]:
         {
             "name": "Energy",
             "number": f"{synth['nj_per_voxel']:.0f}",
-            "unit": "nJ a voxel",
-            "note": f"{synth['pj_per_mac']:.2f} pJ a multiply-accumulate, "
+            "unit": "nJ per voxel",
+            "note": f"{synth['pj_per_mac']:.2f} pJ per multiply-accumulate, "
             f"{synth['power_mw']:.0f} mW",
         },
         {
@@ -143,7 +143,7 @@ def facts(metrics: dict) -> list[dict]:
 
 
 def summary(metrics: dict, folder: Path) -> list[tuple[str, str]]:
-    """What happened, for the terminal: a name and a value in each line."""
+    """Return the summary for the terminal: name and value of each line."""
     lines = [(one["name"], f"{one['number']} {one['unit']}") for one in facts(metrics)]
     synth = metrics["synth"]
     lines.append(("Library", f"{synth['target']}, {synth['corner']}"))
@@ -152,10 +152,10 @@ def summary(metrics: dict, folder: Path) -> list[tuple[str, str]]:
 
 def _simulated(one: dict) -> str:
     predicted = "as predicted" if one["cycles"] == one["predicted_cycles"] else "not as predicted"
-    verdict = "every one equal to the golden model's"
+    status = "all equal to the golden model's"
     if one["mismatches"]:
-        verdict = f"{one['mismatches']:,} unlike the golden model's"
-    return f"{one['voxels']:,} voxels, {verdict}; {one['cycles']:,} cycles, {predicted}"
+        status = f"{one['mismatches']:,} different from the golden model's"
+    return f"{one['voxels']:,} voxels, {status}; {one['cycles']:,} cycles, {predicted}"
 
 
 RESULTS = {
@@ -164,7 +164,7 @@ RESULTS = {
     ),
     "compile": lambda one: (
         f"{one['psnr_db']:.1f} dB, {one['loss_db']:.2f} dB less than the "
-        f"network; {one['bytes']:,} bytes, {one['bits_per_voxel']:.2f} bits a voxel"
+        f"network; {one['bytes']:,} bytes, {one['bits_per_voxel']:.2f} bits per voxel"
     ),
     "render": lambda one: (
         f"{one['voxels']:,} voxels, {one['psnr_db']:.1f} dB, SSIM {one['ssim']:.3f}"
@@ -176,14 +176,14 @@ RESULTS = {
     "simulate": _simulated,
     "synth": lambda one: (
         f"{one['area_um2'] / 1e6:.2f} mm², {one['fmax_mhz']:.0f} MHz, "
-        f"{one['nj_per_voxel']:.0f} nJ a voxel"
+        f"{one['nj_per_voxel']:.0f} nJ per voxel"
     ),
     "sweep": lambda one: (
         f"{one['points']:,} accelerators, {one['failed']} failed, "
         f"{len(one['pareto'])} on the Pareto front"
     ),
 }
-"""The demo's steps in order, and the outcome of each in words."""
+"""Result of each step of the demo in words, in order of the steps."""
 
 
 def _timeline(path: Path) -> np.ndarray:
@@ -193,21 +193,21 @@ def _timeline(path: Path) -> np.ndarray:
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}.") from None
     except ValueError:
-        raise BadInput(f"{path} is damaged: it is no timeline.") from None
+        raise BadInput(f"{path} is damaged: it is not a timeline.") from None
     if not len(np.flatnonzero(readings[:, 1])):
-        raise BadInput(f"{path} is damaged: the array has done nothing.")
+        raise BadInput(f"{path} is damaged: the array has no active cycles.")
     return readings
 
 
 def active_plot(readings: np.ndarray, until: int | None = None) -> Figure:
-    """How much of each window of time the array was given operands.
+    """Plot the share of active cycles in each window of time.
 
     Parameters
     ----------
     readings : int array of shape (readings, 3)
         Cycles, active cycles and voxels since the beginning, see ``sim.timeline``.
     until : int, optional
-        Cycles to show; else all.
+        Last cycle to show. The default is all.
     """
     cycles, active, _ = readings.T
     share = 100 * np.diff(active) / np.diff(cycles)
@@ -220,14 +220,14 @@ def active_plot(readings: np.ndarray, until: int | None = None) -> Figure:
         axes.stairs(share, across, color=plots.ACCENT, linewidth=1.4, baseline=None)
         axes.set_ylim(0, 108)
         axes.set_xlim(0, until if until else across[-1])
-        axes.set_ylabel("array at work, %")
+        axes.set_ylabel("active cycles, %")
         axes.set_xlabel("million cycles" if million else "cycles since the first point")
         axes.set_title("the whole slice" if million else f"the first {until:,} cycles")
     return figure
 
 
-def _closely(folder: Path) -> tuple[str, str]:
-    """The region that is looked at closely: decoded on the finer grid, and as the scan has it."""
+def _magnified(folder: Path) -> tuple[str, str]:
+    """Return the magnified region, decoded on the finer grid and from the scan, as data URLs."""
     images = []
     for path in (folder / "zoom.png", folder / "slice" / "source.png"):
         try:
@@ -246,12 +246,12 @@ def _closely(folder: Path) -> tuple[str, str]:
 
 
 def _nanojoules(synth: dict) -> float:
-    """What a mW of a block is in nJ a voxel."""
+    """Return the factor from mW to nJ per voxel."""
     return 1e6 / synth["voxels_per_second"]
 
 
 def _bars(synth: dict, metric: str, scale: float) -> list[dict]:
-    """Blocks with this metric, the greatest first, each with its share of the greatest."""
+    """Return the blocks by decreasing value of a metric, with shares of greatest and total."""
     found = {block: own[metric] * scale for block, own in synth["blocks"].items() if metric in own}
     most, total = max(found.values()), sum(found.values())
     return [
@@ -261,7 +261,7 @@ def _bars(synth: dict, metric: str, scale: float) -> list[dict]:
 
 
 def _predicted(rows: list[dict], config: dict) -> dict | None:
-    """The sweep's row of the accelerator that was synthesized, if it has one."""
+    """Return the sweep's row of the synthesized accelerator, or None."""
     fields = {**config, "formats": str(Formats(**config["formats"]))}
     for row in rows:
         known = row.get("area_mm2") and row.get("nj_per_voxel")
@@ -271,5 +271,5 @@ def _predicted(rows: list[dict], config: dict) -> dict | None:
 
 
 def _files(folder: Path, names: list[str]) -> list[tuple[str, int]]:
-    """Files of a folder with their sizes in bytes; those that are gone are left out."""
+    """Return the existing files of a folder with their sizes in bytes."""
     return [(name, (folder / name).stat().st_size) for name in names if (folder / name).is_file()]

@@ -1,4 +1,4 @@
-"""What the pages have in common: templates, files read and written, pictures inside the page."""
+"""Common parts of the pages: templates, reading and writing files, embedded pictures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAGE = "report.html"
 
 
 def write_page(folder: Path, template: str, **content) -> Path:
-    """Fill a template of this package and write it as the folder's page; its path."""
+    """Render a template of this package into the folder's page and return its path."""
     environment = Environment(
         loader=PackageLoader(__package__),
         autoescape=True,
@@ -32,7 +32,7 @@ def write_page(folder: Path, template: str, **content) -> Path:
 
 
 def read_json(path: Path) -> dict:
-    """A JSON object from a file; BadInput if there is none or it holds something else."""
+    """Read a JSON object from a file; BadInput if it cannot be read or is something else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -40,12 +40,12 @@ def read_json(path: Path) -> dict:
     except ValueError:
         raise BadInput(f"{path} is damaged: it is not JSON.") from None
     if not isinstance(content, dict):
-        raise BadInput(f"{path} is damaged: it holds no JSON object.")
+        raise BadInput(f"{path} is damaged: it is not a JSON object.")
     return content
 
 
 def inline_png(path: Path) -> str:
-    """A PNG file as an address that holds it whole; BadInput if it cannot be read."""
+    """Return a PNG file as a data URL; BadInput if it cannot be read."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -54,5 +54,5 @@ def inline_png(path: Path) -> str:
 
 
 def data_png(content: bytes) -> str:
-    """The content of a PNG file as an address."""
+    """Return the content of a PNG file as a data URL."""
     return "data:image/png;base64," + base64.b64encode(content).decode()

@@ -1,4 +1,4 @@
-"""Plots by matplotlib: as files, and inside a page in the page's own colours, dark or light."""
+"""Matplotlib plots, as files and embedded in a page with the page's light or dark colours."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from implicore.atomic import atomic_write
 from .quantities import Quantity
 
 INK, SOFT, LINE, ACCENT, SECOND = "#16202a", "#55626f", "#d9dfe4", "#0b6a75", "#b3560b"
-"""The page's colours on a light ground, as in style.css."""
+"""The page's colours on a light background, as in style.css."""
 
 NAMES = {INK: "--ink", SOFT: "--soft", LINE: "--line", ACCENT: "--accent", SECOND: "--second"}
 
@@ -43,38 +43,38 @@ STYLE = {
     "ytick.labelsize": 8.5,
     "grid.color": LINE,
     "grid.linewidth": 0.7,
-    "svg.fonttype": "none",  # text stays text: of the page's font, to be read and searched
-    "svg.hashsalt": "implicore",  # the same plot is the same file
+    "svg.fonttype": "none",  # text in the page's font, which can be searched
+    "svg.hashsalt": "implicore",  # equal plots are equal files
     "savefig.dpi": 200,
 }
 
 
 RASTERIZED_FROM = 1000
-"""Points from which they are pixels in an SVG file as well, which grows too large otherwise."""
+"""Number of points above which an SVG file contains them as pixels, to limit its size."""
 
 WIDE = 20
-"""Ratio of the greatest to the least value from which an axis is logarithmic."""
+"""Ratio of greatest to least value above which an axis is logarithmic."""
 
 
 @contextmanager
 def style():
-    """Within, matplotlib draws as these pages do."""
+    """Draw in the style of the pages within this context."""
     with matplotlib.rc_context(STYLE):
         yield
 
 
 def save(figure: Figure, stem: Path) -> None:
-    """Write a figure as PNG and as SVG."""
+    """Write a figure as PNG and SVG."""
     with style():
         for ending in (".png", ".svg"):
-            # Without its date a file of the same figure is the same.
+            # Without a date, equal figures are equal files.
             metadata = {"Date": None} if ending == ".svg" else None
             with atomic_write(stem.with_suffix(ending)) as temporary:
                 figure.savefig(temporary, format=ending[1:], metadata=metadata, facecolor="white")
 
 
 def inline(figure: Figure, text: str) -> str:
-    """A figure as an SVG element that takes the page's colours; ``text`` says what it shows."""
+    """Return a figure as an SVG element in the page's colours, with ``text`` as its description."""
     file = io.StringIO()
     with style():
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
@@ -99,11 +99,12 @@ def scatter(
     Parameters
     ----------
     panels : sequence of pairs of (column, Quantity)
-        What goes across and what goes up.
+        Horizontal and vertical quantity of each panel.
     columns : dict of str to float array of shape (points,)
-        In the unit that is shown; NaN where a point has no such metric.
+        Values in the unit shown; NaN where a point has none.
     front, synthesized : bool arrays of shape (points,)
-    size : width and height in inches, of one panel
+    size : (float, float)
+        Width and height of one panel in inches.
     legend : bool
     """
     with style():

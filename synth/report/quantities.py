@@ -1,4 +1,4 @@
-"""In which words and units the columns of results are shown to people."""
+"""Titles and units in which the pages show the columns of results."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from implicore.synth.explore.metrics import METRICS
 
 
 class Quantity(NamedTuple):
-    """A column's title and unit, and what its numbers are multiplied with to be in that unit."""
+    """Title and unit of a column, and the factor that converts its numbers to that unit."""
 
     title: str
     unit: str = ""
@@ -21,27 +21,26 @@ UNITS = {
     "voxels/s": ("million voxels/s", 1e-6),
     "voxels/J": ("million voxels/J", 1e-6),
 }
-"""Of a metric, the unit it is shown in, and how many of these one of its own is."""
+"""Unit in which a metric is shown, and the factor to it, by the metric's own unit."""
 
 OTHERS = {
-    "utilization": Quantity("Multiply slots used", "%", 100.0),
-    "mj_per_slice": Quantity("Energy of a slice of 256 × 256", "mJ"),
+    "utilization": Quantity("MAC slots used", "%", 100.0),
+    "mj_per_slice": Quantity("Energy per slice of 256 × 256", "mJ"),
     "pe_area_um2": Quantity("Area of a processing element", "mm²", 1e-6),
-    "predicted_area_um2": Quantity("Area, as predicted", "mm²", 1e-6),
-    "predicted_area_mm2": Quantity("Area, as predicted", "mm²"),
-    "predicted_nj_per_voxel": Quantity("Energy of a voxel, as predicted", "nJ"),
-    "seconds": Quantity("Time to find out", "s"),
-    "gate_zeros": Quantity("Zeros gated"),
-    "source": Quantity("How known"),
+    "predicted_area_um2": Quantity("Predicted area", "mm²", 1e-6),
+    "predicted_area_mm2": Quantity("Predicted area", "mm²"),
+    "predicted_nj_per_voxel": Quantity("Predicted energy per voxel", "nJ"),
+    "seconds": Quantity("Synthesis time", "s"),
+    "gate_zeros": Quantity("Zero gating"),
+    "source": Quantity("Source"),
     "front": Quantity("On the Pareto front"),
-    "feasible": Quantity("Within the constraints"),
-    "psnr_db": Quantity("PSNR", "dB"),
+    "feasible": Quantity("Meets the constraints"),
 }
-"""Columns that are no metrics, or are better called by a name of their own."""
+"""Columns that are not metrics or have another title or unit than their metric."""
 
 
 def quantity(column: str) -> Quantity:
-    """How a column is shown; one that nothing is known of, by its own name."""
+    """Return title and unit of a column. An unknown column is shown by its name."""
     if column in OTHERS:
         return OTHERS[column]
     if column in METRICS:

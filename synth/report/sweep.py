@@ -1,4 +1,4 @@
-"""The page of a sweep: a scatter to choose a point from, and everything about the chosen one."""
+"""The page of a sweep: a scatter plot, filters, a table, and details of the selected point."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from . import plots
 from .page import inline_png, read_json, write_page
 from .quantities import quantity
 
-BETTER = {"min": "least", "max": "greatest"}
+BETTER = {"min": "lowest", "max": "highest"}
 
 CHOICES = 12
-"""A column of at most so many different entries is filtered by them, one of more by a range."""
+"""Greatest number of different entries for which a column is filtered by them."""
 
 DIGITS = 6
 """Significant digits of a number in the page."""
@@ -33,7 +33,7 @@ PANELS = (
     ("area_mm2", "voxels_per_second"),
     ("nj_per_voxel", "psnr_db"),
 )
-"""The main plots: those whose quantities the results have."""
+"""Horizontal and vertical metric of each plot in the files."""
 
 
 def sweep_page(folder: str | Path) -> Path:
@@ -42,12 +42,12 @@ def sweep_page(folder: str | Path) -> Path:
     Parameters
     ----------
     folder : path-like
-        With ``results.parquet``, ``sweep.json`` and the pictures in ``images``.
+        Folder with ``results.parquet``, ``sweep.json`` and the pictures in ``images``.
 
     Returns
     -------
     Path
-        Of the page, which is one file and needs no network.
+        The page, a single file that works offline.
 
     Raises
     ------
@@ -71,17 +71,17 @@ def sweep_page(folder: str | Path) -> Path:
 
 
 def read_results(path: Path) -> list[dict]:
-    """The rows of a results table; None for an empty cell, and ``blocks`` as a dictionary."""
+    """Read the rows of a results table, with None for empty cells and a dictionary of blocks."""
     try:
         content = io.BytesIO(path.read_bytes())
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}.") from None
     try:
         table = pd.read_parquet(content)
-    except (ValueError, OSError):  # which pyarrow's own errors are
-        raise BadInput(f"{path} is damaged: it is no table of results.") from None
+    except (ValueError, OSError):  # the bases of pyarrow's errors
+        raise BadInput(f"{path} is damaged: it is not a table of results.") from None
     if table.empty:
-        raise BadInput(f"{path} holds no points.")
+        raise BadInput(f"{path} contains no points.")
     rows = table.astype(object).where(table.notna(), None).to_dict("records")
     for row in rows:
         row["blocks"] = json.loads(row.get("blocks") or "{}")
@@ -89,7 +89,7 @@ def read_results(path: Path) -> list[dict]:
 
 
 def title_of(row: dict) -> str:
-    """What a point is called: its array, its formats, its network."""
+    """Return the title of a point: its array, formats and network."""
     size = f"{row['rows']} × {row['columns']}" if row.get("rows") else row["point"]
     return " ".join(str(part) for part in (size, row.get("formats"), row.get("network")) if part)
 
@@ -101,7 +101,7 @@ def front_plots(
     *,
     legend: bool = True,
 ) -> Figure | None:
-    """The main plots of results; None where the results have none of their quantities."""
+    """Plot results in panels, each of two metrics; None if they have the metrics of no panel."""
     kept = [row for row in rows if row.get("source") != FAILED]
     names = {name for panel in panels for name in panel}
     columns = {
@@ -121,7 +121,7 @@ def front_plots(
 
 
 def _scaled(name: str, value, absent=None):
-    """A metric in the unit it is shown in."""
+    """Convert a value to the unit in which its column is shown."""
     if value is None:
         return absent
     scale = quantity(name).scale
@@ -129,7 +129,7 @@ def _scaled(name: str, value, absent=None):
 
 
 def _summary(folder: Path, description: dict, rows: Sequence[dict]) -> dict:
-    """What the page says in words."""
+    """Return the texts of the page."""
     count = {source: 0 for source in (PREDICTED, SYNTHESIZED, FAILED)}
     for row in rows:
         count[row.get("source") or PREDICTED] += 1
@@ -137,12 +137,12 @@ def _summary(folder: Path, description: dict, rows: Sequence[dict]) -> dict:
     where = f" for {target}" if target else ""
     known = ", ".join(f"{number:,} {source}" for source, number in count.items() if number)
     constraints = description.get("constraints") or []
-    within = f" Within the constraints {'; '.join(constraints)}." if constraints else ""
+    within = f" Constraints: {'; '.join(constraints)}." if constraints else ""
     objectives = description.get("objectives", {})
     origin = ", ".join(filter(None, (target, description.get("corner"))))
     return {
         "name": folder.resolve().name,
-        "title": f"{len(rows):,} accelerators{where}, and which to choose",
+        "title": f"{len(rows):,} accelerators{where}",
         "summary": f"{known}.{within}",
         "objectives": ", ".join(
             f"{BETTER.get(way, way)} {_inside(quantity(name).title)}"
@@ -155,12 +155,12 @@ def _summary(folder: Path, description: dict, rows: Sequence[dict]) -> dict:
 
 
 def _inside(title: str) -> str:
-    """A title within a sentence: an abbreviation keeps its capitals."""
+    """Return a title for use within a sentence: only an abbreviation keeps its capital."""
     return title if title[1:2].isupper() else title[:1].lower() + title[1:]
 
 
 def _data(folder: Path, rows: Sequence[dict], objectives: dict, description: dict) -> dict:
-    """What the page's script draws from; see sweep.js."""
+    """Return the data of the page's script, see sweep.js."""
     pictures = {}
     for row in rows:
         row["image"] = row.get("image") or f"images/{row.get('formats')}.png"
@@ -172,16 +172,18 @@ def _data(folder: Path, rows: Sequence[dict], objectives: dict, description: dic
     columns = {name: _column(name, [row.get(name) for row in rows], objectives) for name in names}
     plottable = [name for name, one in columns.items() if one["kind"] == "number" and one["varies"]]
     if not plottable:
-        raise BadInput(f"{folder / TABLE} has no metric that differs between points.")
-    wished = ("area_mm2", "nj_per_voxel", *objectives, *plottable)
-    x, y = _first(wished, plottable, 2)
+        raise BadInput(
+            f"{folder / TABLE} has no metric that differs between points: sweep over more values."
+        )
+    preferred = ("area_mm2", "nj_per_voxel", *objectives, *plottable)
+    x, y = _first(preferred, plottable, 2)
     colours = [name for name in ("formats", "network", "psnr_db", *plottable) if name in columns]
     color = next((name for name in colours if columns[name]["varies"]), x)
     merits = ("psnr_db", "area_mm2", "fmax_mhz", "nj_per_voxel", "voxels_per_second")
     merits = (*objectives, *merits, "utilization")
     shown = [name for name in dict.fromkeys(merits) if name in columns]
     best = [number for number, row in enumerate(rows) if row.get("front") is True]
-    # The front's middle: neither the smallest machine nor the fastest.
+    # Begin with the middle of the Pareto front, neither the smallest design nor the fastest.
     best.sort(key=lambda number: rows[number].get(x) or 0)
     return {
         "rows": len(rows),
@@ -199,14 +201,14 @@ def _data(folder: Path, rows: Sequence[dict], objectives: dict, description: dic
     }
 
 
-def _first(wished: Sequence[str], present: Sequence[str], count: int) -> list[str]:
-    """The first wishes that are there; the last again where there are too few."""
-    found = [name for name in dict.fromkeys(wished) if name in present][:count]
+def _first(preferred: Sequence[str], present: Sequence[str], count: int) -> list[str]:
+    """Return the first names that are present, the last one repeated if there are too few."""
+    found = [name for name in dict.fromkeys(preferred) if name in present][:count]
     return found + found[-1:] * (count - len(found))
 
 
 def _column(name: str, values: list, objectives: dict) -> dict:
-    """A column for the script: numbers as such, anything else by the numbers of its levels."""
+    """Return a column for the script: numbers, or the distinct entries and indices into them."""
     title, unit, _ = quantity(name)
     present = [value for value in values if value is not None]
     different = set(present)
@@ -234,7 +236,7 @@ def _column(name: str, values: list, objectives: dict) -> dict:
 
 
 def _filter(name: str, kind: str, different: set, objectives: dict) -> str | None:
-    """How a column is filtered: by choice, by a range, or not at all."""
+    """Return how a column is filtered: by ``choice`` of entries, by ``range``, or None."""
     if name in objectives and kind == "number":
         return "range"
     if name in ("command", "error", "image", "point") or len(different) > CHOICES:
@@ -244,7 +246,7 @@ def _filter(name: str, kind: str, different: set, objectives: dict) -> str | Non
 
 
 def _blocks(rows: Sequence[dict]) -> dict:
-    """Of each block the area in mm2 and the power in mW of every point."""
+    """Return area in mm2 and power in mW of every point, by block."""
     blocks: dict[str, dict[str, list]] = {}
     for number, row in enumerate(rows):
         for block, own in (row.get("blocks") or {}).items():

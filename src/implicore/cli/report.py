@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> tuple[int, dict]:
         "sweep",
         *("pandas", "pyarrow", "moocore", "plotly", "matplotlib", "jinja2"),
     )
-    from ..synth.report.recognize import write_report
+    from ..synth.report.write import write_report
 
     page = write_report(options.folder)
     say(options, f"{page}")

@@ -7,7 +7,7 @@ document.addEventListener("click", async (event) => {
   try {
     await navigator.clipboard.writeText(code.textContent);
   } catch {
-    // A page opened as a file may be refused the clipboard: leave the text selected instead.
+    // A page opened as a file may not access the clipboard: select the text instead.
     getSelection().selectAllChildren(code);
     word = document.execCommand("copy") ? "Copied" : "Selected";
   }

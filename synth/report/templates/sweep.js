@@ -1,5 +1,5 @@
-// The page of a sweep. `data` holds columns of equal length; a column of text is an array of
-// codes into its levels, so that thousands of rows stay small.
+// The page of a sweep. `data` has columns of equal length. A text column contains indices into its
+// levels, the distinct entries, which keeps thousands of rows small.
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const columns = data.columns;
@@ -46,7 +46,7 @@ const colours = names.filter((name) => columns[name].varies && (columns[name].ki
 fill($("color"), colours.map((name) => [name, label(name)]), data.axes.color);
 
 // ---------------------------------------------------------------------------- the filters
-const tests = []; // functions of a row, each reading its own inputs
+const tests = []; // functions of a row, each of which reads its own inputs
 function buildFilters() {
   const home = $("filter-fields");
   for (const name of names) {
@@ -71,7 +71,7 @@ function buildFilters() {
       });
       field.append(chips);
     } else {
-      const [low, high] = ["least", "most"].map((placeholder) =>
+      const [low, high] = ["min", "max"].map((placeholder) =>
         element("input", { type: "number", step: "any", placeholder, ariaLabel: `${placeholder} ${label(name)}` }));
       field.append(element("div", { className: "between" }, low, "–", high));
       tests.push((row) => {
@@ -82,7 +82,7 @@ function buildFilters() {
     }
     home.append(field);
   }
-  $("filters").querySelector("details").open = innerWidth > 900; // a phone shows the plot first
+  $("filters").querySelector("details").open = innerWidth > 900; // closed on a phone, so that the plot is visible
   $("filters").addEventListener("input", filter);
   $("filters").addEventListener("submit", (event) => event.preventDefault());
   $("filters").addEventListener("reset", () => setTimeout(filter));
@@ -95,8 +95,8 @@ function filter() {
 }
 
 // ---------------------------------------------------------------------------- the scatter
-// Of points that have both metrics and meet the constraints, those not dominated in these two.
-function front(points, x, y) {
+// Return the feasible points that are nondominated in the two metrics shown.
+function paretoFront(points, x, y) {
   const way = (name) => ({ min: 1, max: -1 })[columns[name].better] || 0;
   if (!way(x) || !way(y)) return [];
   const ordered = points
@@ -110,7 +110,7 @@ function front(points, x, y) {
     return true;
   });
 }
-const PALETTE = ["#1b8a97", "#8a63d2", "#5f9a2e", "#d1478c", "#3f7fd4", "#94792b", "#6b7a86", "#b34a4a"]; // none is the front's
+const PALETTE = ["#1b8a97", "#8a63d2", "#5f9a2e", "#d1478c", "#3f7fd4", "#94792b", "#6b7a86", "#b34a4a"]; // none is the colour of the Pareto front
 function spread(name, points) {
   const all = points.map((row) => value(name, row)).filter((own) => own > 0);
   return all.length === points.length && Math.max(...all) > 20 * Math.min(...all);
@@ -149,7 +149,7 @@ function draw() {
       showlegend: group !== null, hovertext: members.map(describe), hoverinfo: "text",
     });
   }
-  const line = front([...points], x, y);
+  const line = paretoFront([...points], x, y);
   if (line.length > 1) traces.unshift({ ...at(line), type, mode: "lines", hoverinfo: "skip", showlegend: false, line: { color: ink("--second"), width: 2 } });
   const ring = (some, size, width, colour) => traces.push({
     ...at(some), type, mode: "markers", hoverinfo: "skip", showlegend: false,
@@ -172,7 +172,7 @@ function draw() {
   Plotly.react("scatter", traces, layout, { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] });
 }
 
-// ------------------------------------------------------------------------ the chosen point
+// ------------------------------------------------------------------------ the selected point
 function bars(key, title, unit, row, second) {
   const entries = Object.entries(data.blocks)
     .map(([block, metrics]) => [block, metrics[key][row]])
@@ -200,7 +200,7 @@ function choose(row, scroll) {
   home.replaceChildren(element("h2", { textContent: data.titles[row] }));
   const badges = [[value("source", row), value("source", row) === "failed"]];
   if (value("front", row)) badges.push(["on the Pareto front", false]);
-  if (value("feasible", row) === false) badges.push(["outside the constraints", true]);
+  if (value("feasible", row) === false) badges.push(["violates the constraints", true]);
   home.append(element("p", {}, ...badges.filter(([text]) => text).flatMap(([text, bad]) => [element("span", { className: bad ? "badge bad" : "badge", textContent: text }), " "])));
   if (value("error", row)) home.append(element("p", { textContent: value("error", row) }));
   const table = element("tbody");
@@ -221,7 +221,7 @@ function choose(row, scroll) {
   for (const figure of [bars("area", "Area by block", "mm²", row, false), bars("power", "Power by block", "mW", row, true)]) if (figure) grid.append(figure);
   home.append(grid, element("details", {}, element("summary", { textContent: "All metrics" }), element("table", { id: "metrics" }, table)));
   const command = value("command", row);
-  if (command) home.append(element("h3", { textContent: "The command that makes it again", style: "margin-top: 18px" }),
+  if (command) home.append(element("h3", { textContent: "Command that synthesizes this point", style: "margin-top: 18px" }),
     element("div", { className: "command" }, element("code", { textContent: command, id: "command" }), element("button", { type: "button", className: "copy", textContent: "Copy" })));
   list();
   draw();
@@ -273,7 +273,7 @@ function list() {
   $("more").textContent = `Show ${Math.min(rest, 200)} more of ${rest}`;
 }
 
-// ------------------------------------------------------------------------------- and begin
+// ------------------------------------------------------------------------------- start
 $("more").addEventListener("click", () => { state.limit += 200; list(); });
 for (const event of ["click", "keydown"])
   $("points").tBodies[0].addEventListener(event, (happened) => {

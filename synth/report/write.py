@@ -1,4 +1,4 @@
-"""Which page a folder asks for."""
+"""Write the report page of a folder."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from .demo import RECORD, demo_page
 from .sweep import DESCRIPTION, sweep_page
 
 PAGES = {DESCRIPTION: sweep_page, RECORD: demo_page}
-"""By the file that a folder of that kind holds."""
+"""Functions that write a page, by the file that marks their kind of folder."""
 
 
 def write_report(folder: str | Path) -> Path:
-    """Write the page of a sweep's or a demo's folder; BadInput if it is neither."""
+    """Write the page of a sweep's or a demo's folder; BadInput for any other folder."""
     for name, page in PAGES.items():
         if (Path(folder) / name).is_file():
             return page(folder)
     raise BadInput(
-        f"{folder} holds neither a sweep ({DESCRIPTION}) nor a demo ({RECORD}): name the folder "
-        "that `implicore sweep` or `implicore demo` wrote."
+        f"{folder} contains neither a sweep ({DESCRIPTION}) nor a demo ({RECORD}): name a folder "
+        "written by implicore sweep or implicore demo."
     )
