@@ -8,13 +8,12 @@ without memories, whose macros are known exactly. Goals: area within 5 %, energy
 15 %. The first run takes an hour; later runs repeat only what has changed.
 """
 
-import hashlib
 from dataclasses import replace
-from pathlib import Path
 
 from harness import Table, parser, run
 
 from implicore.accelerator_config import AcceleratorConfig
+from implicore.digest import path_digest
 from implicore.formats import Formats
 from implicore.model.checkpoint import Model
 from implicore.model.volume import load_source
@@ -109,8 +108,7 @@ def main() -> int:
     )
     options = arguments.parse_args()
     cells, model = target.find(options.target), Model.load(options.model)
-    digest = hashlib.sha256(Path(options.model).read_bytes()).hexdigest()
-    source = Source("model", options.model, model.shape, model, digest)
+    source = Source("model", options.model, model.shape, model, path_digest(options.model))
     volumes = [load_source(image) for image in model.images]
     table = Table(COLUMNS)
     for number in options.only or numbers:
