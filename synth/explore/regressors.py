@@ -87,16 +87,22 @@ def _part_counts(config: AcceleratorConfig) -> dict[str, tuple[float, ...]]:
         "array": (pes, rows),
         "row units": (rows, rows * (max(feature, hidden) + hidden)),
         "requantizers": (rows,),
+        # Registers of enable and address, of the word to write, and those that skew the word read.
         "column units": (
-            weight_banks,
-            weight_banks * weight,
+            weight_banks * (weight + 1),
+            weight_banks * per_bank,
             weight_banks * per_bank * (per_bank - 1),
         ),
         "Fourier mapper": (1, lanes, rows, feature),
         "sine tables": (lanes,),
         "coordinates": (1,),
         "voxel buffer": (1, rows),
-        "program loader": (1, columns, feature + constant + weight, config.depth),
+        "program loader": (
+            1,
+            columns,
+            feature + constant + weight,
+            config.depth + per_bank * config.formats.weight_bits,
+        ),
         "control": (
             1,
             rows,
