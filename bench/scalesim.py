@@ -125,7 +125,7 @@ COLUMNS = {
     "scalesim": ("SCALE-Sim", "9"),
     "last_layer": ("last layer", ""),
     "skew": ("fill, drain", ""),
-    "steps": ("array busy", "9"),
+    "steps": ("active", "9"),
     "edges": ("begin, end", ""),
     "ours": ("cycles.py", "9"),
     "rtl": ("RTL", "9"),
