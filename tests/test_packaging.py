@@ -236,7 +236,8 @@ def third_party_imports(path: Path) -> set[str]:
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:
             found.add(node.module.split(".")[0])
-    found -= sys.stdlib_module_names | {"implicore"}
+    # `benches` and `formal` are packages in `tests`.
+    found -= sys.stdlib_module_names | {"implicore", "benches", "formal"}
     return {name for name in found if not path.with_name(f"{name}.py").is_file()}
 
 

