@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 UNITS = "processing_element systolic_array requantizer hw_sincos coordinates fourier voxels"
 TESTS = [
     *(f"tests/test_{name}.py" for name in f"{UNITS} sequencer core accelerator".split()),
-    "tests/test_sim_components.py",
+    "tests/test_benches.py",
     "tests/test_sim_campaign.py",
 ]
 TIMEOUT = 900

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-from amaranth.sim import Simulator
 
+from benches import streams
+from benches.in_amaranth import run, smallest_config
 from implicore.grid import Frame, Grid
 from implicore.hw.coordinates import CoordinateGenerator
 from implicore.job import GridJob
@@ -28,48 +29,9 @@ GRIDS = [
 ]
 
 
-def set_grid(ctx, view, job: GridJob):
-    for axis in range(3):
-        ctx.set(view.size_minus_one[axis], job.shape[axis] - 1)
-        ctx.set(view.origin[axis], job.origin[axis])
-        for other in range(3):
-            ctx.set(view.increments[axis][other], job.increments[axis][other])
-
-
 @pytest.mark.parametrize("pause", [0, 0.4])
 @pytest.mark.parametrize("grid", GRIDS, ids=lambda grid: "x".join(map(str, grid.shape)))
 def test_every_index(grid, pause):
     job = GridJob.of(grid, Frame.around([VOLUME, grid]))
-    generator = CoordinateGenerator()
-    rng = np.random.default_rng(0)
-    got, cycles = [], 0
-
-    async def bench(ctx):
-        nonlocal cycles
-        set_grid(ctx, generator.grid, job)
-        for _ in range(2):  # a second start begins anew
-            ctx.set(generator.start, 1)
-            await ctx.tick()
-            ctx.set(generator.start, 0)
-            got.clear()
-            cycles = 0
-            for _ in range(3):
-                assert not ctx.get(generator.points.valid)
-                await ctx.tick()
-            while ctx.get(generator.points.valid):
-                ready = rng.random() >= pause
-                ctx.set(generator.points.ready, ready)
-                if ready:
-                    point = generator.points.payload
-                    xyz = [ctx.get(point.xyz[axis]) for axis in range(3)]
-                    got.append((xyz, ctx.get(point.last)))
-                cycles += 1
-                await ctx.tick()
-
-    simulator = Simulator(generator)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(bench)
-    simulator.run()
-    assert [xyz for xyz, _ in got] == job.coordinates(0, job.voxels).tolist()
-    assert [last for _, last in got] == [0] * (job.voxels - 1) + [1]
-    assert pause or cycles == job.voxels
+    config = smallest_config("w8a8")
+    run(streams.coordinate_generator, CoordinateGenerator(), config, job, pause=pause)

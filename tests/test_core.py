@@ -5,121 +5,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from amaranth.sim import Simulator
 
 import implicore.hw.core
+from benches.control import check, decode
+from benches.in_amaranth import run
 from implicore.accelerator_config import AcceleratorConfig
 from implicore.cycles import predict
 from implicore.fixed import COORDINATE
 from implicore.formats import Formats
 from implicore.hw.core import Core
 from implicore.hw.memory import Ram
-from implicore.model.golden import Renderer
 from implicore.network_shape import NetworkShape
 from implicore.random_program import random_program
-from implicore.stream import constants, weight_writes
-
-
-class Bench:
-    """Fills a core's memories, gives it points and takes its voxels, each with pauses or without.
-
-    After ``run``: ``voxels``, ``last`` (of each voxel), ``cycles``, ``steps``, ``useful_macs``.
-    """
-
-    def __init__(self, config, program, points, *, stall=0.0, seed=0):
-        self.config, self.program, self.points = config, program, points
-        self.stall = stall
-        self.rng = np.random.default_rng(seed)
-        self.core = Core(config)
-
-    def run(self, watch=()):
-        """Simulate to the last voxel, counting the accesses of the banks to ``watch``."""
-        self.voxels, self.last, self.useful_macs, self.steps = [], [], 0, 0
-        self.accesses = Counter()
-        self.watch = watch
-        simulator = Simulator(self.core)
-        simulator.add_clock(1e-6)
-        simulator.add_testbench(self.bench)
-        simulator.run()
-        return self
-
-    async def fill(self, ctx):
-        store = self.core.store
-        for address, coefficient in enumerate(self.program.frequencies.ravel().tolist()):
-            ctx.set(
-                store,
-                {
-                    "coefficient_enable": 1,
-                    "coefficient_address": address,
-                    "coefficient": coefficient,
-                },
-            )
-            await ctx.tick()
-        for address, (offset, shift, multiplier, output_weight) in enumerate(
-            constants(self.program)
-        ):
-            word = {
-                "offset": offset,
-                "fine": shift & 7,
-                "coarse": shift >> 3,
-                "output_weight": output_weight,
-            }
-            if self.config.formats.multiplier_bits:
-                word["multiplier"] = multiplier
-            ctx.set(store, {"constant_enable": 1, "constant_address": address, "constant": word})
-            await ctx.tick()
-        for bank, address, word in weight_writes(self.program, self.config):
-            ctx.set(store, {"weight_enables": bank, "weight_address": address, "weight": word})
-            await ctx.tick()
-        ctx.set(store, {})
-
-    async def bench(self, ctx):
-        core, shape = self.core, self.program.shape
-        await self.fill(ctx)
-        ctx.set(
-            core.shape,
-            {
-                "last_frequency": shape.frequencies - 1,
-                "last_neuron": shape.width - 1,
-                "last_layer": shape.depth - 1,
-                "skips": sum(1 << (layer - 1) for layer in shape.skips),
-            },
-        )
-        ctx.set(core.start, 1)
-        await ctx.tick()
-        ctx.set(core.start, 0)
-        ctx.set(core.running, 1)
-        given, cycle, first = 0, 0, None
-        offered = None
-        while len(self.voxels) < len(self.points):
-            there = given < len(self.points) and self.rng.random() >= self.stall
-            taking = self.rng.random() >= self.stall
-            ctx.set(core.points.valid, there)
-            if there:
-                last = given == len(self.points) - 1
-                point = {"xyz": self.points[given].tolist(), "last": last}
-                ctx.set(core.points.payload, point)
-            ctx.set(core.voxels.ready, taking)
-            if there and ctx.get(core.points.ready):
-                first = cycle if first is None else first
-                given += 1
-            self.steps += ctx.get(core.step)
-            for bank in self.watch if first is not None else ():
-                self.accesses[bank.role, "reads"] += ctx.get(bank.read_enable)
-                self.accesses[bank.role, "writes"] += ctx.get(bank.write_enable)
-            valid = ctx.get(core.voxels.valid)
-            payload = (ctx.get(core.voxels.payload.value), ctx.get(core.voxels.payload.last))
-            if offered is not None:  # valid and payload hold until taken
-                assert valid and payload == offered
-            offered = payload if valid and not taking else None
-            if valid and taking:
-                self.voxels.append(payload[0])
-                self.last.append(payload[1])
-                self.useful_macs += ctx.get(core.useful_macs)
-                self.cycles = cycle - first + 1
-            await ctx.tick()
-            cycle += 1
-            assert cycle < 100_000, "the machine hangs"
 
 
 def points_of(number, seed=1):
@@ -175,39 +72,41 @@ def memories(monkeypatch):
 def test_random_pairs(seed, memories):
     """Voxels equal the golden model's; cycles, steps and accesses equal the predicted ones."""
     config, program, number = random_pair(seed)
-    points = points_of(number)
-    bench = Bench(config, program, points).run(memories)
-    assert bench.voxels == Renderer(program).voxels(points).tolist()
-    assert bench.last == [0] * (number - 1) + [1]
-    prediction = predict(program.shape, config, number)
-    assert bench.cycles == prediction.cycles
-    assert bench.steps == prediction.steps
-    assert bench.useful_macs == prediction.useful_macs
-    for role, accesses in prediction.memories.items():
-        assert (bench.accesses[role, "reads"], bench.accesses[role, "writes"]) == (
-            accesses.reads,
-            accesses.writes,
-        ), role
+    points, accesses = points_of(number), Counter()
+
+    async def bench(ports):
+        def count():
+            for bank in memories:
+                accesses[bank.role, "reads"] += ports.ctx.get(bank.read_enable)
+                accesses[bank.role, "writes"] += ports.ctx.get(bank.write_enable)
+
+        decoded = await decode(ports, program, points, observe=count)
+        check(decoded, ports, program, points, timed=True)
+
+    run(bench, Core(config), config)
+    for role, expected in predict(program.shape, config, number).memories.items():
+        found = accesses[role, "reads"], accesses[role, "writes"]
+        assert found == (expected.reads, expected.writes), role
+
+
+def run_job(config, program, number, pause=0.0):
+    async def bench(ports):
+        decoded = await decode(ports, program, points_of(number), pause=pause)
+        check(decoded, ports, program, points_of(number), timed=not pause)
+
+    run(bench, Core(config), config)
 
 
 @pytest.mark.parametrize("seed", range(100, 108))
-def test_stalls_on_both_sides_change_nothing(seed):
-    config, program, number = random_pair(seed)
-    points = points_of(number)
-    bench = Bench(config, program, points, stall=0.7, seed=seed).run()
-    assert bench.voxels == Renderer(program).voxels(points).tolist()
-    assert bench.last == [0] * (number - 1) + [1]
+def test_pauses_on_both_sides_change_nothing(seed):
+    run_job(*random_pair(seed), pause=0.7)
 
 
 @pytest.mark.parametrize("seed", range(200, 206))
 def test_write_fan_out_groups(seed, monkeypatch):
     monkeypatch.setattr(implicore.hw.core, "WRITE_FANOUT", 2)
     config, program, number = random_pair(seed)
-    config = replace(config, weight_word_bits=16)  # few columns a bank, several banks
-    points = points_of(number)
-    bench = Bench(config, program, points).run()
-    assert bench.voxels == Renderer(program).voxels(points).tolist()
-    assert bench.cycles == predict(program.shape, config, number).cycles
+    run_job(replace(config, weight_word_bits=16), program, number)  # several banks of few columns
 
 
 @pytest.mark.parametrize("weights", ["max", "min", "zero"])
@@ -215,6 +114,4 @@ def test_extreme_weights(weights):
     formats = Formats.parse("w8a8")
     shape = NetworkShape(frequencies=3, width=5, depth=3, skips=(3,))
     program = random_program(shape, formats, weights=weights)
-    config = AcceleratorConfig.sized(2, 2, formats, [shape])
-    points = points_of(3)
-    assert Bench(config, program, points).run().voxels == Renderer(program).voxels(points).tolist()
+    run_job(AcceleratorConfig.sized(2, 2, formats, [shape]), program, 3)

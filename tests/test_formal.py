@@ -1,6 +1,7 @@
 import shutil
 
 import pytest
+
 from formal.proofs import PROOFS
 from formal.symbiyosys import faulty, run
 

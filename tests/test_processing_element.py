@@ -1,7 +1,8 @@
-import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
+from benches import feed_forward
+from benches.in_amaranth import run, smallest_config
 from implicore.formats import Formats
 from implicore.hw.processing_element import ProcessingElement
 
@@ -9,43 +10,9 @@ from implicore.hw.processing_element import ProcessingElement
 @pytest.mark.parametrize("gate_zeros", [False, True])
 @pytest.mark.parametrize("formats", ["w4a4", "w8a12", "w16a16c40"])
 def test_dot_products_follow_each_other_without_a_gap(formats, gate_zeros):
-    formats = Formats.parse(formats)
-    element = ProcessingElement(formats, gate_zeros=gate_zeros)
-    rng = np.random.default_rng(0)
-    half = 1 << formats.weight_bits - 1
-    lengths = rng.integers(1, 9, 60)
-    weights = rng.integers(-half, half, lengths.sum())
-    activations = rng.integers(0, formats.activation_max + 1, lengths.sum())
-    activations[rng.random(lengths.sum()) < 0.4] = 0
-    weights[:8], activations[:8] = -half, formats.activation_max
-    ends = np.cumsum(lengths) - 1
-    starts = ends - lengths + 1
-    expected = [
-        int(weights[a : b + 1] @ activations[a : b + 1]) for a, b in zip(starts, ends, strict=True)
-    ]
-    got = []
-
-    async def bench(ctx):
-        for cycle in range(-2, lengths.sum() + element.LATENCY):
-            there = 0 <= cycle < lengths.sum()
-            ctx.set(element.weight_in, int(weights[cycle]) if there else 0)
-            ctx.set(element.activation_in, int(activations[cycle]) if there else 0)
-            done = cycle - element.LATENCY in ends
-            # Before the first product arrives `done` clears what the sum held.
-            ctx.set(element.done, done or cycle < element.LATENCY)
-            if done:
-                empty = gate_zeros and ctx.get(element.empty)
-                got.append(0 if empty else ctx.get(element.sum))
-            if there and cycle:
-                assert ctx.get(element.weight_out) == weights[cycle - 1]
-                assert ctx.get(element.activation_out) == activations[cycle - 1]
-            await ctx.tick()
-
-    simulator = Simulator(element)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(bench)
-    simulator.run()
-    assert got == expected
+    config = smallest_config(formats, gate_zeros=gate_zeros)
+    pe = ProcessingElement(config.formats, gate_zeros=gate_zeros)
+    run(feed_forward.processing_element, pe, config, steps=600)
 
 
 def test_a_zero_activation_leaves_the_sum_as_it_is():

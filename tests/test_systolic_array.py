@@ -2,8 +2,12 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
+from benches import feed_forward
+from benches.in_amaranth import run
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.formats import Formats
-from implicore.hw.systolic_array import SystolicArray
+from implicore.hw.systolic_array import ArrayRow, SystolicArray
+from implicore.network_shape import NetworkShape
 
 
 @pytest.mark.parametrize(
@@ -53,6 +57,13 @@ def test_matrix_products(rows, columns, gate_zeros):
             for c in range(columns):
                 assert got[start + end + array.latency + r + c, r] == expected[r, c]
     assert got[start - 1, 0] == -77
+
+
+@pytest.mark.parametrize(("columns", "gate_zeros"), [(1, False), (4, True), (5, False)])
+def test_row_with_bypass_sums(columns, gate_zeros):
+    formats, shape = Formats.parse("w5a7"), NetworkShape(1, 1, 1)
+    config = AcceleratorConfig.sized(1, columns, formats, [shape], gate_zeros=gate_zeros)
+    run(feed_forward.array_row, ArrayRow(columns, formats, gate_zeros=gate_zeros), config)
 
 
 def test_init_wrong():

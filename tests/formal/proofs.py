@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Formal proofs about control logic.
 
 A *harness* instantiates a component, assumes what its environment guarantees and asserts what the

@@ -1,4 +1,4 @@
-"""Components of the generated Verilog side by side in one module, so that one build benches all."""
+"""Components of the generated Verilog in one design, so that one build serves all their benches."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Literal
 
 from implicore.accelerator_config import AcceleratorConfig
 from implicore.cache import cached
-
-from . import cosim, simulators
+from implicore.sim import cosim, simulators
 
 TOP = "implicore_components"
 BENCHED = (
@@ -20,23 +19,29 @@ BENCHED = (
     *("coordinate_generator", "fourier_mapper", "voxel_buffer", "program_loader"),
     *("sequencer", "control_registers", "core"),
 )
-"""Modules, less their common prefix; each has one bench of its name."""
-
-BENCHES = ("component_bench", "stream_bench", "control_bench")
+"""Modules, without their common prefix; each has one bench of its name."""
 
 
 def wrapper(verilog: str, modules: Sequence[str]) -> tuple[str, list[str], list[str]]:
-    """A module with the named modules' ports, each with its module's name and ``__`` before it.
+    """Return a module that holds the named modules.
 
-    Clock and reset are common to all. While the port ``fault`` is n, the lowest bit of the n-th
-    output, counted from 1, is wrong.
+    It has the ports of all of them, prefixed with the module's name and ``__``. Clock and reset are
+    common to all. While the port ``fault`` is n, the lowest bit of the n-th output, counted from 1,
+    is inverted.
+
+    Parameters
+    ----------
+    verilog : str
+        What the modules are declared in.
+    modules : sequence of str
+        Their names, without the prefix.
 
     Returns
     -------
     str
         The module.
     list of str, list of str
-        Its inputs and outputs, less clock, reset and fault.
+        Its inputs and its outputs, without clock, reset and fault.
     """
     inputs, outputs, ports, body = [], [], [], []
     for name in modules:
@@ -72,24 +77,24 @@ def bench(
     *,
     only: str | None = None,
 ) -> int:
-    """Run every component's bench on a configuration's Verilog; the number of benches.
+    """Run the bench of every component on a configuration's Verilog, or of ``only`` one.
 
-    With ``only``, one of ``BENCHED``, that one alone. Raises ToolFailed if one fails.
+    Returns the number of benches. Raises ToolFailed if one fails.
     """
-    return _run(config, simulator, seed, BENCHES, only)
+    return _run(config, simulator, seed, "in_cocotb", only)
 
 
 def bench_faults(
     config: AcceleratorConfig, simulator: Literal["icarus", "verilator"], seed: int
 ) -> int:
-    """Run the bench of its component for each output with that output wrong; their number.
+    """Run, for each output, the bench of its component with that output wrong.
 
-    Raises ToolFailed if a bench does not notice.
+    Returns the number of outputs. Raises ToolFailed if a bench passes.
     """
-    return _run(config, simulator, seed, ["fault_bench"])
+    return _run(config, simulator, seed, "faults")
 
 
-def _run(config, simulator, seed, modules, only=None) -> int:
+def _run(config, simulator, seed, module, only=None) -> int:
     sources = simulators.verilog(config)
     text = "".join(path.read_text(encoding="utf-8") for path in sources)
     whole, inputs, outputs = wrapper(text, BENCHED)
@@ -105,5 +110,5 @@ def _run(config, simulator, seed, modules, only=None) -> int:
         "IMPLICORE_INPUTS": " ".join(inputs),
         "IMPLICORE_OUTPUTS": " ".join(outputs),
     }
-    modules = [f"implicore.sim.{module}" for module in modules]
+    modules = [f"{__package__}.{module}"]
     return machine.bench(modules, only=only, seed=seed, environment=environment)

@@ -1,4 +1,4 @@
-"""Whether the benches of components look at every output: each in turn is wrong in its lowest bit.
+"""Do the benches look at every output? Each output in turn is wrong in its lowest bit.
 
 A bench that passes nevertheless fails here.
 """
@@ -8,13 +8,12 @@ import os
 import cocotb
 from cocotb.triggers import SimTimeoutError, with_timeout
 
-from . import component_bench, component_ports, control_bench, stream_bench
+from .in_cocotb import run
 
-BENCHES = {**vars(component_bench), **vars(stream_bench), **vars(control_bench)}
 OUTPUTS = os.environ["IMPLICORE_OUTPUTS"].split()
 
 NOTICED = (AssertionError, SimTimeoutError, LookupError, ValueError)
-"""What a bench may do about wrong answers: complain, wait for ever, or not know what to do."""
+"""How a bench may fail: an assertion, waiting for ever, or a response that it does not know."""
 
 
 @cocotb.test()
@@ -22,11 +21,8 @@ NOTICED = (AssertionError, SimTimeoutError, LookupError, ValueError)
 async def notices(dut, number):
     """The bench of the output's component fails."""
     component, _, port = OUTPUTS[number].partition("__")
-    component_ports.fault = number + 1
     try:
-        await with_timeout(BENCHES[component].func(dut), 30, "us")
+        await with_timeout(run(dut, component, fault=number + 1), 30, "us")
     except NOTICED:
         return
-    finally:
-        component_ports.fault = 0
     raise AssertionError(f"{component} passes with a wrong {port}")

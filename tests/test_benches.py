@@ -1,14 +1,15 @@
-"""Components of the Verilog under cocotb, in both simulators."""
+"""Components of the generated Verilog under cocotb, in both simulators."""
 
 import re
 
 import pytest
 
+from benches import verilog
 from implicore.accelerator_config import AcceleratorConfig
 from implicore.formats import Formats
 from implicore.network_shape import NetworkShape
 from implicore.process import ToolFailed
-from implicore.sim import components, simulators
+from implicore.sim import simulators
 
 SHAPE = NetworkShape(4, 5, 3, (2,))
 CONFIGS = {
@@ -25,12 +26,12 @@ CONFIGS = {
 def test_components(simulator, name):
     seed = 1
     print("seed", seed)
-    assert components.bench(CONFIGS[name], simulator, seed) == len(components.BENCHED)
+    assert verilog.bench(CONFIGS[name], simulator, seed) == len(verilog.BENCHED)
 
 
 def test_every_output_is_looked_at():
     """Wrong in one bit, each of them makes its component's bench fail."""
-    assert components.bench_faults(CONFIGS["w8a12"], "icarus", 1) > 60
+    assert verilog.bench_faults(CONFIGS["w8a12"], "icarus", 1) > 60
 
 
 def broken(tmp_path, module, old, new):
@@ -54,7 +55,7 @@ def test_a_broken_component_fails_and_its_seed_repeats_the_failure(monkeypatch, 
 
     def failure(seed):
         with pytest.raises(ToolFailed, match=f"seed {seed}:") as failed:
-            components.bench(CONFIGS["w8a12"], "icarus", seed, only="requantizer")
+            verilog.bench(CONFIGS["w8a12"], "icarus", seed, only="requantizer")
         return re.findall(r"AssertionError.*", str(failed.value))
 
     first = failure(7)
@@ -63,12 +64,12 @@ def test_a_broken_component_fails_and_its_seed_repeats_the_failure(monkeypatch, 
 
 def test_a_bench_that_overlooks_an_output_fails(monkeypatch):
     """The first output is wrong, which is not the core's."""
-    wrapper = components.wrapper
+    wrapper = verilog.wrapper
 
-    def counted_wrongly(verilog, modules):
-        text, inputs, outputs = wrapper(verilog, modules)
+    def counted_wrongly(text, modules):
+        text, inputs, outputs = wrapper(text, modules)
         return text, inputs, outputs[-1:]
 
-    monkeypatch.setattr(components, "wrapper", counted_wrongly)
+    monkeypatch.setattr(verilog, "wrapper", counted_wrongly)
     with pytest.raises(ToolFailed, match=r"core passes with a wrong voxels__valid"):
-        components.bench_faults(CONFIGS["w8a12"], "icarus", 1)
+        verilog.bench_faults(CONFIGS["w8a12"], "icarus", 1)
