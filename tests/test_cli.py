@@ -295,7 +295,7 @@ def test_generate_rejects_before_it_writes(folder, tmp_path, capsys):
     command = ("generate", "-o", tmp_path / "verilog", "--config", "tiny")
     program = ("--program", folder / "scan.inr")
     message = rejected(capsys, *command, *program)
-    assert message == "--program names what the tests decode: add --tests."
+    assert message == "--program chooses the program that the tests decode: add --tests."
     message = rejected(capsys, *command, "--set", "width=8", "--tests", *program)
     assert re.match(r"The program does not fit the accelerator: width is 24", message)
     message = rejected(capsys, *command, "--tests", "--program", folder / "none")

@@ -168,7 +168,7 @@ def test_only_an_attempt_with_the_same_key_continues(demonstrate, monkeypatch, n
 def test_a_folder_with_other_files_is_rejected(demonstrate):
     (demonstrate.folder / "sweep").mkdir()
     (demonstrate.folder / "sweep" / "mine").write_text("keep")
-    with pytest.raises(BadInput, match="holds files that are not a demo's: choose an empty or new"):
+    with pytest.raises(BadInput, match="holds files that do not belong to a demo: choose an empty"):
         demonstrate()
     assert (demonstrate.folder / "sweep" / "mine").read_text() == "keep"
 

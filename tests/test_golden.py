@@ -124,7 +124,7 @@ def test_points_beyond_the_format_are_rejected():
         renderer.points(np.array([[1e6, 0, 0]]))
     with pytest.raises(BadInput, match=r"^Points must be finite numbers\.$"):
         renderer.points(np.array([[np.nan, 0, 0]]))
-    with pytest.raises(BadInput, match=r"^Coordinates must be from -32768 to 32767, but range "):
+    with pytest.raises(BadInput, match=r"^Coordinates must be from -32768 to 32767, but these "):
         renderer.voxels(np.array([[32768, 0, 0]]))
     with pytest.raises(BadInput, match=r"^Points must have the shape \(points, 3\), not \(3,\)\.$"):
         renderer.voxels(np.zeros(3, int))

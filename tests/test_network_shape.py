@@ -49,7 +49,7 @@ def test_layers_of_odd_shapes():
         (
             (9, 2048, 64),
             ValueError,
-            r"^Network weights must be at most 8388608 in number, not \d+\.$",
+            r"^A network must have at most 8388608 weights, not \d+\.$",
         ),
     ],
 )

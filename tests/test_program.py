@@ -189,7 +189,7 @@ def test_files_that_are_no_programs_are_named(tmp_path):
     body = PREFIX.pack(MAGIC, 2, 0)
     other.write_bytes(reseal(body))
     with pytest.raises(
-        BadInput, match=r": the file has format version 2, and this release reads version 1\.$"
+        BadInput, match=r": the file has format version 2, but this release reads version 1\.$"
     ):
         Program.load(other)
 

@@ -1,4 +1,4 @@
-"""The configuration of an accelerator, its presets, and which programs it can run."""
+"""Accelerator configurations, their presets, and the check that a program fits."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from .network_shape import (
 from .program import Program
 
 MAX_SIDE = 256
-"""Greatest number of rows, and of columns."""
+"""Maximum number of rows, and of columns."""
 
 MAX_WORD_BITS = 1024
-"""Greatest width of a word of a weight bank."""
+"""Maximum width of a word of a weight bank."""
 
 
 @dataclass(frozen=True)
@@ -46,21 +46,21 @@ class AcceleratorConfig:
         Size of the array: voxels decoded together, neurons computed together. 1 to 256.
     formats : Formats
     frequencies : int
-        Greatest number of frequencies L.
+        Maximum number of frequencies L.
     width : int
-        Greatest number of neurons of a hidden layer.
+        Maximum number of neurons of a hidden layer.
     depth : int
-        Greatest number of layers.
+        Maximum number of layers.
     weight_depth : int
-        Words of a weight bank: weights of each column.
+        Words in a weight bank, which is the number of weights per column.
     constant_depth : int
-        Words of the memory of constants: neurons of all layers.
+        Words in the constant memory, which is the number of neurons in all layers.
     lanes : int
         Lanes of the Fourier mapper, 1 to ``rows``.
     gate_zeros : bool
         Whether a PE holds its product and accumulator while the activation is zero.
     weight_word_bits : int
-        Greatest width of a word of a weight bank, at least one weight. The default is the width of
+        Maximum width of a word of a weight bank, at least one weight. The default is the width of
         IHP's widest SRAM macros, which take the least energy per bit.
     """
 
@@ -112,9 +112,9 @@ class AcceleratorConfig:
     ) -> AcceleratorConfig:
         """Return the smallest accelerator with this array that runs the networks without stalls.
 
-        There are as few lanes as compute the features of a voxel tile within the array's time for
-        it, and within 1/256 of the array's time for a slice of 64 x 64 voxels: the features of the
-        first tile are not hidden behind other work.
+        The number of lanes is the smallest that computes the features of a voxel tile within the
+        array's time for the tile, and within 1/256 of the array's time for a slice of 64 x 64
+        voxels, because no other work hides the features of the first tile.
 
         Examples
         --------
@@ -150,14 +150,15 @@ class AcceleratorConfig:
 
     @property
     def columns_per_bank(self) -> int:
-        """Neighbouring columns whose weights share a word.
+        """Number of neighbouring columns whose weights share a word.
 
         As many as fit in ``weight_word_bits``, or fewer, down to half as many, if that leaves
         less of the last bank unused.
         """
-        most = min(self.columns, self.weight_word_bits // self.formats.weight_bits)
+        limit = min(self.columns, self.weight_word_bits // self.formats.weight_bits)
         return min(
-            range(most, most // 2, -1), key=lambda count: column_tiles(self.columns, count) * count
+            range(limit, limit // 2, -1),
+            key=lambda count: column_tiles(self.columns, count) * count,
         )
 
     @property
@@ -170,24 +171,24 @@ class AcceleratorConfig:
         """Cycles from an abort until the sequencer, the rows and the array have drained.
 
         In the worst case a column tile has just begun to drain: its accumulators, then the
-        bypass sums, pass the requantizers and move down the rows.
+        bypass sums, pass through the requantizers and move down the rows.
         """
         return self.columns + PE_LATENCY + 2 * requantizer_latency(self.formats) + 8 + self.rows
 
     def to_dict(self) -> dict:
-        """Return plain types for JSON, which ``from_dict`` reads."""
+        """Return the fields as plain types for JSON, which ``from_dict`` reads back."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, fields: dict) -> AcceleratorConfig:
-        """Return the configuration that ``to_dict`` described. Formats may also be a name."""
+        """Make a configuration from what ``to_dict`` returned; ``formats`` may also be a name."""
         formats = fields["formats"]
         formats = Formats.parse(formats) if isinstance(formats, str) else Formats(**formats)
         return cls(**{**fields, "formats": formats})
 
     @property
     def digest(self) -> int:
-        """The first 32 bits of the SHA-256 of ``to_dict``, which identify a configuration."""
+        """The first 32 bits of the SHA-256 of ``to_dict``, which identify the configuration."""
         text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
@@ -197,7 +198,7 @@ class AcceleratorConfig:
         Raises
         ------
         BadInput
-            It has not.
+            The network is too large.
         """
         self._check(
             ("frequencies", shape.frequencies, self.frequencies),
@@ -209,10 +210,10 @@ class AcceleratorConfig:
 
     @staticmethod
     def _check(*sizes: tuple[str, int, int]) -> None:
-        for name, asked, limit in sizes:
-            if asked > limit:
+        for name, size, limit in sizes:
+            if size > limit:
                 raise BadInput(
-                    f"The program does not fit the accelerator: {name} is {asked}, but the "
+                    f"The program does not fit the accelerator: {name} is {size}, but the "
                     f"accelerator holds at most {limit}."
                 )
 
@@ -224,18 +225,19 @@ class AcceleratorConfig:
         BadInput
             The network is too large or the formats differ.
         """
-        formats, own = program.formats, self.formats
+        formats, supported = program.formats, self.formats
         self.check_holds(program.shape)
         self._check(
-            ("weight_bits", formats.weight_bits, own.weight_bits),
-            ("multiplier_bits", formats.multiplier_bits, own.multiplier_bits),
-            ("accumulator_bits", program.accumulator_bits, own.accumulator_bits),
+            ("weight_bits", formats.weight_bits, supported.weight_bits),
+            ("multiplier_bits", formats.multiplier_bits, supported.multiplier_bits),
+            ("accumulator_bits", program.accumulator_bits, supported.accumulator_bits),
         )
         for field in ("activation_bits", "table_address_bits", "output_bits"):
-            if getattr(formats, field) != getattr(own, field):
+            if getattr(formats, field) != getattr(supported, field):
                 raise BadInput(
                     f"The program does not fit the accelerator: {field} is "
-                    f"{getattr(formats, field)}, but the accelerator has {getattr(own, field)}."
+                    f"{getattr(formats, field)}, but the accelerator has "
+                    f"{getattr(supported, field)}."
                 )
 
 

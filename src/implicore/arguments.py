@@ -9,9 +9,9 @@ def require_integer(owner: str, name: str, value: object, low: int, high: int) -
     Raises
     ------
     TypeError
-        It is not an integer.
+        ``value`` is not an integer.
     ValueError
-        It is out of range.
+        ``value`` is out of range.
     """
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{owner} {name} must be an integer, not {value!r}.")

@@ -34,8 +34,8 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     ------
     BadInput
         ``path`` cannot be written: it is a folder, its folder does not exist or is read-only, or
-        the disk is full. Every ``OSError`` of the body is reported as this, so the body should
-        do nothing but write.
+        the disk is full. Every ``OSError`` that the body raises is reported as ``BadInput``, so
+        the body should only write.
     """
     path = Path(path)
     if path.is_dir():
@@ -96,7 +96,7 @@ def _plain(value: Any) -> Any:
 
 
 def make_folder(path: str | Path) -> Path:
-    """Return ``path`` as a folder, created if it does not exist; BadInput if that fails."""
+    """Create the folder ``path`` if it does not exist, and return it; BadInput if that fails."""
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)

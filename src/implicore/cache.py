@@ -1,7 +1,7 @@
 """Cache of build results, keyed by the content of their inputs.
 
-A result is a folder whose name contains a digest of everything it was made from. A second run finds
-it; a changed input makes another one. The cache may be deleted at any time.
+A result is a folder whose name contains a digest of everything it was made from. A second run with
+the same inputs reuses it; changed inputs make a new one. The cache may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ VALUE = "value.json"
 def cache_folder() -> Path:
     """Return the cache: ``$IMPLICORE_CACHE``, else ``implicore`` in the user's cache folder."""
     if chosen := os.environ.get("IMPLICORE_CACHE"):
-        return Path(chosen).absolute()  # tools run in folders of their own
-    users = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(users).absolute() / "implicore"
+        return Path(chosen).absolute()  # tools run in other working directories
+    user_cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(user_cache).absolute() / "implicore"
 
 
 def cached(name: str, inputs: object, make: Callable[[Path], None]) -> Path:
-    """Return the folder that ``make`` fills from ``inputs``, from the cache if it is there.
+    """Return the folder that ``make`` fills from ``inputs``; reuse it if it is in the cache.
 
     Parameters
     ----------
     name : str
         Prefix of the folder's name.
     inputs : JSON-serializable, with any Path
-        Everything that the result depends on. A Path stands for the content of that file; where
-        the file lies does not matter.
+        Everything that the result depends on. A Path stands for the content of that file,
+        wherever the file is.
     make : function of a Path
         Fills an empty folder, which is renamed when complete. Concurrent callers with the same
         inputs wait for the first one.
@@ -57,24 +57,24 @@ def cached(name: str, inputs: object, make: Callable[[Path], None]) -> Path:
     except OSError as error:
         raise BadInput(
             f"The cache {folder.parent} cannot be written ({error.strerror}): "
-            "set IMPLICORE_CACHE to a folder that can."
+            "set IMPLICORE_CACHE to a writable folder."
         ) from None
     with file:
         lock(file)
         if not folder.is_dir():
-            draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{name}-"))
+            temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{name}-"))
             try:
-                make(draft)
-                draft.rename(folder)
+                make(temporary)
+                temporary.rename(folder)
             finally:
-                shutil.rmtree(draft, ignore_errors=True)
+                shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 
 def cached_json(name: str, inputs: object, compute: Callable[[], object]) -> object:
-    """Return the JSON-serializable value that ``compute`` gives, from the cache if it is there.
+    """Return the JSON-serializable value that ``compute`` returns; reuse it if it is in the cache.
 
-    Parameters and errors are those of ``cached``. Floats are returned exactly, tuples as lists.
+    Parameters and errors are as for ``cached``. Floats are returned exactly, tuples as lists.
     """
 
     def make(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Accelerator configurations as a user states them: a preset, a TOML file, settings."""
+"""Accelerator configurations from user input: a preset or a TOML file, changed by settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .network_shape import NETWORKS, NetworkShape
 
 FIELDS = tuple(field.name for field in fields(AcceleratorConfig))
 SIZING = ("rows", "columns", "formats", "gate_zeros", "weight_word_bits")
-"""Arguments of ``AcceleratorConfig.sized`` besides the networks; the other fields follow."""
+"""Arguments of ``AcceleratorConfig.sized`` besides the networks; it computes the other fields."""
 
 
 def read_config(source: str, settings: list[str] | None = None) -> AcceleratorConfig:
@@ -26,7 +26,7 @@ def read_config(source: str, settings: list[str] | None = None) -> AcceleratorCo
         ``AcceleratorConfig``. ``formats`` is a name such as ``w8a12``. ``networks``, a list of
         network presets, sizes the memories and the lanes (``AcceleratorConfig.sized``).
     settings : list of str, optional
-        ``field=value`` each, with the same fields. A list is written with commas.
+        Each is ``field=value``, with the same fields. Commas separate the entries of a list.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def read_config(source: str, settings: list[str] | None = None) -> AcceleratorCo
     else:
         values = _read_toml(source)
     changes = dict(_setting(text) for text in settings or [])
-    if "networks" in changes:  # size the memories anew
+    if "networks" in changes:  # compute the memory sizes again
         values = {name: values[name] for name in SIZING if name in values}
     return make_config({**values, **changes}, f"The accelerator {source}")
 
@@ -77,7 +77,7 @@ def make_config(values: dict, owner: str = "The accelerator") -> AcceleratorConf
         if networks is None:
             return AcceleratorConfig(**values)
         sizes = {name: values.pop(name) for name in SIZING if name in values}
-        config = AcceleratorConfig.sized(networks=[network(n) for n in networks], **sizes)
+        config = AcceleratorConfig.sized(networks=[network(name) for name in networks], **sizes)
         return replace(config, **values)
     except BadInput:
         raise
@@ -86,7 +86,7 @@ def make_config(values: dict, owner: str = "The accelerator") -> AcceleratorConf
 
 
 def to_toml(config: AcceleratorConfig) -> str:
-    """Return the text of a file that ``read_config`` reads as the same configuration."""
+    """Return a configuration as TOML, which ``read_config`` reads back."""
     values = {**vars(config), "formats": str(config.formats)}
     return "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
 

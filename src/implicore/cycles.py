@@ -45,9 +45,9 @@ class Prediction:
     cycles : int
         From the first accepted point to the last delivered voxel, both included.
     steps : int
-        Active cycles: those in which a step is issued to the array.
+        Active cycles, in which a step is issued to the array.
     useful_macs : int
-        Multiply-accumulates that the voxels take.
+        Multiply-accumulates that the voxels need.
     mac_capacity : int
         Multiply-accumulates that the array could do in ``cycles``.
     memories : dict of str to Accesses
@@ -90,7 +90,7 @@ def predict(shape: NetworkShape, config: AcceleratorConfig, voxels: int) -> Pred
     rows = config.rows
     tiles, rest = divmod(voxels, rows)
     schedule = _Schedule(shape, config)
-    # Full tiles soon repeat at a constant distance. From then on repetitions are skipped.
+    # Full tiles soon repeat with a constant period. From then on, repetitions are skipped.
     seen: dict[tuple[int, ...], tuple[int, int]] = {}
     skipped = 0
     tile = 0
@@ -121,7 +121,7 @@ def predict(shape: NetworkShape, config: AcceleratorConfig, voxels: int) -> Pred
 
 
 def last_steps(shape: NetworkShape, config: AcceleratorConfig) -> list[list[int]]:
-    """Return the cycle of the last step of each column tile, layer by layer, of the first tile."""
+    """Return the cycle of the last step of each column tile of the first voxel tile, by layer."""
     schedule = _Schedule(shape, config)
     schedule.tile(1)
     return schedule.ends
@@ -135,7 +135,7 @@ class _Schedule:
         self.config = config
         self.now = 0  # when the next step can be issued
         self.mapper_free = 0  # when the mapper can accept points
-        self.halves = [0, 0]  # when each half is free, the next one first
+        self.halves = [0, 0]  # when each half is free; the half to be written next comes first
         self.drain_free = 0
         self.output_free = 0
         self.delivered = 0  # when the last voxel is delivered
@@ -163,11 +163,11 @@ class _Schedule:
                 used = min(config.columns, layer.outputs - first)
                 end = self.now + layer.inputs - 1
                 if number and not first:
-                    # Features come first among the inputs, then hidden activations. Those of a
-                    # tile of the previous layer become readable one a cycle.
+                    # The inputs are the features, then the hidden activations. The activations
+                    # of a tile of the previous layer become readable one per cycle.
                     for tile, previous_end in enumerate(previous):
-                        behind = layer.hidden - 1 - tile * config.columns
-                        end = max(end, previous_end + readable + behind)
+                        steps_left = layer.hidden - 1 - tile * config.columns
+                        end = max(end, previous_end + readable + steps_left)
                 end = max(end, self.drain_free)
                 last_tile = number == len(layers) - 1 and first + used == layer.outputs
                 if last_tile:
@@ -180,10 +180,11 @@ class _Schedule:
         self.halves = [self.halves[1], self.now]
         if output_layer_bypasses_array(shape):
             self.drain_free += output_mac_latency(config.formats)
-        # The last token passes the requantizer, the OR of the rows and the voxel buffer.
-        shown = self.drain_free + TOKEN_TO_SUM + requantizer_latency(config.formats) + 2
-        self.delivered = shown + points - 1
-        self.output_free = shown + config.rows
+        # The last accumulator passes through the requantizer, the OR of the rows and the voxel
+        # buffer.
+        voxel_valid = self.drain_free + TOKEN_TO_SUM + requantizer_latency(config.formats) + 2
+        self.delivered = voxel_valid + points - 1
+        self.output_free = voxel_valid + config.rows
 
 
 def _memories(
@@ -198,7 +199,8 @@ def _memories(
     feature_steps = tiles * sum(
         layer.features * count for layer, count in zip(layers, column_tiles, strict=True)
     )
-    # The array's last layer feeds the output-layer MACs or is voxels: it is not written.
+    # The array's last layer feeds the output-layer MACs or is the output layer: its results are
+    # not written to the activation banks.
     written = tiles * sum(layer.outputs for layer in layers[:-1])
     return {
         "coefficients": Accesses(reads=3 * shape.frequencies * batches, writes=0),

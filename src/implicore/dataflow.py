@@ -15,7 +15,7 @@ def column_tiles(outputs: int, columns: int) -> int:
 
 
 def output_layer_bypasses_array(shape: NetworkShape) -> bool:
-    """Return whether the output layer runs on the output-layer MACs: it has no features."""
+    """Return whether the output layer runs on the output-layer MACs: it takes no features."""
     return shape.layers[-1].features == 0
 
 
@@ -26,12 +26,12 @@ def array_layers(shape: NetworkShape) -> tuple[LayerShape, ...]:
 
 @cache
 def weight_words(shape: NetworkShape, columns: int) -> int:
-    """Return the weights of each column, which is also the number of steps of a voxel tile."""
+    """Return the number of weights per column, which is also the number of steps per voxel tile."""
     return sum(column_tiles(layer.outputs, columns) * layer.inputs for layer in array_layers(shape))
 
 
 def neurons(shape: NetworkShape) -> int:
-    """Return the neurons of all layers, which is also the number of words of constants."""
+    """Return the number of neurons in all layers, which is also the number of constant words."""
     return sum(layer.outputs for layer in shape.layers)
 
 

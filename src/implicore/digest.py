@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 SUFFIXES = (".py", ".cpp", ".h", ".toml")
-"""Endings of the source files that results depend on."""
+"""Suffixes of the source files that results depend on."""
 
 LAYERS = {
     "implicore.cli",
@@ -22,14 +22,14 @@ LAYERS = {
     "implicore.synth.explore",
     "implicore.synth.report",
 }
-"""Parts that the package they lie in does not import; each has a source digest of its own."""
+"""Subpackages that their parent does not import; each has a separate source digest."""
 
 STARTED = time.time()
-"""When this process imported implicore: it does not run what was written to a file later."""
+"""When this process imported implicore. It does not run what is written to a file after that."""
 
 
 def json_digest(content: object) -> str:
-    """Return the SHA-256 of JSON-serializable content; a Path stands for what lies there."""
+    """Return the SHA-256 of JSON-serializable content; a Path stands for the content there."""
     text = json.dumps(content, sort_keys=True, default=path_digest)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -37,7 +37,7 @@ def json_digest(content: object) -> str:
 def path_digest(path: str | Path) -> str:
     """Return the SHA-256 of a file, or of a folder's files and their relative names.
 
-    It does not depend on where the path lies. Raises FileNotFoundError if there is nothing.
+    It does not depend on the location. Raises FileNotFoundError if the path does not exist.
     """
     path = Path(path)
     if not path.is_dir():
@@ -49,10 +49,10 @@ def path_digest(path: str | Path) -> str:
 def source_digest(*names: str) -> str:
     """Return a digest of the source files of packages and modules.
 
-    A package counts with its subpackages, except for those in ``LAYERS``. The digest depends on
-    the files' names in the package and on their contents, not on where they are installed. If a
-    file has changed since this process started, the digest is one that no other process obtains:
-    the results of the code in memory must not be found by those who run the new files.
+    A package includes its subpackages, except those in ``LAYERS``. The digest depends on the
+    files' names in the package and on their contents, not on where they are installed. If a file
+    has changed since this process started, the digest is unique to this process: a process that
+    runs the new files must not reuse the results of the old code in memory.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def source_digest(*names: str) -> str:
 
 
 def _source_files(name: str) -> Iterator[tuple[str, Path]]:
-    """Yield each source file's dotted name, with its ending, and its path."""
+    """Yield each source file's dotted name, with its suffix, and its path."""
     spec = find_spec(name)
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(f"There is no package or module {name}.")

@@ -10,6 +10,6 @@ class BadInput(ValueError):
 
     @property
     def clause(self) -> str:
-        """The message with a small first letter, to follow a colon in another message."""
+        """The message with a lower-case first letter, to follow a colon in another message."""
         message = str(self)
         return message[:1].lower() + message[1:]

@@ -1,8 +1,8 @@
-"""Fixed-point numbers: the project's one definition of rounding, saturation and rescaling.
+"""Fixed-point numbers: the project's only definition of rounding, saturation and rescaling.
 
-A real number becomes an integer by *rounding half up*, ``floor(x + 1/2)``. Hardware only
+A real number is converted to an integer by *rounding half up*, ``floor(x + 1/2)``. Hardware only
 *truncates*, by an arithmetic right shift, which rounds towards minus infinity. Where hardware must
-round, half a unit has been added to a constant beforehand.
+round, half a unit is added to a constant beforehand.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def round_half_up(value: ArrayLike) -> np.ndarray:
 
 
 def signed_bits(low: int, high: int) -> int:
-    """Return the bits of the narrowest two's complement integer for ``low`` and ``high``."""
+    """Return the width of the narrowest two's complement integer that holds both values."""
     return (
         max((~low if low < 0 else low).bit_length(), (~high if high < 0 else high).bit_length()) + 1
     )
@@ -39,12 +39,12 @@ class FixedPoint:
 
     @property
     def low(self) -> int:
-        """Least integer."""
+        """Smallest integer."""
         return -(1 << (self.bits - 1))
 
     @property
     def high(self) -> int:
-        """Greatest integer."""
+        """Largest integer."""
         return (1 << (self.bits - 1)) - 1
 
     def quantize(self, value: ArrayLike) -> np.ndarray:
@@ -59,7 +59,7 @@ class FixedPoint:
 
 
 COORDINATE = FixedPoint(bits=16, fraction=14)
-"""A network coordinate, -2 to 2. The image fills (-1, 1); oblique planes may reach beyond."""
+"""A network coordinate, -2 to 2. The image fills (-1, 1); oblique planes may extend beyond it."""
 
 FREQUENCY = FixedPoint(bits=16, fraction=10)
 """A coefficient of B, in turns per unit of coordinate, -32 to 32."""
@@ -128,7 +128,7 @@ def requantize(
     accumulators, multiplier, offset, shift : int64 arrays
         Broadcast together.
     high : int
-        Greatest result.
+        Largest result.
     """
     scaled = ((accumulators * multiplier) << OFFSET_FRACTION) >> shift
     return np.clip((scaled + offset) >> OFFSET_FRACTION, 0, high)

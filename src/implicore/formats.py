@@ -21,9 +21,9 @@ class Formats:
     accumulator_bits : int, optional
         Accumulators, signed, 8 to 44. The default is 8 more than a product.
     multiplier_bits : int, optional
-        Mantissa of a requantizer's scale, unsigned, 0 to 15. With 0 every scale is a power of two
-        and takes a shift alone. The default is 4. It is 0 where weights have at least 8 bits and
-        activations 4 bits more: then a scale may be up to twice too wide.
+        Mantissa of a requantizer's scale, unsigned, 0 to 15. With 0, every scale is a power of two
+        and needs only a shift. The default is 4, or 0 where weights have at least 8 bits and
+        activations at least 4 bits more: then a scale may be up to twice as coarse as needed.
     table_address_bits : int, optional
         Address width of the sine table, 6 to 14. The default is 10, or 12 for activations of more
         than 12 bits, whose lowest bits a coarser phase would invalidate.
@@ -54,8 +54,8 @@ class Formats:
             object.__setattr__(self, "table_address_bits", 10 if self.activation_bits <= 12 else 12)
         require_integer("Formats", "table_address_bits", self.table_address_bits, 6, 14)
         if self.output_bits is None:
-            wide = min(max(self.activation_bits + 4, 8), 16)
-            object.__setattr__(self, "output_bits", wide)
+            output_bits = min(max(self.activation_bits + 4, 8), 16)
+            object.__setattr__(self, "output_bits", output_bits)
         require_integer("Formats", "output_bits", self.output_bits, 8, 16)
 
     @classmethod
@@ -68,7 +68,7 @@ class Formats:
         Raises
         ------
         ValueError
-            The name has another form, or a width is out of range.
+            The name does not have this form, or a width is out of range.
 
         Examples
         --------
@@ -114,15 +114,15 @@ class Formats:
 
     @property
     def weight_max(self) -> int:
-        """The greatest weight. The least is ``-weight_max - 1``."""
+        """The largest weight. The smallest is ``-weight_max - 1``."""
         return (1 << (self.weight_bits - 1)) - 1
 
     @property
     def activation_max(self) -> int:
-        """The greatest feature or hidden activation."""
+        """The largest feature or hidden activation."""
         return (1 << self.activation_bits) - 1
 
     @property
     def output_max(self) -> int:
-        """The greatest voxel."""
+        """The largest voxel."""
         return (1 << self.output_bits) - 1

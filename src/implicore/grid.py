@@ -23,7 +23,7 @@ PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}
 """The world axis (R, A, S) that each anatomical plane is perpendicular to."""
 
 MAX_AXIS = 1 << 16
-"""Most samples along one axis of a grid. It sets the coordinate generator's guard bits."""
+"""Maximum number of samples along an axis. The coordinate generator's guard bits depend on it."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Grid:
         Samples along each index axis, each at least 1.
     affine : tuple of 4 tuples of 4 floats
         Index to world (RAS+ mm), row-major, the last row ``(0, 0, 0, 1)``. ``Grid.from_array``
-        takes a numpy matrix. Directions need be neither orthogonal nor unit length.
+        takes a numpy matrix. The columns need not be orthogonal or of unit length.
 
     Raises
     ------
     BadInput
-        If shape or affine describe no grid.
+        If shape and affine do not describe a grid.
     """
 
     shape: tuple[int, int, int]
@@ -78,7 +78,7 @@ class Grid:
         Raises
         ------
         BadInput
-            The file cannot be read or describes no grid.
+            The file cannot be read or does not describe a grid.
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -111,7 +111,7 @@ class Grid:
         return int(np.prod(self.shape, dtype=np.int64))
 
     def world(self, index: ArrayLike) -> np.ndarray:
-        """Compute world coordinates in mm, (..., 3), of integer or fractional indices (..., 3)."""
+        """Compute world coordinates in mm, (..., 3), for integer or fractional indices (..., 3)."""
         return np.asarray(index, dtype=np.float64) @ self.matrix[:3, :3].T + self.matrix[:3, 3]
 
     def corners(self, *, edges: bool) -> np.ndarray:
@@ -124,7 +124,7 @@ class Grid:
         """Sample the same field of view with ``factor`` times as many voxels along each axis.
 
         The number of samples is rounded to the nearest whole number, at least 1. The voxel size
-        follows from it, so that the outer voxel edges do not move. Factor 1 returns this grid.
+        follows from it: the outer voxel edges do not move. Factor 1 returns this grid.
 
         Examples
         --------
@@ -171,7 +171,7 @@ class Grid:
         Raises
         ------
         BadInput
-            If there is no such plane, or it lies outside the image.
+            If the name is unknown, or the plane lies outside the image.
         """
         if name not in PLANES:
             raise BadInput(f"The plane must be one of {', '.join(PLANES)}, not {name!r}.")
@@ -234,11 +234,11 @@ class Frame:
         return cls(tuple(((low + high) / 2).tolist()), float((high - low).max() / 2))
 
     def coordinates(self, world: ArrayLike) -> np.ndarray:
-        """Compute network coordinates, float64 (..., 3), of world positions in mm (..., 3)."""
+        """Compute network coordinates, float64 (..., 3), for world positions in mm (..., 3)."""
         return (np.asarray(world, dtype=np.float64) - self.centre) / self.extent
 
     def affine(self, grid: Grid) -> np.ndarray:
-        """Compute the (3, 4) map from a grid's index to network coordinates: steps, then origin."""
+        """Compute the (3, 4) map from grid index to network coordinates: steps, then origin."""
         affine = grid.matrix[:3] / self.extent
         affine[:, 3] = (grid.matrix[:3, 3] - self.centre) / self.extent
         return affine

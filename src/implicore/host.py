@@ -1,10 +1,10 @@
 """The host's driver of an accelerator: loads programs, starts jobs, returns voxels.
 
-A ``Host`` uses a ``Transport``, which moves words and has no notion of jobs. There are two:
+A ``Host`` uses a ``Transport``, which moves words and knows nothing about jobs. There are two:
 
-    link.Link       a serial line: a board's, or the simulated one of ``sim.serial``
-    MemoryMapped    AXI4-Lite registers and AXI DMA channels: those of PYNQ, or the simulated ones
-                    of ``sim.memory_map``
+    link.Link       a serial line, of a board or simulated by ``sim.serial``
+    MemoryMapped    AXI4-Lite registers and AXI DMA channels, of PYNQ or simulated by
+                    ``sim.memory_map``
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Transport(Protocol):
     Attributes
     ----------
     max_job_voxels : int
-        Greatest number of points and of voxels in one job.
+        Maximum number of points or voxels in one job.
     """
 
     max_job_voxels: int
@@ -52,10 +52,10 @@ class Transport(Protocol):
         """Write words, given as pairs of byte address and value, in this order."""
 
     def program(self, words: np.ndarray) -> None:
-        """Send the words of a program, the last one with ``tlast``."""
+        """Send the words of a program; ``tlast`` is high with the last one."""
 
     def decode(self, voxels: int, points: np.ndarray | None = None) -> np.ndarray:
-        """Receive the voxels, uint16, of a job that has been started; send its points meanwhile."""
+        """Receive the voxels, uint16, of a job that has been started, while sending its points."""
 
     def abort(self) -> None:
         """Abort the job and discard all data in flight. The program may be lost."""
@@ -70,9 +70,9 @@ class Rejected(BadInput):
         The value of its ``error`` register.
     """
 
-    def __init__(self, what: str, error: Error):
+    def __init__(self, subject: str, error: Error):
         self.error = error
-        super().__init__(f"The accelerator rejected {what}: {ERROR_MEANINGS[error]}.")
+        super().__init__(f"The accelerator rejected {subject}: {ERROR_MEANINGS[error]}.")
 
 
 class Host:
@@ -97,10 +97,10 @@ class Host:
         self.config = config
         self.program: Program | None = None
         self._timeout = timeout
-        found = [self.register(name) for name in ("identity", "version", "configuration")]
+        values = [self.register(name) for name in ("identity", "version", "configuration")]
         for name, value, expected in zip(
             ("identity", "register map version", "configuration digest"),
-            found,
+            values,
             (IDENTITY, VERSION, config.digest),
             strict=True,
         ):
@@ -111,12 +111,12 @@ class Host:
                 )
 
     def load(self, program: Program) -> None:
-        """Load a program; BadInput if it does not fit, Rejected if it arrived damaged."""
+        """Load a program; BadInput if it does not fit, Rejected if the accelerator rejects it."""
         self.send(program_stream(program, self.config))
         self.program = program
 
     def send(self, words: np.ndarray) -> None:
-        """Send the words of a program stream and wait for its status; Rejected if it is bad."""
+        """Send the words of a program stream and wait for the status; Rejected if it is bad."""
         self.program = None
         self._clear_events()
         self.transport.program(words)
@@ -142,12 +142,12 @@ class Host:
         uint16 array, shape (points,).
         """
         points = checked_points(points)
-        found = [np.empty(0, np.uint16)]
+        parts = [np.empty(0, np.uint16)]
         for first in range(0, len(points), self.transport.max_job_voxels):
             part = points[first : first + self.transport.max_job_voxels]
             self._start("start_points")
-            found.append(self.transport.decode(len(part), part))
-        return np.concatenate(found)
+            parts.append(self.transport.decode(len(part), part))
+        return np.concatenate(parts)
 
     def render(self, grid: Grid) -> np.ndarray:
         """Decode every voxel of a grid: uint16 array of the grid's shape.
@@ -156,12 +156,12 @@ class Host:
         """
         if self.program is None:
             raise BadInput("Load a program first: it defines the coordinates of the grid.")
-        found = []
+        parts = []
         for job in GridJob.of(grid, self.program.frame).parts(self.transport.max_job_voxels):
             self.transport.write(grid_writes(job))
             self._start("start_grid")
-            found.append(self.transport.decode(job.voxels))
-        return np.concatenate(found).reshape(grid.shape, order="F")
+            parts.append(self.transport.decode(job.voxels))
+        return np.concatenate(parts).reshape(grid.shape, order="F")
 
     def counters(self) -> dict[str, int]:
         """Return the counters of the last job: the registers ``COUNTERS``."""
@@ -237,13 +237,13 @@ class Channel(Protocol):
     transferred: int
 
     def transfer(self, buffer: np.ndarray, /) -> None:
-        """Start to send a buffer, ``tlast`` with its end, or to fill one up to ``tlast``."""
+        """Start sending a buffer, ending with ``tlast``, or filling one until ``tlast``."""
 
     def wait(self) -> None:
-        """Wait for the end of the transfer; ``transferred`` then has its number of bytes."""
+        """Wait for the end of the transfer; ``transferred`` is then its number of bytes."""
 
     def start(self) -> None:
-        """Run again after ``stop``."""
+        """Restart the channel after ``stop``."""
 
     def stop(self) -> None:
         """Abort the transfer."""
@@ -255,13 +255,14 @@ class MemoryMapped:
     Parameters
     ----------
     registers : Registers
-        Where ``s_axi`` is mapped.
+        The window in which ``s_axi`` is mapped.
     program, points, voxels : Channel
-        At ``s_axis_program`` (32 bits), ``s_axis_points`` (64) and ``m_axis_voxels`` (16).
+        The channels of ``s_axis_program`` (32 bits), ``s_axis_points`` (64 bits) and
+        ``m_axis_voxels`` (16 bits).
     allocate : function of a shape and a dtype
         Allocates the buffers, such as ``pynq.allocate``.
     max_transfer_bytes : int
-        Greatest transfer, as given by the width of the DMA's length register.
+        Maximum transfer size, set by the width of the DMA's length register.
     """
 
     def __init__(
@@ -305,8 +306,8 @@ class MemoryMapped:
         buffer = self._allocate((voxels,), np.uint16)
         self._voxels.transfer(buffer)
         if points is not None:
-            sent = self._filled(pack_points(points))
-            self._points.transfer(sent)
+            packed = self._filled(pack_points(points))
+            self._points.transfer(packed)
             self._points.wait()
         self._voxels.wait()
         if self._voxels.transferred != buffer.nbytes:
@@ -316,7 +317,7 @@ class MemoryMapped:
         return np.array(buffer)
 
     def abort(self) -> None:
-        """Abort the job and all transfers; a loaded program stays."""
+        """Abort the job and all transfers; a loaded program stays loaded."""
         self.write([command("abort")])
         for channel in (self._program, self._points, self._voxels):
             channel.stop()

@@ -1,4 +1,4 @@
-"""Grid jobs: a sampling grid in the integers of the coordinate generator."""
+"""Grid jobs: a sampling grid as integers for the coordinate generator."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class GridJob:
 
     The coordinate of index (i, j, k) is ``(origin + i steps[0] + j steps[1] + k steps[2]) >>
     GRID_GUARD``, in ``COORDINATE`` units. The sums are exact. The origin includes half a unit,
-    which turns the truncation into a rounding. The result is within ``1/2 + 0.006`` units of the
-    exact coordinate for the largest grid, within ``1/2 + 0.0001`` for 1,024 samples an axis.
+    which turns truncation into rounding. The result is within ``1/2 + 0.006`` units of the exact
+    coordinate for the largest grid, and within ``1/2 + 0.0001`` for 1,024 samples per axis.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class GridJob:
         """
         affine = frame.affine(grid)
         spread = np.abs(affine[:, :3]) @ (np.array(grid.shape) - 1) + np.abs(affine[:, 3])
-        if not (spread < 1 << COORDINATE.bits).all():  # so that nothing below overflows
+        if not (spread < 1 << COORDINATE.bits).all():  # otherwise the integers below overflow
             raise BadInput(cls._too_far(grid, frame))
         affine *= 2.0 ** (COORDINATE.fraction + GRID_GUARD)
         affine[:, :3] *= np.array(grid.shape) > 1  # a single sample needs no step
@@ -77,32 +77,32 @@ class GridJob:
         They may exceed the width of their registers: sums are modulo that width.
         """
         steps = np.array(self.steps)
-        lines = (np.array(self.shape)[:, None] - 1) * steps  # the length of an axis
-        increments = [steps[0], steps[1] - lines[0], steps[2] - lines[1] - lines[0]]
-        return tuple(tuple(each.tolist()) for each in increments)
+        spans = (np.array(self.shape)[:, None] - 1) * steps  # from the first to the last sample
+        increments = [steps[0], steps[1] - spans[0], steps[2] - spans[1] - spans[0]]
+        return tuple(tuple(increment.tolist()) for increment in increments)
 
     @property
     def voxels(self) -> int:
         """Number of voxels."""
         return self.shape[0] * self.shape[1] * self.shape[2]
 
-    def parts(self, most: int) -> Iterator[GridJob]:
-        """Split the job into jobs of at most ``most`` (at least 1) voxels, in the same order."""
-        if self.voxels <= most:
+    def parts(self, limit: int) -> Iterator[GridJob]:
+        """Split the job into jobs of at most ``limit`` (at least 1) voxels, in the same order."""
+        if self.voxels <= limit:
             yield self
             return
         axis = max(axis for axis in range(3) if self.shape[axis] > 1)
-        size = max(1, most // (self.voxels // self.shape[axis]))
+        size = max(1, limit // (self.voxels // self.shape[axis]))
         for first in range(0, self.shape[axis], size):
             shape = list(self.shape)
             shape[axis] = min(size, self.shape[axis] - first)
             moved = zip(self.origin, self.steps[axis], strict=True)
             x, y, z = (start + first * step for start, step in moved)
             part = replace(self, shape=(shape[0], shape[1], shape[2]), origin=(x, y, z))
-            yield from part.parts(most)
+            yield from part.parts(limit)
 
     def at(self, index: ArrayLike) -> np.ndarray:
-        """Return the coordinates, int64 of shape (..., 3), of indices of shape (..., 3)."""
+        """Return the coordinates, int64 (..., 3), of indices (..., 3)."""
         total = np.asarray(index, np.int64) @ np.array(self.steps) + np.array(self.origin)
         return total >> GRID_GUARD
 
@@ -118,23 +118,23 @@ def checked_points(coordinates: ArrayLike) -> np.ndarray:
     Raises
     ------
     BadInput
-        The shape is another one, or a coordinate is out of range.
+        The array has another shape, or a coordinate is out of range.
     """
     points = np.asarray(coordinates)
     if points.ndim != 2 or points.shape[1] != 3:
         raise BadInput(f"Points must have the shape (points, 3), not {points.shape}.")
     if not COORDINATE.holds(points):
         raise BadInput(
-            f"Coordinates must be from {COORDINATE.low} to {COORDINATE.high}, but range "
+            f"Coordinates must be from {COORDINATE.low} to {COORDINATE.high}, but these range "
             f"from {points.min()} to {points.max()}."
         )
     return points
 
 
 def pack_points(points: np.ndarray) -> np.ndarray:
-    """Pack points of shape (points, 3) for ``s_axis_points``: one uint64 a point.
+    """Pack points of shape (points, 3) for ``s_axis_points``, one uint64 per point.
 
-    x, y and z are in 16 bits each, from bit 0, in two's complement.
+    x, y and z take 16 bits each, from bit 0 upwards, in two's complement.
     """
     fields = np.zeros((len(points), 4), "<u2")
     fields[:, :3] = np.asarray(points, np.int64).reshape(-1, 3) & 0xFFFF

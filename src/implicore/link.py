@@ -1,33 +1,34 @@
 """The protocol of the serial link to an accelerator, and the host's end of it.
 
-Both sides send *frames*: bytes between two END bytes, escaped as in SLIP (RFC 1055), so that a
-receiver finds the next frame after any garbage. A frame holds
+Both sides send *frames*: bytes between two END bytes, escaped as in SLIP (RFC 1055). A receiver
+therefore resynchronizes after any garbage. A frame holds
 
-    kind (1 byte)   payload   CRC-16 of both (2 bytes, the high byte first)
+    kind (1 byte)   payload   CRC-16 of both (2 bytes, high byte first)
 
 The CRC is CRC-16/IBM-3740 (``binascii.crc_hqx`` from 0xFFFF). Numbers are little-endian. Empty
 frames are ignored. The host sends requests; the board responds in the order of the requests:
 
-    kind          payload                     response, its kind being the request's + 0x80
+    kind          payload                     response, whose kind is the request's + 0x80
     READ          addresses, 1 byte each      words, 4 bytes each
-    WRITE         address, 4 bytes, each      empty, once the registers have taken them
-    PROGRAM       4 bytes a word              empty, once the program stream has taken them
+    WRITE         address and 4 bytes each    empty, once the registers have taken them
+    PROGRAM       4 bytes per word            empty, once the program stream has taken them
     PROGRAM_END   the same, the last word with ``tlast``
-    POINTS        x, y, z: 6 bytes a point    empty, once the point stream has taken them
+    POINTS        x, y, z: 6 bytes per point  empty, once the point stream has taken them
     POINTS_END    the same, the last point with ``tlast``
-    CREDIT        2 bytes                     empty; the board may send so many more voxels
+    CREDIT        2 bytes                     empty; the board may send that many more voxels
     RESET         empty                       empty; board and accelerator are as after power-up
 
-The board also sends VOXELS (2 bytes each, then one byte: 1 if the last voxel had ``tlast``, else
-0), never more of them than the credit allows, and NAK with a ``NakReason`` in one byte in place of
-the response to a request that it rejects. A rejected request has no effect.
+The board also sends VOXELS: 2 bytes per voxel, then one byte that is 1 if the last voxel had
+``tlast``, else 0. It never sends more voxels than the credit allows. In place of the response to a
+request that it rejects, it sends NAK with a ``NakReason`` in one byte. A rejected request has no
+effect.
 
 **Flow control.** The board stores requests in ``REQUEST_BUFFER_BYTES`` bytes until they are
-executed. The host counts the kind, the payload and one more byte of each request until its response
-arrives, and keeps their sum within the buffer. Points and programs wait until the accelerator
-takes them, and later requests wait behind them, except CREDIT and RESET, which take effect at
-once. The host must therefore send credit before the points of the voxels. Without credit, the board
-and the accelerator wait.
+executed. A request occupies its kind, its payload and one more byte until its response arrives; the
+host keeps the sum within the buffer. Points and programs wait until the accelerator takes them, and
+later requests wait behind them, except CREDIT and RESET, which take effect at once. The host must
+therefore send the credit for voxels before their points. Without credit, the board and the
+accelerator wait.
 
 **Errors.** A frame with a wrong CRC is rejected as a whole. Neither side retransmits; after a
 ``LinkError`` call ``Link.reset`` and start again.
@@ -51,20 +52,20 @@ END, ESCAPE, ESCAPED_END, ESCAPED_ESCAPE = 0xC0, 0xDB, 0xDC, 0xDD
 """The special bytes of SLIP."""
 
 REQUEST_BUFFER_BYTES = 2048
-"""Size of the board's buffer of requests that are not executed yet."""
+"""Size of the board's buffer for requests that have not been executed yet."""
 
 PAYLOAD_BYTES = 768
-"""Greatest payload that the host sends: two frames fit the request buffer, one waiting."""
+"""Maximum payload that the host sends: the request buffer holds two frames, one of them waiting."""
 
 CREDIT_WINDOW = 1024
-"""Greatest number of voxels that the host has credit out for."""
+"""Maximum number of voxels that the host gives credit for in advance."""
 
 RESPONSE = 0x80
-"""A response's kind is that of its request plus this."""
+"""The kind of a response is the kind of its request plus this."""
 
 
 class Kind(IntEnum):
-    """What a frame is; VOXELS and NAK come from the board alone."""
+    """The kind of a frame. Only the board sends VOXELS and NAK."""
 
     READ = 1
     WRITE = 2
@@ -87,7 +88,7 @@ ITEM_BYTES = {
     Kind.POINTS_END: 6,
     Kind.CREDIT: 2,
 }
-"""Size of a payload's items. A payload has at least one item, that of CREDIT exactly one."""
+"""Size of a payload's items. A payload has at least one item; CREDIT has exactly one."""
 
 
 QUEUED = (Kind.READ, Kind.WRITE, Kind.PROGRAM, Kind.PROGRAM_END, Kind.POINTS, Kind.POINTS_END)
@@ -158,7 +159,7 @@ class Link:
     ----------
     port : Port
         Its timeout is how long the board may be silent. It must exceed the array's latency to the
-        first voxels, and the rest of a job where a program is sent before the job's end.
+        first voxels and, if a program is sent during a job, the time that the job still takes.
     """
 
     max_job_voxels = 1 << 24
@@ -204,7 +205,7 @@ class Link:
         self._transact((Kind.WRITE, struct.pack("<BI", *pair)) for pair in pairs)
 
     def program(self, words: np.ndarray) -> None:
-        """Send the words of ``stream.program_stream``. The ``error`` register has the status."""
+        """Send the words of ``stream.program_stream``; read the status from ``error``."""
         payload = np.asarray(words).astype("<u4").tobytes()
         self._transact(_chunks(Kind.PROGRAM, Kind.PROGRAM_END, payload))
 
@@ -216,7 +217,7 @@ class Link:
         voxels : int
             Number of voxels of the job.
         points : integer array, shape (voxels, 3), optional
-            The points of a job of points, sent meanwhile, in ``fixed.COORDINATE`` units.
+            The points of the job, in ``fixed.COORDINATE`` units, to send at the same time.
 
         Returns
         -------
@@ -231,15 +232,15 @@ class Link:
                 raise LinkError("The board sent a response that no request awaits.")
             if self._last_seen and (self._uncredited or self._credited):
                 break
-        found = np.concatenate([np.empty(0, "<u2"), *self._voxels]).astype(np.uint16)
-        if len(found) != voxels:
-            raise LinkError(f"The job delivered {len(found)} voxels, not {voxels}.")
+        received = np.concatenate([np.empty(0, "<u2"), *self._voxels]).astype(np.uint16)
+        if len(received) != voxels:
+            raise LinkError(f"The job delivered {len(received)} voxels, not {voxels}.")
         if not self._last_seen:
             raise LinkError(f"The job did not end after {voxels} voxels.")
-        return found
+        return received
 
     def _transact(self, requests: Iterable[tuple[Kind, bytes]]) -> list[bytes]:
-        """Send requests, as far ahead as the board has space; return the responses' payloads."""
+        """Send requests as far ahead as the board has space; return the responses' payloads."""
         pending: deque[tuple[Kind, int]] = deque()
         responses: list[bytes] = []
         used = 0
@@ -271,7 +272,7 @@ class Link:
     def _send_credit(self) -> None:
         """Send credit for the next voxels, up to ``CREDIT_WINDOW``."""
         more = min(self._uncredited, CREDIT_WINDOW - self._credited)
-        # At least half a window at once, or there would be a CREDIT for each frame of voxels.
+        # At least half a window at once; otherwise every frame of voxels would cause a CREDIT.
         enough = more == self._uncredited or more >= CREDIT_WINDOW // 2
         if more and enough and not self._credit_pending:
             self._port.write(encode(Kind.CREDIT, struct.pack("<H", more)))
@@ -319,7 +320,7 @@ class _Timeout(LinkError):
 
 
 def _chunks(kind: Kind, last: Kind, payload: bytes) -> Iterator[tuple[Kind, bytes]]:
-    """Split whole items into requests of a kind, the last one of the kind ``last``."""
+    """Split items into requests of kind ``kind``; the last request has the kind ``last``."""
     size = PAYLOAD_BYTES // ITEM_BYTES[kind] * ITEM_BYTES[kind]
     for first in range(0, len(payload), size):
         ends = first + size >= len(payload)

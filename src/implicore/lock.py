@@ -20,7 +20,7 @@ def lock(file: IO, *, wait: bool = True) -> bool:
     Returns
     -------
     bool
-        Whether the file is locked; False only without ``wait``.
+        Whether the file was locked; can be False only without ``wait``.
 
     Raises
     ------

@@ -12,7 +12,7 @@ MAX_FREQUENCIES = 1024
 MAX_WIDTH = 2048
 MAX_DEPTH = 64
 MAX_WEIGHTS = 1 << 23
-"""Greatest number of weights, 8 times the published network's; it bounds the memory of a file."""
+"""Maximum number of weights, 8 times the published network's; it limits what a file can claim."""
 
 
 class LayerShape(NamedTuple):
@@ -39,7 +39,7 @@ class NetworkShape:
     width : int
         Neurons of each hidden layer.
     depth : int
-        Fully connected layers, the linear output layer included. Depth 1 has no hidden layer.
+        Fully connected layers, including the linear output layer. Depth 1 has no hidden layer.
     skips : tuple of ints
         Layers, counted from 1, that have features as well as hidden activations as inputs. Layer
         1 always has features and must not be named.
@@ -77,7 +77,7 @@ class NetworkShape:
             raise ValueError(f"Network skips must be in increasing order, not {self.skips}.")
         if self.weights > MAX_WEIGHTS:
             raise ValueError(
-                f"Network weights must be at most {MAX_WEIGHTS} in number, not {self.weights}."
+                f"A network must have at most {MAX_WEIGHTS} weights, not {self.weights}."
             )
 
     @property

@@ -1,4 +1,4 @@
-"""External tools: how to run one, and what its failure says."""
+"""External tools: running one, and reporting its failure."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ LOG_LINES = 12
 class ToolFailed(BadInput):
     """An external tool failed; the message names it and ends with the last lines of its log.
 
-    A ``BadInput``, because the usual cause is an incomplete installation and not the program: the
-    command line shows the message without a traceback.
+    It is a ``BadInput`` because the usual cause is an incomplete installation, not an error in
+    implicore: the command line shows the message without a traceback.
     """
 
 
@@ -32,7 +32,7 @@ class Tool:
     command : str
     version : str
     environment : dict
-        Variables that it needs beside the environment of this process.
+        Variables that it needs in addition to the environment of this process.
     """
 
     command: str
@@ -65,7 +65,7 @@ def run(command: list, folder: Path, tool: Tool | None = None, *, name: str | No
     tool : Tool, optional
         The tool whose environment the command needs.
     name : str, optional
-        Name of the tool, if it is not the command's.
+        Name of the tool, if it differs from the command's.
 
     Raises
     ------
@@ -85,13 +85,13 @@ def run(command: list, folder: Path, tool: Tool | None = None, *, name: str | No
             check=False,
         )
     if done.returncode:
-        whole = " ".join(map(str, command))
-        head = f"{name} failed ({done.returncode}): {whole}"
+        command_line = " ".join(map(str, command))
+        head = f"{name} failed ({done.returncode}): {command_line}"
         raise ToolFailed("\n".join([head, *log_lines(log)[-LOG_LINES:]]))
 
 
 def log_lines(log: Path) -> list[str]:
-    """Return the lines of a log file; none if there is no file."""
+    """Return the lines of a log file, or an empty list if it does not exist."""
     if not log.is_file():
         return []
     return log.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -37,7 +37,7 @@ class Intensity:
     Raises
     ------
     BadInput
-        ``low`` is not below ``high``, one of them is not finite, or the type is another one.
+        ``low`` is not below ``high``, one of them is not finite, or the type is not supported.
     """
 
     low: float
@@ -70,7 +70,7 @@ class Layer:
     Attributes
     ----------
     weights : int16 array, shape (outputs, inputs)
-        The inputs are the features, if the layer takes them, then hidden activations.
+        The inputs are the features, if the layer takes them, then the hidden activations.
     multipliers, offsets, shifts : int64 arrays, shape (outputs,)
         The constants of ``fixed.requantize``.
     """
@@ -81,11 +81,11 @@ class Layer:
     shifts: np.ndarray
 
     def accumulator_range(self, activation_max: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the least and the greatest accumulator of each neuron, int64, shape (outputs,).
+        """Return the smallest and largest accumulator of each neuron, int64, shape (outputs,).
 
-        Activations lie in 0 to ``activation_max``. So every partial sum, in any order, lies
-        between ``activation_max`` times the sum of the negative weights and ``activation_max``
-        times the sum of the positive weights.
+        Activations range from 0 to ``activation_max``. Every partial sum, in any order, therefore
+        lies between ``activation_max`` times the sum of the negative weights and
+        ``activation_max`` times the sum of the positive weights.
         """
         weights = self.weights.astype(np.int64)
         low = np.minimum(weights, 0).sum(axis=1) * activation_max
@@ -104,9 +104,9 @@ class Program:
     frequencies : int16 array, shape (L, 3)
         The Fourier matrix B in ``fixed.FREQUENCY`` units.
     layers : tuple of Layer
-        One for each layer of ``shape``.
+        One per layer of ``shape``.
     frame : Frame
-        From world mm to network coordinates.
+        Map from world mm to network coordinates.
     grid : Grid
         The voxels of the source image, which rendering at scale 1 returns.
     intensity : Intensity
@@ -143,7 +143,7 @@ class Program:
             )
 
     def _arrays(self) -> Iterator[tuple[str, np.ndarray, tuple[int, ...], int, int]]:
-        """Yield each array with its name, its shape, and its least and greatest legal integer."""
+        """Yield each array's name, the array, its shape, and its smallest and largest integer."""
         formats = self.formats
         frequencies = (self.shape.frequencies, 3)
         yield "frequencies", self.frequencies, frequencies, FREQUENCY.low, FREQUENCY.high
@@ -162,13 +162,13 @@ class Program:
 
     @cached_property
     def accumulator_ranges(self) -> tuple[tuple[int, int], ...]:
-        """Least and greatest accumulator of each layer, proven from the weights."""
+        """Smallest and largest accumulator of each layer, proven from the weights."""
         ranges = [layer.accumulator_range(self.formats.activation_max) for layer in self.layers]
         return tuple((int(low.min()), int(high.max())) for low, high in ranges)
 
     @property
     def accumulator_bits(self) -> int:
-        """Bits, including the sign, with which no input can overflow an accumulator."""
+        """Accumulator width, including the sign, that no input can overflow."""
         return max(signed_bits(low, high) for low, high in self.accumulator_ranges)
 
     @cached_property
@@ -233,7 +233,7 @@ class Program:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Program:
-        """Read what ``to_bytes`` wrote; raises BadInput for anything else."""
+        """Read the output of ``to_bytes``; raise BadInput for anything else."""
         header, streams = program_file.decode(data)
         try:
             fields = json.loads(header)

@@ -1,7 +1,7 @@
 """The program file: sections of integers behind a header, compressed and protected by a checksum.
 
-``docs/numerics.md`` describes the file byte by byte. It holds no code, and reading one never
-allocates more than its header's sizes allow, so files from untrusted sources are safe to open.
+``docs/numerics.md`` describes the file byte by byte. A file holds no code, and reading it never
+allocates more than the sizes in its header allow, so files from untrusted sources are safe to open.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CHECK_BYTES = hashlib.sha256().digest_size
 MAX_HEADER = 1 << 16
 
 MAX_FILE = 1 << 26
-"""Bytes; more than any network within ``MAX_WEIGHTS`` needs."""
+"""Maximum size in bytes, more than any network within ``MAX_WEIGHTS`` needs."""
 
 
 class Section(NamedTuple):
@@ -55,7 +55,7 @@ def decode(data: bytes) -> tuple[bytes, bytes]:
         The data are not a complete program file of this version.
     """
     if not data.startswith(MAGIC):
-        raise BadInput("The file does not begin like a program: compile writes such files.")
+        raise BadInput("The file does not begin like a program file: compile writes such files.")
     if len(data) > MAX_FILE:
         raise BadInput(f"The file is larger than the limit of {MAX_FILE} bytes.")
     if len(data) < PREFIX.size + CHECK_BYTES:
@@ -63,7 +63,7 @@ def decode(data: bytes) -> tuple[bytes, bytes]:
     _, version, header_bytes = PREFIX.unpack_from(data)
     if version != VERSION:
         raise BadInput(
-            f"The file has format version {version}, and this release reads version {VERSION}."
+            f"The file has format version {version}, but this release reads version {VERSION}."
         )
     body = data[:-CHECK_BYTES]
     if hashlib.sha256(body).digest() != data[-CHECK_BYTES:]:
@@ -83,7 +83,7 @@ def content_digest(header: bytes, planes: Sequence[bytes]) -> str:
 
 
 def to_planes(values: np.ndarray, bits: int) -> list[bytes]:
-    """Split integers of ``bits`` bits, int64 or narrower, into planes, the highest bits first."""
+    """Split integers of ``bits`` bits, int64 or narrower, into planes, highest bits first."""
     values = values.astype(np.int64)
     planes = []
     for low, width in _slices(bits):
@@ -110,12 +110,12 @@ def read_sections(data: bytes, sections: Sequence[Section]) -> dict[str, np.ndar
         position += LENGTH.size + length
         decompressor = zlib.decompressobj()
         octets = decompressor.decompress(stream, count + 1)
-        whole = decompressor.eof and not decompressor.unused_data
-        if len(octets) != count or not whole or len(stream) != length:
+        complete = decompressor.eof and not decompressor.unused_data
+        if len(octets) != count or not complete or len(stream) != length:
             raise BadInput("The file does not hold as many integers as its header states.")
         return np.frombuffer(octets, np.uint8)
 
-    found = {}
+    integers = {}
     try:
         for name, bits, signed, size in sections:
             values = np.zeros(size, np.int64)
@@ -127,40 +127,40 @@ def read_sections(data: bytes, sections: Sequence[Section]) -> dict[str, np.ndar
                 values |= part.astype(np.int64) << low
             if signed:
                 values = (values ^ (1 << (bits - 1))) - (1 << (bits - 1))
-            found[name] = values
+            integers[name] = values
     except (struct.error, zlib.error):
         raise BadInput("The integers cannot be decompressed.") from None
     if position != len(data):
         raise BadInput("The file holds more data than its header states.")
-    return found
+    return integers
 
 
 def _slices(bits: int) -> list[tuple[int, int]]:
     """Return the lowest bit and the width of each plane, the highest plane first.
 
-    The highest 8 bits hold what compresses; the last plane has the remaining 1 to 8 bits.
+    The highest 8 bits compress best; the last plane has the remaining 1 to 8 bits.
     """
     lows = range(bits - 8, 0, -8)
     return [(low, 8) for low in lows] + ([(0, bits - 8 * len(lows))] if bits else [])
 
 
 def _pack(values: np.ndarray, width: int) -> bytes:
-    """Concatenate unsigned integers of ``width`` bits, the highest bit first."""
+    """Concatenate unsigned integers of ``width`` bits, most significant bit first."""
     bits = np.unpackbits(values[:, None], axis=1)[:, 8 - width :]
     return np.packbits(bits.ravel()).tobytes()
 
 
 def _unpack(octets: np.ndarray, width: int, count: int) -> np.ndarray:
-    """Invert ``_pack``; uint8."""
+    """Return the uint8 integers that ``_pack`` packed."""
     bits = np.unpackbits(octets, count=width * count).reshape(count, width)
     return np.packbits(np.pad(bits, ((0, 0), (8 - width, 0))), axis=1)[:, 0]
 
 
 def _compress(plane: bytes) -> bytes:
-    """Return the shortest of three zlib streams: uncompressed, Huffman codes alone, full search.
+    """Return the shortest of three zlib streams: uncompressed, Huffman codes only, full search.
 
     Weights have no repeated strings, and Huffman codes alone come within about one percent of
-    their entropy. Constant planes gain from the search for strings.
+    their entropy. Constant planes benefit from the search for repeated strings.
     """
     streams = []
     for level, strategy in (

@@ -12,7 +12,7 @@ from .program import Intensity, Layer, Program
 def random_program(
     shape: NetworkShape, formats: Formats, *, seed: int = 0, weights: str = "random"
 ) -> Program:
-    """Draw a valid program whose activations spread over their whole range.
+    """Draw a valid program whose activations cover their whole range.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ def random_program(
     formats : Formats
     seed : int
     weights : str
-        ``random``; or ``max``, ``min`` or ``zero``, the value of all weights.
+        ``random``, or the value of all weights: ``max``, ``min`` or ``zero``.
     """
     rng = np.random.default_rng(seed)
     top = formats.weight_max
@@ -51,9 +51,9 @@ def random_program(
         )
     frequencies = rng.integers(FREQUENCY.low, FREQUENCY.high + 1, (shape.frequencies, 3))
     angle = rng.uniform(0, 1)
-    turn = [[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]]
+    rotation = [[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]]
     affine = np.eye(4)
-    affine[:3, :3] = np.array(turn) * [1.0, 1.5, 2.0]
+    affine[:3, :3] = np.array(rotation) * [1.0, 1.5, 2.0]
     affine[:3, 3] = rng.uniform(-50, 50, 3)
     grid = Grid.from_array((7, 6, 5), affine)
     return Program(

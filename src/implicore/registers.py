@@ -1,6 +1,6 @@
-"""The register map: one definition for the hardware, the C header, the documents and the benches.
+"""The register map: one definition for the hardware, the C header, the documents and the tests.
 
-Every register is 32 bits wide. A wider quantity takes two registers, the lower half first.
+Every register is 32 bits wide. A wider quantity takes two words, the lower one first.
 """
 
 from __future__ import annotations
@@ -53,22 +53,22 @@ ERROR_MEANINGS = {
 
 @dataclass(frozen=True)
 class Register:
-    """A register, or several of the same kind at consecutive addresses.
+    """A register, or several registers of the same kind at consecutive addresses.
 
     Parameters
     ----------
     name : str
     access : str
-        ``ro`` read only; ``rw`` read and write; ``wo`` write only, reads as 0; ``w1c`` read, and
+        ``ro`` read-only; ``rw`` read and write; ``wo`` write-only, reads as 0; ``w1c`` readable,
         write 1 to clear.
     meaning : str
-        What the value means, a phrase.
+        Meaning of the value, as a phrase.
     count : int
         Number of registers of this kind.
     bits : int
-        Width of each. More than 32 bits take two words.
+        Width of each register. More than 32 bits take two words.
     fields : tuple of (str, str)
-        Name and meaning of single bits, from bit 0 on.
+        Name and meaning of individual bits, starting at bit 0.
     """
 
     name: str
@@ -153,12 +153,12 @@ def masks(name: str) -> dict[str, int]:
 
 
 def addresses() -> dict[str, int]:
-    """Return the byte address of each register, of the first one where there are several."""
-    found, address = {}, 0
+    """Return the byte address of each register, or of the first one if there are several."""
+    result, address = {}, 0
     for register in REGISTERS:
-        found[register.name] = address
+        result[register.name] = address
         address += 4 * register.words * register.count
-    return found
+    return result
 
 
 ADDRESS_BITS = 8
@@ -171,14 +171,14 @@ def markdown() -> str:
     for register in REGISTERS:
         first = addresses()[register.name]
         size = 4 * register.words * register.count
-        where = f"0x{first:02x}" if size == 4 else f"0x{first:02x}-0x{first + size - 4:02x}"
-        several = f"{register.count} x " if register.count > 1 else ""
+        span = f"0x{first:02x}" if size == 4 else f"0x{first:02x}-0x{first + size - 4:02x}"
+        times = f"{register.count} x " if register.count > 1 else ""
         meaning = register.meaning
         for bit, (name, text) in enumerate(register.fields):
             meaning += f"; bit {bit} `{name}`: {text}"
         bits = len(register.fields) or register.bits
         lines.append(
-            f"| {where} | `{register.name}` | {register.access} | {several}{bits} | {meaning} |"
+            f"| {span} | `{register.name}` | {register.access} | {times}{bits} | {meaning} |"
         )
     lines += ["", "| Error | Name | Meaning |", "|---|---|---|"]
     lines += [f"| {e.value} | `{e.name}` | {ERROR_MEANINGS[e]} |" for e in Error]

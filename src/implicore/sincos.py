@@ -1,12 +1,12 @@
 """Sine and cosine of a phase in turns, as integers: contents and lookup of the table.
 
-The golden model reads a ``SineTable`` with numpy; the hardware takes its contents as ROMs. Two
-midpoints keep the table small. A phase ``p`` of A bits stands for the middle of its interval,
-``(p + 1/2) / 2**A`` turns, so mirroring a quadrant is a bitwise NOT of the address. An output ``u``
-of N bits stands for the middle of its interval, ``(2 u + 1) / 2**N - 1``, so negation is a bitwise
-NOT of the output. There is no negating adder and no special case at 0 or 90 degrees.
+The golden model reads a ``SineTable`` with numpy; the hardware stores its contents in ROMs. Two
+midpoint conventions keep the table small. A phase ``p`` of A bits represents the middle of its
+interval, ``(p + 1/2) / 2**A`` turns, so mirroring a quadrant is a bitwise NOT of the address. An
+output ``u`` of N bits represents the middle of its interval, ``(2 u + 1) / 2**N - 1``, so negation
+is a bitwise NOT of the output. There is no negating adder and no special case at 0 or 90 degrees.
 
-From 12 address bits on, two smaller tables and an adder replace the table of a quarter wave. This
+With 12 or more address bits, two smaller tables and an adder replace the quarter-wave table. This
 is the bipartite method (Das Sarma and Matula 1995) in the symmetric form of Schulte and Stine
 (1999): ``base`` holds the sine in the middle of a short span, ``slope`` the difference to each
 point of the span.
@@ -25,7 +25,7 @@ from .arguments import require_integer
 from .fixed import round_half_up
 
 BIPARTITE_FROM = 12
-"""Address bits from which the table is split in two."""
+"""Smallest number of address bits for which the table is split in two."""
 
 GUARD = 2
 """Extra fraction bits of the split tables, so that their sum errs by less than one unit."""
@@ -39,16 +39,16 @@ class SineTable:
     address_bits : int
         A: a turn has ``2**A`` phases. 6 to 14.
     output_bits : int
-        N, 4 to 16. Outputs are unsigned; the midpoint ``2**(N-1) - 1/2`` stands for zero.
+        N, 4 to 16. Outputs are unsigned; the midpoint ``2**(N-1) - 1/2`` represents zero.
 
     Attributes
     ----------
     base : int64 array
-        Below 12 address bits, the magnitudes of the quarter wave. From 12 on, sums of ``base`` and
+        Below 12 address bits, the magnitudes of the quarter wave. Otherwise, sums of ``base`` and
         ``slope`` are magnitudes with ``GUARD`` fraction bits.
     slope : int64 array, shape (2**n0, 2**(n2 - 1)), or None
-        Differences from the middle of a span. They are added in its upper half; in its lower half
-        they are subtracted, with the position mirrored. None below 12 address bits.
+        Differences from the middle of a span. They are added in the span's upper half; in its
+        lower half they are subtracted, with the position mirrored. None below 12 address bits.
     """
 
     def __init__(self, address_bits: int, output_bits: int):
@@ -73,8 +73,8 @@ class SineTable:
         steepness = amplitude * np.pi / 2 * np.cos(np.pi / 2 * middle) / quarter
         distance = np.arange(1 << (n2 - 1)) + 0.5
         self.slope = round_half_up(steepness[:, None] * distance)
-        # Near the crest the sum could round up to the full amplitude. Limit the base, so that the
-        # hardware needs no saturation.
+        # Near the peak the sum could round up to the full amplitude. The base is limited so that
+        # the hardware needs no saturation.
         highest = amplitude - 1 - self.slope.max(axis=1).repeat(1 << n1)
         self.base = np.minimum(self.base, highest)
 

@@ -1,16 +1,16 @@
 """The program stream: a program for one configuration, in 32-bit words.
 
-The stream consists of 16-bit items, two a word, the lower half first. Signed items are in two's
+The stream consists of 16-bit items, two per word, the lower half first. Signed items are in two's
 complement.
 
     header        ``HEADER``, in this order
     coefficients  B: x, y and z of each frequency
-    constants     four items a neuron, layer after layer: ``constant_items``
-    weights       one a column and step of a voxel tile, the column fastest: ``weight_sequence``
+    constants     four items per neuron, layer by layer: ``constant_items``
+    weights       one per column and step of a voxel tile, the column fastest: ``weight_sequence``
     padding       one item if the number of items is odd
 
 The last word is the CRC-32 (as in zlib and Ethernet) of all bytes before it. Weights are laid out
-for a number of columns, so a stream belongs to a configuration. The program file does not.
+for a number of columns, so a stream belongs to one configuration. The program file does not.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ HEADER = (
     "neurons_low",
     "neurons_high",
 )
-"""Items of the header. ``weights`` counts those of a column. Bit n of ``skips`` is layer n + 1."""
+"""Items of the header. ``weights`` is the number per column. Bit n of ``skips`` is layer n + 1."""
 
 
 def format_code(formats: Formats) -> int:
-    """Pack the widths in which program and hardware must agree, five bits each."""
+    """Pack the widths that must be equal in program and hardware, five bits each."""
     bits = (formats.activation_bits, formats.table_address_bits, formats.output_bits)
     return bits[0] | bits[1] << 5 | bits[2] << 10
 
@@ -78,18 +78,18 @@ def header(program: Program, config: AcceleratorConfig) -> dict[str, int]:
 
 
 def constants(program: Program) -> list[tuple[int, int, int, int]]:
-    """Return offset, shift, multiplier and output weight of each neuron, layer after layer.
+    """Return offset, shift, multiplier and output weight of each neuron, layer by layer.
 
     The output weight is 0 unless the neuron feeds the output-layer MAC.
     """
-    found: list[tuple[int, int, int, int]] = []
+    result: list[tuple[int, int, int, int]] = []
     for number, layer in enumerate(program.layers, 1):
         output_weights = np.zeros(len(layer.offsets), int)
         if number == program.shape.depth - 1 and output_layer_bypasses_array(program.shape):
             output_weights = program.layers[-1].weights[0]
-        columns = (layer.offsets, layer.shifts, layer.multipliers, output_weights)
-        found += zip(*(column.tolist() for column in columns), strict=True)
-    return found
+        arrays = (layer.offsets, layer.shifts, layer.multipliers, output_weights)
+        result += zip(*(array.tolist() for array in arrays), strict=True)
+    return result
 
 
 def constant_items(offset: int, shift: int, multiplier: int, output_weight: int) -> list[int]:
@@ -101,7 +101,7 @@ def constant_items(offset: int, shift: int, multiplier: int, output_weight: int)
 def constant_fields(
     offset: int, shift: int, multiplier: int, output_weight: int, formats: Formats
 ) -> dict[str, int]:
-    """Return the fields of a neuron's word in the memory of constants.
+    """Return the fields of a neuron's word in the constant memory.
 
     The requantizer shifts in two stages, by ``8 * coarse`` and by ``fine``. Formats without
     multiplier bits have no field for the multiplier.
@@ -118,8 +118,8 @@ def constant_fields(
 def weight_sequence(program: Program, columns: int) -> np.ndarray:
     """Return the weights in the order of use, int16 of shape (steps of a voxel tile, columns).
 
-    The order is layer after layer, column tile after column tile, input after input. A column
-    without a neuron has weights 0.
+    The order is by layer, then by column tile, then by input. A column without a neuron has
+    weights of 0.
     """
     tiles = []
     for layer in program.layers[: len(array_layers(program.shape))]:
@@ -134,8 +134,8 @@ def weight_sequence(program: Program, columns: int) -> np.ndarray:
 def weight_writes(program: Program, config: AcceleratorConfig) -> Iterator[tuple]:
     """Yield the writes of the weight banks: one-hot bank, address, word as a list of weights.
 
-    A word is the latest weights of the stream, as many as columns share a bank. A bank with fewer
-    columns uses the last of them.
+    A word holds the latest weights of the stream, as many as there are columns per bank. A bank
+    with fewer columns uses the last of them.
     """
     per_bank = config.columns_per_bank
     for address, row in enumerate(weight_sequence(program, config.columns).tolist()):

@@ -1,16 +1,16 @@
-"""The command line: one module for each subcommand.
+"""The command line, with one module per subcommand.
 
 The module ``cli/NAME.py`` implements ``implicore NAME`` with three attributes:
 
 ``HELP``
     One line for the list of subcommands.
 ``add_arguments(parser)``
-    Declares the options.
+    Declare the options.
 ``run(options)``
-    Carries out the subcommand and returns its exit code and its metrics, a dictionary.
+    Carry out the subcommand and return its exit code and its metrics, a dictionary.
 
-``run`` parses, calls the layers above and prints; what it computes is available from Python in
-those layers. All imports from above stand inside functions, so that ``--help`` needs neither numpy
+``run`` only parses, calls the other packages and prints: everything that it computes is available
+from Python. All imports of other packages are inside functions, so ``--help`` needs neither numpy
 nor torch.
 """
 
@@ -27,10 +27,10 @@ SUBCOMMANDS = (
     *("fit", "compile", "inspect", "render", "generate", "simulate"),
     *("synth", "sweep", "report", "demo"),
 )
-"""In the order of the flow."""
+"""The subcommands in the order of the flow."""
 
 EPILOG = (
-    "Exit codes: 0 success; 1 the command ran and the result is negative, such as a mismatch; "
+    "Exit codes: 0 success; 1 the command ran but the result is negative, such as a mismatch; "
     "2 invalid input or a missing tool."
 )
 
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     Parameters
     ----------
     arguments : list of str, optional
-        The words after ``implicore``; those of the process unless given.
+        The words after ``implicore``; by default, the arguments of this process.
 
     Returns
     -------
@@ -72,8 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
 def execute(options: argparse.Namespace) -> tuple[int, dict]:
     """Run the subcommand of parsed options with numpy's BLAS limited to one thread.
 
-    The matrix products here are small: a second thread gains little on an idle machine and costs
-    several times as much on a busy one.
+    The matrix products are small: a second thread gains little on an idle machine and costs several
+    times as much on a busy one.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def execute(options: argparse.Namespace) -> tuple[int, dict]:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Make the parser of the whole command line."""
+    """Make the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="implicore",
         description="Fit a small neural network to a medical image, compile it to integers, and "

@@ -38,15 +38,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--image",
         action="append",
         metavar="IMAGE",
-        help="the image that the model was trained on, if it is no longer where it was; repeat it "
-        "for a model of several images",
+        help="the image that the model was trained on, if it has been moved; repeat the option for "
+        "a model of several images",
     )
 
 
 def run(options: argparse.Namespace) -> tuple[int, dict]:
     """Compile a model and save the program."""
     if not (0 <= options.finetune < float("inf")):
-        raise BadInput(f"--finetune must be a number of seconds from 0, not {options.finetune:g}.")
+        raise BadInput(f"--finetune must be at least 0 seconds, not {options.finetune:g}.")
     from ..model.checkpoint import Model
     from ..model.compiler import compile_model, training_images
 
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> tuple[int, dict]:
         f"{options.output}: {metrics['formats']}, {metrics['bytes']} bytes, "
         f"{metrics['bits_per_voxel']:.3f} bits per voxel\n"
         f"  {metrics['psnr_db']:.2f} dB, {metrics['loss_db']:.3f} dB below the trained network's "
-        f"{metrics['psnr_float_db']:.2f} dB; the loss by source:",
+        f"{metrics['psnr_float_db']:.2f} dB; loss by source:",
     )
     for stage, loss in metrics["losses_db"].items():
         say(options, f"    {stage:12} {loss:7.3f} dB")

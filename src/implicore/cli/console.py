@@ -1,4 +1,4 @@
-"""What subcommands print: reports and progress bars, both silenced by ``--quiet``."""
+"""Output of the subcommands: reports and progress bars, both silenced by ``--quiet``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def progress_bar(options: argparse.Namespace, total: int, text: str, unit: str =
 
 
 def plain(value) -> str:
-    """Format a metric: floats with six significant digits, containers by their entries."""
+    """Format a metric: floats with six significant digits, containers entry by entry."""
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, dict):

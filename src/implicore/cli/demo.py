@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> tuple[int, dict]:
-    """Run every step as a subcommand of its own."""
+    """Run every step as a separate subcommand."""
     from ..demo import demo
     from . import execute, make_parser
 

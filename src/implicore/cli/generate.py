@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> tuple[int, dict]:
     program = None
     if options.program:
         if not options.tests:
-            raise BadInput("--program names what the tests decode: add --tests.")
+            raise BadInput("--program chooses the program that the tests decode: add --tests.")
         program = Program.load(options.program)
         config.check_fits(program)
     require("generate", "hw", "amaranth")

@@ -51,7 +51,7 @@ def add_accelerator(parser: argparse.ArgumentParser) -> None:
 def add_grid(parser: argparse.ArgumentParser, default: str) -> None:
     """Add ``--plane``, ``--grid`` and ``--scale``, which ``chosen_grid`` evaluates.
 
-    ``default`` says what is decoded without any of them.
+    ``default`` names what is decoded without these options, for the help.
     """
     group = parser.add_mutually_exclusive_group()
     group.add_argument(

@@ -12,7 +12,7 @@ RENAMED = {
     "sweep": {"--folder": "--output"},
     "demo": {"--folder": "--output"},
 }
-"""Old and new name, by subcommand."""
+"""New name of each old option, by subcommand."""
 
 REMOVAL = "0.3"
 """Version from which the old names are errors."""
@@ -21,8 +21,8 @@ REMOVAL = "0.3"
 def with_current_names(arguments: list[str]) -> list[str]:
     """Replace old option names, in the forms ``--old VALUE`` and ``--old=VALUE``.
 
-    Each replacement prints one line on stderr. Since this happens before parsing, old names appear
-    in no ``--help``, and required or exclusive options apply to them as to the new ones.
+    Each replacement prints one line on stderr. This happens before parsing: old names do not appear
+    in ``--help``, and they satisfy required or exclusive options as the new names do.
 
     Parameters
     ----------

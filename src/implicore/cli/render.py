@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output_file(parser, "OUT", "NIfTI volume (.nii, .nii.gz) to write, or PNG of one plane")
     add_grid(parser, "every voxel of the source image")
     parser.add_argument(
-        "--image", metavar="IMAGE", help="source image, to compare the result with voxel by voxel"
+        "--image", metavar="IMAGE", help="source image to compare the result with, voxel by voxel"
     )
 
 

@@ -1,4 +1,4 @@
-"""``implicore report``: write the page of a sweep or a demo again."""
+"""``implicore report``: write the report page of a sweep or a demo."""
 
 from __future__ import annotations
 

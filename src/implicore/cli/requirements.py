@@ -15,9 +15,9 @@ def require(command: str, extra: str, *packages: str) -> None:
     command : str
         The subcommand that needs them, for the message.
     extra : str
-        The extra of implicore that brings them.
+        The extra of implicore that installs them.
     packages : str
-        Import names, dotted where a package shares its top-level name with others.
+        Import names, dotted if a package shares its top-level name with others.
     """
     missing = [package for package in packages if not _installed(package)]
     if missing:

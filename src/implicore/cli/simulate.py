@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--simulator",
         choices=("icarus", "verilator", "fast"),
         default="fast",
-        help="icarus and verilator run the cocotb bench; fast is a compiled simulator of the same "
-        "Verilog (default: %(default)s)",
+        help="icarus and verilator run the cocotb testbench; fast is a compiled simulator of the "
+        "same Verilog (default: %(default)s)",
     )
     add_grid(parser, "the middle axial plane; icarus and verilator: a few points")
     parser.add_argument(
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--image", metavar="IMAGE", help="source image, shown in the pictures for comparison"
     )
     parser.add_argument(
-        "--pictures", metavar="DIR", help="folder for the same pictures, each in its own PNG file"
+        "--pictures", metavar="DIR", help="folder for the same pictures as separate PNG files"
     )
     parser.add_argument(
         "--timeline",

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> tuple[int, dict]:
-    """Run a sweep, or choose a design of an earlier one."""
+    """Run a sweep, or choose a design from an earlier sweep."""
     if (options.spec is None) == (options.best is None):
         raise BadInput("Give either SPEC.toml to sweep or --best METRIC to choose a design.")
     if options.where and not options.best:
@@ -62,16 +62,16 @@ def _choose(options: argparse.Namespace) -> tuple[int, dict]:
     from ..synth.explore.results import read
     from ..synth.explore.selection import write_best
 
-    found = write_best(options.folder, read(options.folder), options.best, options.where)
-    if found is None:
+    design = write_best(options.folder, read(options.folder), options.best, options.where)
+    if design is None:
         say(options, "No design meets the condition.")
         return 1, {"point": None}
     say(
         options,
-        f"{found['point']}: {options.best} {plain(found[options.best])}, {found['source']}\n"
-        f"  {found['config']}: pass it to generate --config\n  {found['command']}",
+        f"{design['point']}: {options.best} {plain(design[options.best])}, {design['source']}\n"
+        f"  {design['config']}: pass it to generate --config\n  {design['command']}",
     )
-    return 0, found
+    return 0, design
 
 
 def _sweep(options: argparse.Namespace) -> tuple[int, dict]:
@@ -81,8 +81,8 @@ def _sweep(options: argparse.Namespace) -> tuple[int, dict]:
     from ..synth.explore.sweep import sweep
     from ..synth.report.sweep import sweep_page
 
-    # A batch system ends a job with SIGTERM: treated like an interrupt, it leaves the results
-    # found so far.
+    # A batch system ends a job with SIGTERM. Treated like an interrupt, it keeps the results so
+    # far.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     metrics = sweep(
         read_spec(options.spec),

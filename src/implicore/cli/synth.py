@@ -27,14 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--program",
         metavar="PROGRAM",
-        help="program (.inr) to decode at gate level, which gives the energy (default: none, and "
-        "no energy)",
+        help="program (.inr) to decode at gate level to measure the energy (default: none, no "
+        "energy)",
     )
     parser.add_argument(
         "--clock-mhz",
         type=float,
         metavar="MHZ",
-        help="clock to synthesize for (default: the best of a processing element; ecp5: 100)",
+        help="clock to synthesize for (default: the fastest of a processing element; ecp5: 100)",
     )
 
 

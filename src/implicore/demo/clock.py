@@ -1,4 +1,4 @@
-"""A running clock on the screen for steps that show no progress bar of their own."""
+"""A running clock on the screen for steps that show no progress bar."""
 
 from __future__ import annotations
 

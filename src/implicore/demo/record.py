@@ -16,21 +16,21 @@ from ..digest import LAYERS, json_digest, path_digest, source_digest
 from .steps import Step
 
 FIELDS = {"title", "command", "seconds", "key", "outputs", "metrics"}
-"""What the record holds of a complete step."""
+"""Fields of a complete step in the record."""
 
 SOURCES = sorted({"implicore", *LAYERS} - {"implicore.synth.report"})
-"""What the steps depend on; not the report package, because every run writes the page again."""
+"""Packages that the steps depend on, without the report: every run writes the page again."""
 
 
 class Record:
-    """The steps that a demo's folder holds, kept in a JSON file.
+    """The steps that are complete in a demo's folder, kept in a JSON file.
 
     Parameters
     ----------
     path : Path
-        The file. A missing or damaged one is an empty record.
+        The file. A missing or damaged file counts as an empty record.
     target : str
-        What the demo synthesizes for.
+        The target that the demo synthesizes for.
     """
 
     def __init__(self, path: Path, target: str):
@@ -43,7 +43,7 @@ class Record:
         write_json(self.path, self._content)
 
     def key(self, step: Step) -> str:
-        """Return the key for which a step would now be complete."""
+        """Return the key of a step, given the current sources and inputs."""
         inputs = [content_digest(self.folder / name) for name in step.inputs]
         return json_digest([self._sources, step.arguments, inputs])
 
@@ -55,9 +55,9 @@ class Record:
         return None
 
     def begin(self, step: Step) -> None:
-        """Note that a step begins; from here on, its outputs are not trusted until ``finish``.
+        """Record that a step begins; its outputs are not trusted until ``finish``.
 
-        Outputs of an earlier attempt stay, for the step to continue from, only if that attempt
+        Outputs of an earlier attempt are kept, for the step to continue from, only if that attempt
         had the same key.
         """
         key = self.key(step)
@@ -69,7 +69,7 @@ class Record:
         self._save()
 
     def finish(self, step: Step, command: str, seconds: float, metrics: dict) -> None:
-        """Note that the step begun last is complete."""
+        """Record that the step begun last is complete."""
         self._content["steps"][step.name] = {
             "title": step.title,
             "command": command,
@@ -87,7 +87,7 @@ class Record:
 def _read(path: Path) -> dict:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        steps = {name: one for name, one in record["steps"].items() if set(one) >= FIELDS}
+        steps = {name: step for name, step in record["steps"].items() if set(step) >= FIELDS}
         return {"begun": record["begun"], "steps": steps}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {"begun": "", "steps": {}}
@@ -101,5 +101,5 @@ def _remove(path: Path) -> None:
 
 
 def content_digest(path: Path) -> str:
-    """Return a digest of a file, or of all files in a folder; empty if there is neither."""
+    """Return a digest of a file, or of all files in a folder; empty if neither exists."""
     return path_digest(path) if path.exists() else ""

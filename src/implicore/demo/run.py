@@ -42,7 +42,7 @@ def demo(
     Raises
     ------
     BadInput
-        A tool is missing, which is found before the first step; or a step cannot be run.
+        A tool is missing, which is checked before the first step, or a step cannot be run.
     """
 
     def say(text: str = "") -> None:
@@ -56,7 +56,7 @@ def demo(
     folder = make_folder(folder)
     if not (folder / RECORD).exists() and any(folder.iterdir()):
         raise BadInput(
-            f"{folder} holds files that are not a demo's: choose an empty or new folder."
+            f"{folder} holds files that do not belong to a demo: choose an empty or new folder."
         )
     began = time.perf_counter()
     record = Record(folder / RECORD, target)
@@ -81,8 +81,8 @@ def demo(
         record.finish(step, command, time.perf_counter() - started, metrics[step.name])
     page = demo_page(folder)
     say()
-    for name, figure in summary(metrics, folder):
-        say(f"  {name:24} {figure}")
+    for name, value in summary(metrics, folder):
+        say(f"  {name:24} {value}")
     say(f"  {'page':24} {page}")
     say(f"  {'time':24} {time.perf_counter() - began:.0f} s")
     return 0, metrics

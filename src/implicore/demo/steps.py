@@ -11,13 +11,13 @@ SECONDS = 60
 """Training time."""
 
 PLANE = "axial:21"
-"""Slice of the bundled MRI, in mm, through the middle of the brain."""
+"""Position in mm of a slice of the bundled MRI, through the middle of the brain."""
 
 ACCELERATOR = "--config medium --set networks=demo"
-"""16 x 16 processing elements with memories sized for the demo's network alone."""
+"""16 x 16 processing elements with memories sized for the demo's network only."""
 
 SWEEP = """\
-# A small sweep: which size of the array?
+# A small sweep over the size of the array.
 target = "{target}"
 image = "scan.nii.gz"
 synthesize = "none"
@@ -27,7 +27,7 @@ rows = [4, 6, 8, 12, 16, 24, 32]
 columns = [4, 6, 8, 12, 16, 24, 32]
 program = ["mri.inr"]
 """
-"""A single number format: the unit costs of each further one take two minutes more."""
+"""One number format only: the unit costs of each further format take two minutes."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Step:
     Attributes
     ----------
     name : str
-        The subcommand, with a suffix where the demo uses it more than once.
+        The subcommand, with a suffix if the demo uses it more than once.
     title : str
         What the step does, for the screen.
     arguments : tuple of str
@@ -66,7 +66,7 @@ def steps(target: str, library: Path) -> list[Step]:
     Parameters
     ----------
     target : str
-        What to synthesize for.
+        The target to synthesize for.
     library : Path
         Liberty file of the target, an input of the step that synthesizes.
     """

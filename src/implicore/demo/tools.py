@@ -11,7 +11,7 @@ PACKAGES = (
     *("torch", "amaranth", "cocotb_tools", "cocotbext.axi", "pyosys", "lark"),
     *("distributed", "pandas", "pyarrow", "moocore", "plotly", "matplotlib", "jinja2"),
 )
-"""Import names of what the steps need, all brought by the extra ``demo``."""
+"""Import names of the packages that the steps need; the extra ``demo`` installs all of them."""
 
 
 def check_tools() -> tuple[str, Path]:
