@@ -96,6 +96,19 @@ def test_the_digest_covers_the_description_and_its_files(tmp_path):
     assert spec(tmp_path, HEAD + grid).digest != first
 
 
+def test_the_digest_covers_the_files_of_an_image_folder(tmp_path):
+    text = HEAD + 'image = "series"\n' + GRID
+    (tmp_path / "series").mkdir()
+    (tmp_path / "series" / "1.dcm").write_bytes(b"1")
+    first = spec(tmp_path, text).digest
+    (tmp_path / "series" / "1.dcm").write_bytes(b"2")
+    assert spec(tmp_path, text).digest != first
+    (tmp_path / "series" / "1.dcm").unlink()
+    (tmp_path / "series").rmdir()
+    with pytest.raises(BadInput, match=r"series cannot be read: No such file or directory\.$"):
+        _ = spec(tmp_path, text).digest
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

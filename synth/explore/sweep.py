@@ -152,8 +152,8 @@ class _Run:
             shape = self.workloads.of(members[0]).shape
             for start in range(0, len(members), size):
                 batch = members[start : start + size]
-                asked = [(point.id, point.config) for point in batch]
-                arguments = asked, shape, costs[family], self.spec.fits
+                inputs = [(point.id, point.config) for point in batch]
+                arguments = inputs, shape, costs[family], self.spec.fits
                 batches[workers.submit(self.flow.predict, *arguments)] = batch
         with self.bar(len(missing), "predicting") as progress:
             for batch, outcome in workers.outcomes(batches):

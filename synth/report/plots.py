@@ -112,14 +112,14 @@ def scatter(
         for number, ((x, across), (y, up)) in enumerate(panels):
             axes = figure.add_subplot(1, len(panels), number + 1)
             for chosen, colour, layer in ((~front, SOFT, 2), (front, SECOND, 3)):
-                for real in (False, True):
-                    some = chosen & (synthesized == real)
+                for filled in (False, True):
+                    some = chosen & (synthesized == filled)
                     axes.plot(
                         columns[x][some],
                         columns[y][some],
                         "o",
-                        markersize=5 if real else 4,
-                        markerfacecolor=colour if real else "none",
+                        markersize=5 if filled else 4,
+                        markerfacecolor=colour if filled else "none",
                         markeredgecolor=colour,
                         markeredgewidth=1.1,
                         alpha=1.0 if colour == SECOND else 0.65,
