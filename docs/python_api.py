@@ -44,8 +44,8 @@ generate(config, folder / "verilog")
 
 # Simulate this Verilog behind a memory map, as a processor sees it. On a board, only the next line
 # differs. `optimize=False` builds the simulator quickly; leave it out to decode whole slices.
-with MemoryMap(config, optimize=False) as machine:
-    host = Host(machine.transport(), config)
+with MemoryMap(config, optimize=False) as accelerator:
+    host = Host(accelerator.transport(), config)
     host.load(program)
     decoded = host.render(plane)
     cycles = host.counters()["cycles"]
