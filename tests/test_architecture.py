@@ -153,7 +153,7 @@ def test_imports(layer, module, path):
         ("cli", "implicore.cli", "if True:\n    from .model import network"),
     ],
 )
-def test_checker_finds_an_offence(layer, module, source):
+def test_checker_finds_forbidden_imports(layer, module, source):
     assert len(offences(layer, module, source)) == 1
 
 
@@ -182,11 +182,11 @@ def test_checker_finds_an_offence(layer, module, source):
         ("cli", "implicore.cli", "def f():\n    import nibabel\n    from .model import network"),
     ],
 )
-def test_checker_lets_the_rest_pass(layer, module, source):
+def test_checker_accepts_allowed_imports(layer, module, source):
     assert offences(layer, module, source) == []
 
 
-def test_every_layer_holds_code_that_is_checked():
+def test_every_layer_has_files():
     assert {parameters.values[0] for parameters in modules()} == set(MAY_IMPORT)
 
 
@@ -206,7 +206,7 @@ def private_amaranth(source: str) -> list[str]:
     return found
 
 
-def test_one_file_uses_amaranths_private_interface():
+def test_only_one_file_uses_amaranths_private_interface():
     sources = {
         path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
         for folder in ("src", *UPPER, "bench", "tests", "tools", "docs")
@@ -227,7 +227,7 @@ def test_one_file_uses_amaranths_private_interface():
         "rtlil._ir.PortDirection.Input",
     ],
 )
-def test_a_private_name_of_amaranth_is_found(source):
+def test_private_name_of_amaranth_is_detected(source):
     assert private_amaranth(source)
 
 
@@ -256,6 +256,6 @@ def test_only_elaborate_has_no_docstring(path):
     assert undocumented(path.read_text(encoding="utf-8")) == []
 
 
-def test_a_missing_docstring_is_found():
+def test_missing_docstring_is_detected():
     source = "class A:\n    def elaborate(self): ...\n    def _b(self): ...\n    def c(self): ...\n"
     assert undocumented(source) == ["A", "A.c"]

@@ -53,13 +53,13 @@ def test_architecture_is_up_to_date():
         assert due == text, f"{path.name} is not up to date: run python tools/architecture.py"
 
 
-def test_the_number_of_mutants():
+def test_document_states_the_number_of_mutants():
     mutants = script("bench", "mutants").MUTANTS
     stated = re.findall(r"(\d+) ways", (DOCS / "simulation.md").read_text(encoding="utf-8"))
     assert stated == [str(len(mutants))]
 
 
-def test_a_module_without_a_place_is_noticed():
+def test_module_missing_in_the_diagram_is_detected():
     sidecar = {"modules": {"implicore": 1, "implicore_core": 1, "implicore_new": 2}}
     with pytest.raises(ValueError, match="is either in the Verilog or in the diagram, not both"):
         architecture.diagram(architecture.ACCELERATORS["tiny"], sidecar)
@@ -100,7 +100,7 @@ def waveform(config, program, point) -> dict[str, list[int]]:
     return {name: [cycle.get(code, 0) for cycle in cycles] for name, code in codes.items()}
 
 
-def test_the_path_of_a_voxel_is_the_verilogs():
+def test_path_of_a_voxel_equals_the_waveform():
     """Each station at its cycle, with the value that the golden model's integers have there."""
     shape = NetworkShape(6, 7, 3)
     program = random_program(shape, CONFIG.formats, seed=4)
@@ -204,7 +204,7 @@ def host_example(tmp_path, monkeypatch):
     return run
 
 
-def test_the_example_of_a_serial_host(host_example, monkeypatch, capsys):
+def test_serial_host_example(host_example, monkeypatch, capsys):
     opened = []
 
     def port(name, rate, timeout):
@@ -218,7 +218,7 @@ def test_the_example_of_a_serial_host(host_example, monkeypatch, capsys):
     assert "'useful_macs': " in capsys.readouterr().out
 
 
-def test_the_example_of_pynq(host_example, monkeypatch):
+def test_pynq_example(host_example, monkeypatch):
     with MemoryMap(HOST_CONFIG, optimize=False) as machine:
         overlay = SimpleNamespace(
             implicore=SimpleNamespace(mmio=machine.registers),
@@ -232,7 +232,7 @@ def test_the_example_of_pynq(host_example, monkeypatch):
         assert (decoded == golden).all()
 
 
-def test_the_python_api_in_a_script(tmp_path):
+def test_python_api_script_runs(tmp_path):
     done = subprocess.run(
         [sys.executable, DOCS / "python_api.py", tmp_path],
         capture_output=True,
@@ -256,7 +256,7 @@ def worked_example(tmp_path):
     return path
 
 
-def test_the_worked_example_of_a_target_is_one(worked_example, monkeypatch):
+def test_target_example_is_valid(worked_example, monkeypatch):
     monkeypatch.setattr(Path, "is_file", lambda path: True)
     found = target.find(str(worked_example))
     assert found.liberty == Path("/usr/share/qflow/tech/osu035/osu035_stdcells.lib")
@@ -264,7 +264,7 @@ def test_the_worked_example_of_a_target_is_one(worked_example, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_worked_example_of_a_target_synthesizes(worked_example, tmp_path):
+def test_target_example_synthesizes(worked_example, tmp_path):
     try:
         target.find(str(worked_example))
     except BadInput as error:

@@ -20,7 +20,7 @@ def cells(module: str) -> dict[str, int]:
     return synthesize(verilog(CONFIG), module).cells
 
 
-def test_a_processing_element_is_one_dsp():
+def test_processing_element_is_one_dsp():
     assert cells(f"{PREFIX}_processing_element")["MULT18X18D"] == 1
 
 
@@ -40,7 +40,7 @@ def test_large_memories_are_block_ram():
 
 
 @pytest.mark.slow
-def test_the_whole_machine():
+def test_whole_accelerator_fits_the_ecp5():
     # A DSP each for PEs and output-layer MACs, two for a lane, whose products are taken in halves.
     expected = CONFIG.rows * (CONFIG.columns + 1) + 2 * CONFIG.lanes
     assert cells(PREFIX)["MULT18X18D"] == expected

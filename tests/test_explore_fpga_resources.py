@@ -19,14 +19,14 @@ def test_resources_of_an_fpga():
     assert resources(sized(16, 8))["dsps"] == 146
 
 
-def test_what_does_not_fit_an_fpga():
+def test_designs_too_large_for_the_fpga():
     assert not fits(sized(16, 16), "ecp5-85f")  # multipliers
     assert not fits(sized(4, 4, "paper"), "ecp5-85f")  # memories
     with pytest.raises(BadInput, match=r"^There is no device ice40: choose from ecp5-85f\.$"):
         fits(sized(4, 4), "ice40")
 
 
-def test_block_rams_take_the_best_shape():
+def test_block_ram_count_uses_the_best_shape():
     assert block_rams({"depth": 512, "width": 36}) == 1
     assert block_rams({"depth": 513, "width": 36}) == 2
     assert block_rams({"depth": 7680, "width": 8}) == 4

@@ -60,7 +60,7 @@ def test_metrics_are_sums_of_unit_costs_and_macros(made_up):
     )
 
 
-def test_the_clock_is_that_of_the_slowest_macro_or_the_element(made_up):
+def test_clock_is_limited_by_the_slowest_macro_or_the_pe(made_up):
     slow = max(
         memory.macro.access_ns + 0.5 + 0.25 * np.log2(memory.deep)
         for memory, _ in regressors.banks(sized(4, 4), made_up.target, made_up.period_ns)
@@ -71,7 +71,7 @@ def test_the_clock_is_that_of_the_slowest_macro_or_the_element(made_up):
     assert predict.predict(sized(4, 4), DEMO, limited)["fmax_mhz"] == pytest.approx(50)
 
 
-def test_half_the_clock_is_half_the_throughput_and_the_same_energy_but_for_leakage(made_up):
+def test_half_the_clock_halves_throughput_and_keeps_dynamic_energy(made_up):
     still = {
         block: {
             share: (0.0,) * len(ones) if share == "leakage_mw" else ones
@@ -94,7 +94,7 @@ def test_without_a_program_there_is_no_energy(made_up):
     assert found["voxels_per_second"] > 0
 
 
-def test_unit_costs_of_another_family_and_networks_that_do_not_fit_are_refused(made_up):
+def test_wrong_family_and_too_large_networks_are_rejected(made_up):
     sentence = (
         r"^Unit costs of osu018 w8a12 do not apply to a configuration of osu018 w8a12 gated\.$"
     )
@@ -110,7 +110,7 @@ def test_unit_costs_can_be_pickled(made_up):
     assert predict.predict(sized(4, 4), DEMO, again) == predict.predict(sized(4, 4), DEMO, made_up)
 
 
-def test_a_point_takes_little_work(made_up):
+def test_prediction_of_a_point_is_cheap(made_up):
     """Thousands of points are predicted: about 1 ms each, counted as calls of functions."""
     points = [
         replace(sized(rows, columns, DEMO, NETWORKS[network]), lanes=lanes)
@@ -131,7 +131,7 @@ def test_a_point_takes_little_work(made_up):
 
 @pytest.mark.slow
 @pytest.mark.skipif("PDK_ROOT" not in os.environ, reason="PDK_ROOT names no process kit")
-def test_a_machine_that_was_no_sample():
+def test_prediction_of_an_accelerator_outside_the_samples():
     ihp, formats = target.find("ihp-sg13g2"), Formats.parse("w4a6")
     program = random_program(NETWORKS["fast"], formats, seed=1)
     config = AcceleratorConfig.sized(9, 7, formats, [NETWORKS["demo"]])

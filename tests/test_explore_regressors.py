@@ -30,7 +30,7 @@ def regressors_of(config, osu):
     return regressors(config, banks(config, osu, 4.0), job)
 
 
-def test_memories_are_those_of_the_flow(osu):
+def test_memories_equal_those_of_the_flow(osu):
     config = AcceleratorConfig.sized(2, 3, Formats.parse("w4a6t6"), [NETWORKS["fast"]])
     _, expected = asic.sources(config, osu, 4.0)
     found = {memory.module: memory for memory, _ in banks(config, osu, 4.0)}

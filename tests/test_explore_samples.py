@@ -8,7 +8,7 @@ FORMATS = Formats.parse("w8a12")
 DEMO = NETWORKS["demo"]
 
 
-def test_samples_differ_from_one_another_and_hold_the_program():
+def test_samples_differ_and_hold_the_program():
     configs = list(sample_configs(FORMATS, True, DEMO))
     for field in ("rows", "columns", "lanes", "weight_depth"):
         assert len({getattr(config, field) for config in configs}) > 2

@@ -125,7 +125,7 @@ def test_every_point_has_one_row_and_is_computed_once(swept):
     assert 0 < metrics["seconds"] < 60
 
 
-def test_the_front_is_synthesized_and_nothing_else(swept):
+def test_only_the_front_is_synthesized(swept):
     _, table, log = swept()
     begun = {of for what, of in log if what == "begin"}
     everything = swept(SPEC.replace("[con", 'synthesize = "none"\n[con'), "other")[1]
@@ -154,7 +154,7 @@ def test_a_margin_adds_points_near_the_front(swept):
     assert sum(what == "begin" for what, _ in few) < sum(what == "begin" for what, _ in more)
 
 
-def test_constraints_say_what_is_feasible(swept):
+def test_constraints_mark_feasible_points(swept):
     text = SPEC.replace("4e6", "2.2e5").replace("[grid]", 'fits = "ecp5-85f"\n[grid]')
     _, table, _ = swept(text)
     met = (table["area_um2"] < 2.2e5) & table["fits"].fillna(False).astype(bool)
@@ -183,7 +183,7 @@ def test_formats_that_cannot_be_characterized_fail_alone(swept):
     assert (table[table["formats"] == "w4a9"]["source"] != "failed").any()
 
 
-def test_what_the_folder_holds(swept):
+def test_folder_contents(swept):
     _, table, _ = swept()
     folder = swept.folder
     text = pd.read_csv(folder / "results.csv")
@@ -201,7 +201,7 @@ def test_what_the_folder_holds(swept):
     assert described["spec"]["grid"]["rows"] == [2, 4, 8, 13]
 
 
-def test_the_command_measures_the_point(swept):
+def test_recorded_command_measures_the_point(swept):
     _, table, _ = swept(PRESET + "gate_zeros = true\nlanes = [1, 2]\nweight_word_bits = [16, 64]\n")
     for row in table.dropna(subset="command").itertuples():
         words = shlex.split(row.command)
@@ -264,7 +264,7 @@ def test_rejected_sweeps(swept, tmp_path, monkeypatch):
         swept(SPEC.replace("[grid]", 'fits = "xilinx"\n[grid]'), "fifth")
 
 
-def test_an_interruption_leaves_a_table(swept, monkeypatch):
+def test_interrupted_sweep_leaves_a_table(swept, monkeypatch):
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
@@ -317,7 +317,7 @@ def test_the_subcommand_needs_no_torch(tmp_path):
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
 
 
-def test_a_programs_quality_is_that_of_rendering_it(tmp_path):
+def test_quality_of_a_program_equals_that_of_its_rendering(tmp_path):
     program = random_program(NETWORKS["fast"], Formats(8, 8), seed=3)
     grid = program.grid
     rng = np.random.default_rng(0)
@@ -480,7 +480,7 @@ def drive(running: list, folder: Path, scheduler: str) -> subprocess.Popen:
     return running[-1]
 
 
-def test_a_worker_killed_in_the_middle(tmp_path, fake_flow):
+def test_killed_worker_is_replaced(tmp_path, fake_flow):
     """Scheduler and workers are processes: no point is lost and none recorded twice."""
     log, out = tmp_path / "log", tmp_path / "out"
     with processes() as running:
@@ -504,7 +504,7 @@ def test_a_worker_killed_in_the_middle(tmp_path, fake_flow):
     assert len(times) == 18 and len(again) <= 2 and set(again) <= {one[1] for one in after}
 
 
-def test_a_lost_scheduler(tmp_path):
+def test_lost_scheduler_is_reported(tmp_path):
     log, out = tmp_path / "log", tmp_path / "out"
     with processes() as running:
         address = dask(running, tmp_path, workers=1)

@@ -29,7 +29,7 @@ def test_a_family_is_target_formats_and_gating(osu):
     assert len({name, *(family(other, osu) for other in others)}) == 3
 
 
-def test_unit_costs_come_back_from_the_cache_exactly(osu, monkeypatch, tmp_path):
+def test_cached_unit_costs_are_exact(osu, monkeypatch, tmp_path):
     monkeypatch.setenv("IMPLICORE_CACHE", str(tmp_path))
     fitted = {
         "period_ns": 4.0,

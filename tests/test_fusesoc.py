@@ -52,7 +52,7 @@ def test_library_and_lint(core, tmp_path):
     assert "lint" in shown.stdout
 
 
-def test_lint_fails_where_there_is_something_to_find(core, tmp_path):
+def test_lint_fails_on_a_warning(core, tmp_path):
     """That is, FuseSoC runs Verilator on the Verilog, and heeds what it says."""
     broken = tmp_path / "core"
     broken.mkdir()

@@ -13,7 +13,7 @@ _spec.loader.exec_module(mutants)
 
 
 @pytest.mark.parametrize("mutant", mutants.MUTANTS, ids=lambda mutant: mutant.what)
-def test_a_mutant_changes_one_place(mutant):
+def test_mutant_changes_exactly_one_place(mutant):
     text = (ROOT / "hw" / f"{mutant.file}.py").read_text(encoding="utf-8")
     assert text.count(mutant.old) == 1
     changed = text.replace(mutant.old, mutant.new)
@@ -21,5 +21,5 @@ def test_a_mutant_changes_one_place(mutant):
     compile(changed, mutant.file, "exec")
 
 
-def test_the_tests_that_look_for_mutants_exist():
+def test_mutant_tests_exist():
     assert [test for test in mutants.TESTS if not (ROOT / test).is_file()] == []

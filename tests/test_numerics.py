@@ -29,7 +29,7 @@ FORMATS = ["w8a12", "w8a8m4", "w4a4", "w16a16m15t14", "w8a12m3t6", "w12a16", "w5
 
 
 @pytest.mark.parametrize("number", range(len(FORMATS)))
-def test_an_independent_renderer_agrees(number):
+def test_independent_renderer_agrees(number):
     program = random_program(
         SHAPES[number % len(SHAPES)], Formats.parse(FORMATS[number]), seed=number
     )

@@ -132,7 +132,7 @@ def test_wheel_in_a_fresh_environment(installed, tmp_path):
     assert Path(place).is_relative_to(installed.parent)
 
 
-def test_wheel_does_without_torch(installed, tmp_path):
+def test_wheel_works_without_torch(installed, tmp_path):
     code = "import importlib.util, implicore.cli; assert importlib.util.find_spec('torch') is None"
     run(installed / "python", "-c", code, cwd=tmp_path)
     assert "usage: implicore" in run(installed / "implicore", "--help", cwd=tmp_path)
@@ -141,7 +141,7 @@ def test_wheel_does_without_torch(installed, tmp_path):
     )
 
 
-def test_wheel_leaves_no_folder_of_ours_at_the_top(installed):
+def test_wheel_installs_one_top_level_package(installed):
     (packages,) = (installed.parent / "lib").glob("python*/site-packages")
     assert (packages / "implicore" / "model").is_dir()
     tops = {path.stem for path in packages.iterdir() if path.suffix in ("", ".py", ".pth")}
@@ -149,7 +149,7 @@ def test_wheel_leaves_no_folder_of_ours_at_the_top(installed):
     assert not tops & {*FOLDERS, "src"}
 
 
-def test_this_environment_likewise(tmp_path):
+def test_editable_installation_works(tmp_path):
     """`make setup` installs in editable mode, where the package-dir map must hold as well."""
     place = run(sys.executable, "-c", CHECK, cwd=tmp_path).strip()
     assert Path(place) == ROOT / "src" / "implicore"
@@ -157,7 +157,7 @@ def test_this_environment_likewise(tmp_path):
     assert "usage: implicore" in run(command, "--help", cwd=tmp_path)
 
 
-def test_system_packages_in_one_sentence(tmp_path):
+def test_missing_system_packages_are_one_sentence(tmp_path):
     """Without root and sudo, a missing package is named in one sentence, with exit code 2."""
     stand_ins = {"dpkg-query": "exit 1", "sudo": "exit 1", "id": "echo 1000", "apt-get": "exit 9"}
     for name, body in stand_ins.items():
@@ -270,7 +270,7 @@ def test_every_third_party_import_is_declared(folder):
     assert undeclared(imports, EXTRAS[folder]) == set()
 
 
-def test_an_undeclared_import_is_found(tmp_path):
+def test_undeclared_import_is_detected(tmp_path):
     source = "import os\nimport PIL.Image\ndef f():\n    from torch import nn\n    import skimage\n"
     (tmp_path / "module.py").write_text(source)
     imports = third_party_imports(tmp_path / "module.py")
@@ -326,7 +326,7 @@ def test_no_copyleft_package_is_imported():
             assert not re.search(r"^\s*(import|from) scapy", path.read_text("utf-8"), re.M), path
 
 
-def test_without_extras_a_program_is_inspected_and_rendered(installed, folder):
+def test_inspect_and_render_work_without_extras(installed, folder):
     run(installed / "implicore", "inspect", "small.inr", cwd=folder)
     run(installed / "implicore", "render", "small.inr", "-o", "small.nii.gz", cwd=folder)
 
@@ -343,7 +343,7 @@ def test_without_extras_a_program_is_inspected_and_rendered(installed, folder):
         "demo -o demo",
     ],
 )
-def test_a_missing_extra_is_one_sentence_that_names_it(installed, folder, command):
+def test_missing_extra_is_named(installed, folder, command):
     done = subprocess.run(
         [installed / "implicore", *command.split()], cwd=folder, capture_output=True, text=True
     )
@@ -390,7 +390,7 @@ else:
 """
 
 
-def test_from_a_program_on_nothing_needs_torch(folder):
+def test_subcommands_on_programs_need_no_torch(folder):
     works_without_torch(sys.executable, folder)
 
 

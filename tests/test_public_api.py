@@ -75,7 +75,7 @@ def test_every_export_is_annotated(package):
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_an_export_stays_itself_when_all_submodules_are_imported(package):
+def test_exports_survive_the_import_of_all_submodules(package):
     # A module named like an export would take its place in the package.
     module = importlib.import_module(package)
     for name in module.__all__:

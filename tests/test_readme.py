@@ -60,13 +60,13 @@ def masked(text: str) -> list[str]:
     return [line for line in lines if line]
 
 
-def test_there_is_something_to_test():
+def test_commands_are_found():
     assert len(COMMANDS) >= 12 and len(FIGURES) >= 8 and len(MEASUREMENTS) >= 10
     assert {language for language, _ in blocks()} <= {"sh", "text", "toml"}
 
 
 @pytest.mark.parametrize("command", ALL)
-def test_every_command_can_be_given(command):
+def test_every_command_parses(command):
     program, *arguments = shlex.split(command)
     if program == "implicore":
         cli.make_parser().parse_args(arguments)
@@ -115,7 +115,7 @@ def parsed(commands: list[list[str]]) -> list[str]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_every_script_takes_its_arguments():
+def test_script_arguments_parse():
     commands = [command for command in ALL if command.startswith("python bench/")]
     assert len(commands) >= 12
     scripts = [str(ROOT / "bench" / command.removeprefix("python bench/")) for command in commands]
@@ -123,7 +123,7 @@ def test_every_script_takes_its_arguments():
     assert dict(zip(commands, errors, strict=True)) == dict.fromkeys(commands, "")
 
 
-def test_a_wrong_option_of_a_script_is_found(tmp_path):
+def test_invalid_script_option_is_detected(tmp_path):
     (tmp_path / "none.py").write_text("print('no options')")
     wrong = [str(ROOT / "bench" / "sincos.py"), "--taget", "x"]
     errors = parsed([wrong, [str(tmp_path / "none.py")]])
@@ -167,7 +167,7 @@ def carry_out(folder: Path, change=lambda command: command) -> None:
             printed = run(command, folder) if command else None
 
 
-def test_the_quick_commands_with_small_budgets(tmp_path):
+def test_quick_commands_run(tmp_path):
     ran = []
 
     def change(command):
@@ -184,5 +184,5 @@ def test_the_quick_commands_with_small_budgets(tmp_path):
 
 
 @pytest.mark.slow
-def test_every_command_as_it_stands(tmp_path):
+def test_all_commands_run_unchanged(tmp_path):
     carry_out(tmp_path)

@@ -215,14 +215,14 @@ def test_the_page_shows_metrics_commands_and_blocks(folder, open_page):
     assert total == pytest.approx(METRICS["synth"]["nj_per_voxel"], rel=0.001)
 
 
-def test_links_lead_somewhere(folder, open_page):
+def test_links_resolve(folder, open_page):
     page = open_page(folder / "report.html")
     targets = page.eval_on_selector_all("a", "links => links.map(l => l.getAttribute('href'))")
     assert "verilog/implicore.v" in targets and "sweep/report.html" in targets
     assert all((folder / target).is_file() for target in targets if "sweep" not in target)
 
 
-def test_the_magnified_regions_are_the_same(folder, open_page):
+def test_magnified_regions_are_equal(folder, open_page):
     page = open_page(folder / "report.html")
     sizes = page.evaluate(
         "() => [...document.querySelectorAll('.closer img')]"

@@ -154,7 +154,7 @@ def test_a_failed_point_is_shown_with_its_error(folder, open_page):
 
 @pytest.mark.parametrize("width", [390, 1440])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_the_screen(folder, open_page, width, scheme):
+def test_page_fits_the_screen(folder, open_page, width, scheme):
     page = open_page(folder / "report.html", width=width, scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") == width
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(16, 21, 26)"
@@ -167,7 +167,7 @@ def test_plots_as_files(folder):
     assert "Area, mm²" in svg and "Energy per voxel, nJ" in svg
 
 
-def test_the_same_results_make_the_same_files(folder):
+def test_equal_results_make_equal_files(folder):
     names = ("report.html", "front.svg", "front.png")
     before = [(folder / name).read_bytes() for name in names]
     sweep_page(folder)
@@ -184,7 +184,7 @@ def test_without_energy_and_pictures(tmp_path, open_page):
     assert not (tmp_path / "front.svg").read_text().count("nJ")
 
 
-def test_damaged_folders(tmp_path):
+def test_damaged_folders_are_rejected(tmp_path):
     with pytest.raises(BadInput, match=r"sweep\.json cannot be read: No such file"):
         sweep_page(tmp_path)
     write(tmp_path)
@@ -202,7 +202,7 @@ def test_damaged_folders(tmp_path):
         sweep_page(tmp_path)
 
 
-def test_an_empty_cell_is_none(folder):
+def test_empty_cell_reads_as_none(folder):
     rows = read_results(folder / "results.parquet")
     failed = next(row for row in rows if row["source"] == "failed")
     assert failed["area_mm2"] is None and failed["blocks"] == {}

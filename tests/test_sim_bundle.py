@@ -38,7 +38,7 @@ def run(folder: Path, simulator: str) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.parametrize("simulator", ["icarus", pytest.param("verilator", marks=pytest.mark.slow)])
-def test_it_runs_alone_and_sees_an_edit(folder, simulator):
+def test_bundle_runs_without_implicore_and_detects_an_edit(folder, simulator):
     done = run(folder, simulator)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert done.stdout.endswith("PASSED\n")
@@ -49,7 +49,7 @@ def test_it_runs_alone_and_sees_an_edit(folder, simulator):
     assert done.returncode == 1 and done.stdout.endswith("FAILED\n")
 
 
-def test_the_files(folder):
+def test_bundle_files(folder):
     tests = folder / "tests"
     names = {str(path.relative_to(tests)) for path in tests.rglob("*") if path.is_file()}
     vectors = {
@@ -64,7 +64,7 @@ def test_the_files(folder):
     assert "session.py" not in bench and "Decode      4 limit limit count" in bench
 
 
-def test_a_given_program(tmp_path):
+def test_bundle_decodes_a_given_program(tmp_path):
     program = random_program(SHAPE, CONFIG.formats, seed=7)
     written = write_tests(tmp_path, CONFIG, program)
     assert all((tmp_path / name).is_file() for name in written) and len(written) == 6
@@ -73,11 +73,11 @@ def test_a_given_program(tmp_path):
 
 
 @pytest.mark.parametrize("name", ACCELERATORS)
-def test_a_network_for_every_accelerator(name):
+def test_smallest_network_fits_every_preset(name):
     config = ACCELERATORS[name]
     config.check_fits(random_program(smallest_shape(config), config.formats))
 
 
-def test_a_network_for_the_smallest_accelerator():
+def test_smallest_network_fits_the_smallest_accelerator():
     config = AcceleratorConfig(1, 1, Formats(8, 8), 1, 1, 1, 2, 1)
     config.check_fits(random_program(smallest_shape(config), config.formats))

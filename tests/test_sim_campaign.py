@@ -20,14 +20,14 @@ FRESH = secrets.randbelow(10**6) * GROUP
 
 
 @pytest.mark.parametrize("group", range(4))
-def test_fresh_cases(group):
+def test_new_random_cases_pass(group):
     for seed in range(FRESH + group * GROUP, FRESH + (group + 1) * GROUP):
         recipe = Recipe(seed, QUICK, tuple(range(QUICK.steps)))
         print(f"to run it again: {recipe.command()}")
         assert campaign.run(recipe.case()) == []
 
 
-def test_a_seed_is_a_case():
+def test_a_seed_determines_the_case():
     first, again, other = (random_case(seed) for seed in (7, 7, 8))
     assert first.describe() == again.describe() != other.describe()
     assert first.config == again.config == other.config  # of one group
@@ -35,7 +35,7 @@ def test_a_seed_is_a_case():
     assert [p.digest for p in first.programs] == [p.digest for p in again.programs]
 
 
-def test_steps_can_be_left_out():
+def test_steps_can_be_omitted():
     whole = random_case(3)
     part = random_case(3, keep=[0, 2])
     assert part.steps == [whole.steps[0], whole.steps[2]]
@@ -43,7 +43,7 @@ def test_steps_can_be_left_out():
     assert len(part.script.operations) < len(whole.script.operations)
 
 
-def test_everything_is_drawn():
+def test_random_cases_cover_all_kinds():
     cases = [random_case(seed) for seed in range(0, 60 * GROUP, GROUP)]
     configs = [case.config for case in cases]
     formats = [config.formats for config in configs]
@@ -61,7 +61,7 @@ def test_everything_is_drawn():
     assert any(len(values) == 1 and min(values) < 0 for values in weights)
 
 
-def test_shrinking_keeps_what_fails():
+def test_shrunk_recipe_still_fails():
     begin = Recipe(1, Size(), (0, 1, 2, 3, 4))
 
     def fails(case):
@@ -74,7 +74,7 @@ def test_shrinking_keeps_what_fails():
     assert small.size.points == 1 and small.size.width <= 2
 
 
-def test_the_line_that_runs_it_again():
+def test_command_reproduces_the_case():
     recipe = Recipe(12, Size(side=3, points=2), (0, 2))
     assert recipe.command() == (
         "python bench/campaign.py --count 1 --seed 12 --size side=3,points=2 --keep 0,2"
@@ -82,7 +82,7 @@ def test_the_line_that_runs_it_again():
     assert Recipe(1, Size(), (0, 1, 2, 3, 4)).command().endswith("--count 1 --seed 1")
 
 
-def test_the_script_reports(tmp_path):
+def test_campaign_script_writes_a_report(tmp_path):
     command = Recipe(11, Size(side=2, width=3, depth=2, points=3, steps=1), (0,)).command().split()
     done = subprocess.run(
         [sys.executable, *command[1:], "--simulator", "icarus", "--json", tmp_path / "x.json"],
@@ -95,7 +95,7 @@ def test_the_script_reports(tmp_path):
     assert report["cases"] == 1 and report["failed"] == {} and report["steps"] == {"points": 1}
 
 
-def test_a_broken_accelerator_fails(monkeypatch, tmp_path):
+def test_broken_accelerator_fails(monkeypatch, tmp_path):
     """Every bank keeps one word alone."""
 
     def broken(config):
@@ -115,7 +115,7 @@ def test_a_broken_accelerator_fails(monkeypatch, tmp_path):
     assert campaign.run(recipe.case(), "icarus")
 
 
-def test_points_and_grids_stay_within_the_format():
+def test_points_and_grids_are_within_the_coordinate_format():
     rng = np.random.default_rng(1)
     from implicore.fixed import COORDINATE
     from implicore.sim.cases import random_grid, random_points

@@ -61,7 +61,7 @@ def everything(stall=0.0) -> Script:
 
 
 @pytest.mark.parametrize(("stall", "seed"), [(0.0, 0), (0.4, 5)])
-def test_everything_a_host_may_do(simulator, stall, seed):
+def test_every_host_operation(simulator, stall, seed):
     print("seed", seed)
     script = everything(stall)
     responses = simulator.run(script.operations, stall=stall, seed=seed)
@@ -69,7 +69,7 @@ def test_everything_a_host_may_do(simulator, stall, seed):
     assert responses.cycles > 2000 and responses.seconds > 0
 
 
-def test_the_same_seed_stalls_in_the_same_cycles(simulator):
+def test_equal_seeds_stall_in_the_same_cycles(simulator):
     script = Script(CONFIG, 0.5)
     script.load(OTHER)
     script.points(POINTS)
@@ -81,7 +81,7 @@ def test_the_same_seed_stalls_in_the_same_cycles(simulator):
 
 # The compiled simulator leaves the comparison to its caller.
 @pytest.mark.parametrize("simulator", ["icarus", "verilator"], indirect=True)
-def test_the_bench_itself_compares(simulator):
+def test_bench_compares_the_responses(simulator):
     script = Script(CONFIG)
     script.load(PROGRAM)
     script.points(POINTS)
@@ -106,7 +106,7 @@ def broken(tmp_path, old, new):
 
 
 @pytest.mark.parametrize("name", ["icarus", "fast"])
-def test_a_broken_machine_is_noticed(name, tmp_path):
+def test_broken_accelerator_is_detected(name, tmp_path):
     sources = broken(tmp_path, "words[write_address] <= write_data", "words[0] <= write_data")
     script = Script(CONFIG)
     script.load(PROGRAM)
@@ -119,7 +119,7 @@ def test_a_broken_machine_is_noticed(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["icarus", "fast"])
-def test_a_voxel_withdrawn_is_noticed(name, tmp_path):
+def test_withdrawn_voxel_is_detected(name, tmp_path):
     """A machine that drops tvalid whenever it has been kept waiting."""
     port = "assign m_axis_voxels_tvalid = "
     sources = broken(tmp_path, port, "assign offered = ")
@@ -138,7 +138,7 @@ def test_a_voxel_withdrawn_is_noticed(name, tmp_path):
         build(name, sources=sources).run(script.operations, stall=0.6, seed=1)
 
 
-def test_a_second_build_is_found(simulator, monkeypatch):
+def test_second_build_comes_from_the_cache(simulator, monkeypatch):
     def never(*arguments, **options):
         raise AssertionError("built again")
 
@@ -148,13 +148,13 @@ def test_a_second_build_is_found(simulator, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["icarus", "fast"])
-def test_verilog_that_does_not_compile(name, tmp_path):
+def test_verilog_syntax_error_is_reported(name, tmp_path):
     sources = broken(tmp_path, "endmodule", "endmodul")
     with pytest.raises(ToolFailed, match=r"(?s)^\w+ failed.*syntax error"):
         build(name, sources=sources)
 
 
-def test_an_unknown_output_is_noticed(tmp_path):
+def test_unknown_output_is_detected(tmp_path):
     """A memory that is never written: two-state simulators would read zeros."""
     sources = broken(tmp_path, "if (write_enable)", "if (1'b0)")
     script = Script(CONFIG)
@@ -167,7 +167,7 @@ def test_an_unknown_output_is_noticed(tmp_path):
 @pytest.mark.parametrize(
     "port", ["s_axi_awaddr", "s_axi_wdata", "s_axi_arprot", "s_axis_points_tlast"]
 )
-def test_a_payload_that_shows_while_it_means_nothing_is_noticed(port, tmp_path):
+def test_use_of_a_payload_without_valid_is_detected(port, tmp_path):
     sources = broken(tmp_path, ".interrupt(irq)", ".interrupt(pending)")
     text = sources[0].read_text()
     head = "  wire irq;\n"
@@ -179,7 +179,7 @@ def test_a_payload_that_shows_while_it_means_nothing_is_noticed(port, tmp_path):
         build("icarus", sources=sources).run([Idle(5)])
 
 
-def test_gated_multipliers_too():
+def test_zero_gating_decodes_correctly():
     config = replace(CONFIG, gate_zeros=True)
     script = Script(config)
     script.load(PROGRAM)

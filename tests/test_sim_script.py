@@ -29,11 +29,11 @@ def perfect(script: Script) -> session.Responses:
     return session.Responses(list(script.expected), 0, 0.0)
 
 
-def test_the_right_responses_pass():
+def test_correct_responses_pass():
     assert script().mismatches(perfect(script())) == []
 
 
-def test_what_differs_is_named():
+def test_mismatches_are_described():
     tested = script()
     at = next(n for n, e in enumerate(tested.expected) if isinstance(e, session.Decoded))
     voxels = tested.expected[at].voxels
@@ -61,7 +61,7 @@ def test_what_differs_is_named():
     ]
 
 
-def test_an_interrupted_job_may_deliver_any_part():
+def test_interrupted_job_may_deliver_any_prefix():
     tested = Script(CONFIG)
     tested.load(PROGRAM)
     tested.interrupted(POINTS, 30, reset=True)
@@ -76,13 +76,13 @@ def test_an_interrupted_job_may_deliver_any_part():
         tested.expected_words()
 
 
-def test_expected_words_are_what_a_simulator_responds():
+def test_expected_words_decode_to_the_expected_responses():
     tested = script()
     words = np.append(tested.expected_words(), [0, 0, 0, 0]).astype(np.uint32)
     assert tested.mismatches(session.decode(words, tested.operations)) == []
 
 
-def test_with_stalls_nothing_is_predicted():
+def test_cycles_are_not_predicted_with_stalls():
     stalled = Script(CONFIG, stall=0.1)
     stalled.load(PROGRAM)
     stalled.points(POINTS)

@@ -97,7 +97,7 @@ def test_points_and_a_grid_are_decoded_bit_for_bit(link):
         assert (link.decode(JOB.voxels) == VOLUME).all()
 
 
-def test_a_job_waits_for_credit(link, board):
+def test_job_waits_for_credit(link, board):
     load(link)
     link.write(grid_writes(JOB))
     start(link, "start_grid")
@@ -109,7 +109,7 @@ def test_a_job_waits_for_credit(link, board):
     assert (link.decode(JOB.voxels - 5) == VOLUME[5:]).all()
 
 
-def test_points_wait_for_their_voxels_and_responses_go_between_voxels(link, board):
+def test_responses_are_sent_between_voxels(link, board):
     load(link)
     start(link, "start_points")
     request = encode(Kind.READ, bytes([AT["identity"]]))
@@ -128,7 +128,7 @@ def test_points_wait_for_their_voxels_and_responses_go_between_voxels(link, boar
     ]
 
 
-def test_a_program_waits_for_the_end_of_a_job(link, board):
+def test_program_waits_for_the_end_of_a_job(link, board):
     load(link)
     start(link, "start_points")
     board.write(encode(Kind.PROGRAM, WORDS[:3].astype("<u4").tobytes()))
@@ -141,7 +141,7 @@ def test_a_program_waits_for_the_end_of_a_job(link, board):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_garbage_on_the_line(link, board, seed):
+def test_garbage_on_the_line_has_no_effect(link, board, seed):
     load(link)
     board.write(np.random.default_rng(seed).bytes(3000))
     frames_before = len(frames(board))
@@ -151,7 +151,7 @@ def test_garbage_on_the_line(link, board, seed):
     check_points(link)  # it had no effect
 
 
-def test_a_truncated_frame(link, board):
+def test_truncated_frame_is_rejected(link, board):
     load(link)
     address, value = command("abort")
     whole = encode(Kind.WRITE, bytes([address]) + value.to_bytes(4, "little"))
@@ -163,7 +163,7 @@ def test_a_truncated_frame(link, board):
     check_points(link)
 
 
-def test_a_reset_ends_everything(link, board):
+def test_reset_clears_all_state(link, board):
     load(link)
     link.write(grid_writes(JOB))
     start(link, "start_grid")
@@ -219,7 +219,7 @@ def test_the_request_buffer_has_its_stated_size(link, board):
     check_points(link)
 
 
-def test_a_request_that_lost_a_byte_is_rejected_even_if_there_is_space_again(link, board):
+def test_request_that_lost_a_byte_is_rejected_after_space_is_free(link, board):
     """Responses take four times as long as requests: the second request finds the first stored."""
     for count in range(1500, 1504):
         board.write(encode(Kind.READ, bytes(1500)) + encode(Kind.READ, bytes(count)))
@@ -228,7 +228,7 @@ def test_a_request_that_lost_a_byte_is_rejected_even_if_there_is_space_again(lin
         assert [rejection] == nak(NakReason.NO_SPACE)
 
 
-def test_a_board_that_does_not_respond():
+def test_board_that_does_not_respond_is_an_error():
     with SerialBoard(CONFIG, timeout=1000) as board:
         link = Link(board)
         link.reset()

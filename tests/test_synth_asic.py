@@ -37,14 +37,14 @@ def test_every_block_is_counted_once(design):
     assert pes < design.block_areas["array"] < 1.5 * pes
 
 
-def test_a_second_row_costs_a_row(design, osu):
+def test_row_area_is_proportional_to_rows(design, osu):
     taller = asic.map_accelerator(replace(CONFIG, rows=4), osu, clock_mhz=1000 / design.period_ns)
     for block in ("array", "row units", "requantizers"):
         assert taller.block_areas[block] == pytest.approx(2 * design.block_areas[block], rel=0.01)
     assert taller.modules[asic.PE] == design.modules[asic.PE]  # mapped once for both
 
 
-def test_the_clock_is_that_of_the_longest_path(design):
+def test_clock_follows_from_the_longest_path(design):
     delays = [path.delay_ns for path in design.paths]
     assert delays == sorted(delays, reverse=True)
     assert design.fmax_mhz == 1000 / delays[0]
@@ -53,19 +53,19 @@ def test_the_clock_is_that_of_the_longest_path(design):
     assert all(not start.startswith("_") for start in starts)  # names of the source
 
 
-def test_a_memorys_logic_is_chosen_behind_its_macros(design):
+def test_memory_logic_is_timed_with_its_macros(design):
     """How fast it must be is known only with the time that they take to answer."""
     for name, memory in design.memories.items():
         period = design.modules[name].period_ns  # told in steps of 10 ps
         assert period > memory.macro.access_ns - 0.01
 
 
-def test_a_slower_clock_takes_no_more_area(design, osu):
+def test_slower_clock_needs_less_area(design, osu):
     slow = asic.map_accelerator(CONFIG, osu, clock_mhz=50)
     assert slow.logic_area_um2 < design.logic_area_um2
 
 
-def test_the_report(tmp_path, osu):
+def test_report_and_netlist_are_written(tmp_path, osu):
     lines = []
     metrics = synthesize(CONFIG, "osu018", tmp_path, report=lines.append)
     text = (tmp_path / "report.txt").read_text()
@@ -79,7 +79,7 @@ def test_the_report(tmp_path, osu):
     assert again["seconds"] < 10 and {**again, "seconds": 0} == {**metrics, "seconds": 0}
 
 
-def test_gates_without_a_library():
+def test_generic_gate_counts():
     found = count_gates(CONFIG)
     assert found["ffs"] == sum(block["ffs"] for block in found["blocks"].values())
     # A PE holds its operands, a product and a sum.

@@ -24,7 +24,7 @@ def cells(request):
     return small.cells(request.param)
 
 
-def test_it_multiplies_and_accumulates(cells):
+def test_bare_unit_multiplies_and_accumulates(cells):
     unit = baseline.fittest(FORMATS, cells, 4.0)
     netlist = Netlist.read(unit.folder / "netlist.json", baseline.NAME)
     circuit = Circuit(
@@ -46,14 +46,14 @@ def test_it_multiplies_and_accumulates(cells):
         product = weight[cycle] * activation[cycle]
 
 
-def test_the_fittest_is_in_time_and_then_small(cells):
+def test_choose_prefers_meeting_the_clock_then_area(cells):
     slow, fast = (baseline.fittest(FORMATS, cells, period) for period in (100.0, 0.1))
     assert slow.area_um2 <= fast.area_um2 and slow.period_ns >= fast.period_ns
     between = baseline.fittest(FORMATS, cells, slow.period_ns)
     assert between == slow
 
 
-def test_its_operands_are_what_it_costs(cells):
+def test_energy_depends_on_the_operands(cells):
     """A bare unit that multiplies nothing takes its clock and its leakage, no more."""
     design = small.mapped(small.SMALL, cells)
     rng = np.random.default_rng(1)

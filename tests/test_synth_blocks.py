@@ -1,7 +1,7 @@
 from implicore.synth.blocks import instances
 
 
-def test_a_module_belongs_to_the_block_it_stands_in():
+def test_module_belongs_to_the_enclosing_block():
     pe = "implicore_processing_element"
     children = {
         "implicore": {"core": "implicore_core"},

@@ -17,7 +17,7 @@ def liberty(tmp_path):
     return tmp_path / "small.lib"
 
 
-def test_only_what_a_port_sees_is_kept(liberty):
+def test_only_cells_between_ports_and_registers_are_kept(liberty):
     """in -> gate -> first -> deep -> between -> deeper -> last -> exit -> out; load hangs on in."""
     module = small.netlist(
         {"clk": 2, "in": 3},
@@ -36,7 +36,7 @@ def test_only_what_a_port_sees_is_kept(liberty):
     assert visible(module, liberty) == {"gate", "first", "last", "exit", "load", "constant"}
 
 
-def test_a_reduced_netlist_depends_on_the_code_that_reads_it(liberty, tmp_path, monkeypatch):
+def test_cache_key_of_a_reduced_netlist_includes_the_code(liberty, tmp_path, monkeypatch):
     monkeypatch.setenv("IMPLICORE_CACHE", str(tmp_path / "cache"))
     read = []
     monkeypatch.setattr(boundary.Netlist, "read", lambda path, name: read.append(path))
@@ -54,6 +54,6 @@ def test_a_reduced_netlist_depends_on_the_code_that_reads_it(liberty, tmp_path, 
     assert len(read) == 3
 
 
-def test_instances_are_told_apart():
+def test_instance_names_are_parsed():
     text = "  INV \\kept[0]_ff  (\n    .A(a),\n    .Y(b)\n  );\n  INV _1_ (\n    .Y(c)\n  );\n"
     assert [found[1] for found in INSTANCE.finditer(text)] == ["kept[0]_ff", "_1_"]

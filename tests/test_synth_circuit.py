@@ -23,7 +23,7 @@ def flop(**pins):
     return "DFF", {"CK": 2, "R": "1", **pins}
 
 
-def test_a_hierarchy_of_lanes_computes_like_its_parts(cells):
+def test_hierarchy_computes_in_all_bit_lanes(cells):
     """Three stages of inverter and flip-flop in a chain of two modules' depth, two chains."""
     stage = netlist({"clk": 2, "a": 3}, {"y": 5}, gate=("INV", {"A": 3, "Y": 4}), ff=flop(D=4, Q=5))
     chain = netlist(
@@ -52,7 +52,7 @@ def test_a_hierarchy_of_lanes_computes_like_its_parts(cells):
     assert (outputs["y"][3:] == (a ^ b)[:-3]).all()
 
 
-def test_more_lanes_than_a_word(cells):
+def test_more_bit_lanes_than_bits_in_a_word(cells):
     top = netlist(
         {"clk": 2, "a": 3, "b": 4},
         {"y": 6, "z": 7},
@@ -75,7 +75,7 @@ def test_more_lanes_than_a_word(cells):
     assert activity.joint[0].tolist() == states + states
 
 
-def test_what_rests_is_counted_as_well(cells):
+def test_constant_levels_are_counted(cells):
     """One bit lane: levels that stand for many cycles, an enable that rises above a resting D."""
     top = netlist(
         {"clk": 2, "a": 3, "e": 4},
@@ -93,7 +93,7 @@ def test_what_rests_is_counted_as_well(cells):
     assert [activity.toggles[nets[bit]] for bit in (3, 4, 6)] == [2, 2, 1]
 
 
-def test_a_chain_of_lanes_of_one_group(cells):
+def test_chain_of_instances_of_one_group(cells):
     """Every instance reads the one before it: across words, each bit from its neighbour's."""
     stage = netlist({"clk": 2, "a": 3}, {"y": 4}, ff=flop(D=3, Q=4))
     stages = {
@@ -107,7 +107,7 @@ def test_a_chain_of_lanes_of_one_group(cells):
     assert (outputs["y"][140:] == a[:-140]).all()
 
 
-def test_a_gated_clock_holds_the_state(cells):
+def test_gated_clock_holds_the_state(cells):
     top = netlist(
         {"clk": 2, "a": 3, "e": 4},
         {"y": 6},
@@ -130,7 +130,7 @@ def test_a_gated_clock_holds_the_state(cells):
     ]
 
 
-def test_constants_and_the_clock_are_the_same_for_everybody(cells):
+def test_constants_and_clock_are_shared_by_all_groups(cells):
     part = netlist({"clk": 2, "a": 3, "r": 4}, {"y": 5}, ff=flop(D=3, R=4, Q=5))
     top = netlist(
         {"clk": 2},
@@ -146,12 +146,12 @@ def test_constants_and_the_clock_are_the_same_for_everybody(cells):
     assert circuit.undriven == 0
 
 
-def test_a_net_that_nothing_drives_is_counted(cells):
+def test_undriven_nets_are_counted(cells):
     top = netlist({"clk": 2}, {"y": 4}, gate=("INV", {"A": 3, "Y": 4}))
     assert Circuit("top", {"top": top}, cells, bit_lanes=2).undriven == 2
 
 
-def test_what_cannot_be_simulated_is_refused(cells):
+def test_unsupported_netlists_are_rejected(cells):
     def circuit(*, inputs=None, **parts):
         Circuit("top", {"top": netlist({"clk": 2, **(inputs or {})}, {}, **parts)}, cells)
 

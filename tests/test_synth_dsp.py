@@ -42,7 +42,7 @@ def netlist():
     }
 
 
-def test_a_product_with_its_register():
+def test_product_register_is_packed():
     module = netlist()
     assert pack_output_registers(module) == 1
     assert set(module["cells"]) == {"multiplier", "adder"}
@@ -78,7 +78,7 @@ def test_other_registers_are_not_packed(change):
     assert module == before
 
 
-def test_a_product_without_readers():
+def test_product_without_readers_is_not_packed():
     module = netlist()
     for name in ("product_0", "product_1", "product_1_again"):
         del module["cells"][name]

@@ -27,7 +27,7 @@ def program():
     return random_program(NETWORK, CONFIG.formats, seed=1)
 
 
-def test_what_a_decode_costs(design, program, tmp_path):
+def test_energy_metrics_of_a_decode(design, program, tmp_path):
     figures = energy.measure(design, program, 100.0, tmp_path)
     slice_ = predict(NETWORK, CONFIG, 256 * 256)
     seconds = slice_.cycles / 100e6
@@ -57,7 +57,7 @@ def test_what_a_decode_costs(design, program, tmp_path):
     assert "core.array.row.pe" in {part["path"] for part in content["instances"]}
 
 
-def test_leakage_and_clock_take_their_share(design, program):
+def test_power_scales_with_the_clock_except_leakage(design, program):
     found = energy.simulate(design, program)
     slow, fast = (energy.summary(design, program, found, clock) for clock in (1.0, 100.0))
     leakage = sum(part.leakage_mw for part in found.parts)
@@ -65,7 +65,7 @@ def test_leakage_and_clock_take_their_share(design, program):
     assert fast["voxels_per_second"] == pytest.approx(100 * slow["voxels_per_second"])
 
 
-def test_the_window_stands_for_a_longer_one(design, program):
+def test_short_window_agrees_with_a_longer_one(design, program):
     """Two voxel tiles against thirty."""
     short, long = (
         energy.summary(design, program, energy.simulate(design, program, tiles=tiles), 100.0)
@@ -75,13 +75,13 @@ def test_the_window_stands_for_a_longer_one(design, program):
     assert short["power_mw"] != long["power_mw"]
 
 
-def test_a_program_that_does_not_fit_is_refused(design):
+def test_program_that_does_not_fit_is_rejected(design):
     other = random_program(replace(NETWORK, width=8), CONFIG.formats)
     with pytest.raises(BadInput, match="does not fit"):
         energy.measure(design, other, 100.0)
 
 
-def test_the_line_crosses_the_image(program):
+def test_line_crosses_the_image(program):
     job = energy.line(program, 9)
     whole = energy.GridJob.of(program.grid.middle_plane(), program.frame)
     assert job.voxels == 9

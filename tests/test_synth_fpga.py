@@ -71,7 +71,7 @@ def test_place_route_and_pack(small):
     assert bitstream.stat().st_mtime_ns == before
 
 
-def test_a_nonexistent_pin(small):
+def test_nonexistent_pin_is_an_error(small):
     with pytest.raises(ToolFailed, match=r"^nextpnr-ecp5 failed .*(\n.*)*Z99"):
         ecp5.place_and_route(small, pins().replace('"B2"', '"Z99"'), clock_mhz=25, seed=1)
 
@@ -142,7 +142,7 @@ def test_every_pe_is_a_dsp_and_every_bank_block_ram(board):
 
 
 @pytest.mark.slow
-def test_evidence(board):
+def test_all_result_files_are_written(board):
     folder, metrics = board
     names = {path.name for path in folder.iterdir()}
     assert names == {
@@ -157,6 +157,6 @@ def test_evidence(board):
 
 
 @pytest.mark.slow
-def test_a_hundred_megahertz(board):
+def test_board_reaches_100_mhz(board):
     _, metrics = board
     assert metrics["fmax_mhz"] >= 100, metrics["critical_path"]

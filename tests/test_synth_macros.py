@@ -33,7 +33,7 @@ def macro(folder, delay="A_DLY"):
     return macros.Macro("SRAM", 64, 1, 2, folder / "kit.lib", PINS)
 
 
-def test_units_are_those_of_the_library(tmp_path):
+def test_units_come_from_the_library(tmp_path):
     sram = macro(tmp_path)
     assert sram.energy_pj(write=True) == pytest.approx(3.0)  # 3000 fF V^2
     assert sram.energy_pj(write=False) == pytest.approx(1.5)
@@ -43,7 +43,7 @@ def test_units_are_those_of_the_library(tmp_path):
     assert memory.energy_pj(write=True) == pytest.approx(3 * 3.0)
 
 
-def test_an_access_that_no_condition_covers(tmp_path):
+def test_access_without_a_matching_condition_is_an_error(tmp_path):
     sram = macro(tmp_path, delay="B_EN")
     message = (
         r"^Library kit, cell SRAM, pin A_CK: no internal_power holds while only A_EN, A_WE, A_M, "
@@ -66,7 +66,7 @@ def ihp():
     return target.find("ihp-sg13g2")
 
 
-def test_figures_come_from_the_liberty(ihp):
+def test_macro_values_come_from_the_liberty_file(ihp):
     macro = next(m for m in macros.macros_of(ihp) if (m.depth, m.width, m.ports) == (256, 16, 1))
     assert macro.area_um2 == 28127.104
     # A_CLK, "A_MEN & !A_WEN & A_REN" and "A_MEN & A_WEN & !A_REN".
@@ -74,7 +74,7 @@ def test_figures_come_from_the_liberty(ihp):
     assert macro.access_ns == 3.1758
 
 
-def test_the_model_is_near_the_macros_that_it_was_fitted_to(ihp, osu):
+def test_model_is_close_to_the_fitted_macros(ihp, osu):
     here = target.Target(
         "here", "", "", osu.liberty, (), (), "", (), (), {}, (), {"scale": 0.13, "voltage": 1.2}
     )

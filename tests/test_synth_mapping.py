@@ -38,7 +38,7 @@ endmodule
 """
 
 
-def test_modules_without_a_clock_become_part_of_the_one_above():
+def test_unclocked_modules_are_merged_into_their_parent():
     found = {
         module.name: (text, children, stubs)
         for module, text, children, stubs in mapping.merged(mapping.split(VERILOG))
@@ -78,6 +78,6 @@ def test_cells_area_and_period(osu, recipe):
     assert r"\kept[0]_ff" in netlist or r"\y[0]_ff" in netlist  # registers keep their names
 
 
-def test_a_module_that_cannot_be_mapped(osu):
+def test_unmappable_module_is_an_error(osu):
     with pytest.raises(ToolFailed, match=r"(?s)^yosys failed \(1\): .*syntax error"):
         mapping.map_module("module x (", "x", "", {}, mapping.RECIPES[0], osu)

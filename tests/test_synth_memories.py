@@ -106,7 +106,7 @@ endmodule
     ("depth", "width", "both"),
     [(1000, 8, False), (3840, 20, False), (192, 16, False), (300, 12, True), (640, 9, True)],
 )
-def test_macros_of_a_kit_are_one_memory(ihp, tmp_path, depth, width, both):
+def test_tiled_kit_macros_behave_as_one_memory(ihp, tmp_path, depth, width, both):
     memory = memories.choose(entry(depth, width, both=both), ihp, period_ns=4.1)
     assert memory.deep * memory.macro.depth >= depth and memory.wide * memory.macro.width >= width
     assert memory.macro.ports == 1 + both
@@ -116,11 +116,11 @@ def test_macros_of_a_kit_are_one_memory(ihp, tmp_path, depth, width, both):
 @pytest.mark.parametrize(
     ("depth", "width", "both"), [(1000, 8, False), (5, 3, True), (1, 1, False)]
 )
-def test_modelled_macros_are_one_memory(osu, tmp_path, depth, width, both):
+def test_tiled_modelled_macros_behave_as_one_memory(osu, tmp_path, depth, width, both):
     works(memories.choose(entry(depth, width, both=both), osu, period_ns=4.1), tmp_path, both)
 
 
-def test_the_clock_chooses_the_macros(ihp):
+def test_choice_of_macros_depends_on_the_clock(ihp):
     fast = memories.choose(entry(128, 32, both=True), ihp, period_ns=3.0)
     slow = memories.choose(entry(128, 32, both=True), ihp, period_ns=10.0)
     assert (fast.deep, slow.deep) == (1, 2)  # to choose between two takes time

@@ -19,7 +19,7 @@ def library(tmp_path_factory):
     return small.library(tmp_path_factory.mktemp("library"))
 
 
-def test_energy_is_that_of_all_lanes_and_scales_with_activity(library):
+def test_energy_adds_up_over_bit_lanes_and_scales_with_activity(library):
     pins = {"A": 3, "Y": 4}
     top = netlist({"clk": 2, "a": 3}, {"y": 4}, gate=("INV", pins))
     rng = np.random.default_rng(0)

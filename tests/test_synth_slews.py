@@ -18,7 +18,7 @@ def library(tmp_path_factory):
     return small.library(tmp_path_factory.mktemp("library"))
 
 
-def test_a_load_is_what_all_readers_in_all_lanes_add_up_to(library):
+def test_load_is_the_sum_of_all_driven_pins(library):
     """An inverter that drives one pin in the module, and one more in half of the instances."""
     part = netlist(
         {"a": 3}, {"y": 4}, gate=("INV", {"A": 3, "Y": 4}), more=("INV", {"A": 4, "Y": 5})

