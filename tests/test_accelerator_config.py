@@ -52,6 +52,22 @@ def test_smaller_formats_fit(formats):
     CONFIG.check_fits(random_program(SHAPE, Formats.parse(formats)))
 
 
+@pytest.mark.parametrize(
+    ("columns", "word_bits", "per_bank", "banks"),
+    [
+        (16, 64, 8, 2),
+        (5, 64, 5, 1),  # one bank holds all columns
+        (9, 64, 5, 2),  # 8 and 1 columns would leave more of the second word unused
+        (6, 8, 1, 6),
+        (6, 15, 1, 6),
+        (6, 1024, 6, 1),
+    ],
+)
+def test_columns_per_bank(columns, word_bits, per_bank, banks):
+    config = dataclasses.replace(CONFIG, columns=columns, weight_word_bits=word_bits)
+    assert (config.columns_per_bank, config.weight_banks) == (per_bank, banks)
+
+
 def test_presets_hold_their_networks_and_differ():
     for preset, network in (("tiny", "fast"), ("small", "quality"), ("medium", "demo")):
         config = ACCELERATORS[preset]
@@ -73,6 +89,8 @@ def test_init_wrong():
         ("depth", 65, "1 to 64"),
         ("lanes", 4, "1 to 3"),
         ("weight_depth", 0, "1 to 8388608"),
+        ("weight_word_bits", 7, "8 to 1024"),
+        ("weight_word_bits", 2048, "8 to 1024"),
     ):
         with pytest.raises(ValueError) as error:
             dataclasses.replace(CONFIG, **{field: value})
