@@ -53,12 +53,12 @@ def characterize(log, config, target, program):
     if config.formats.weight_bits == 16:
         raise BadInput("No cell has 16 bits.")
     bits = config.formats.weight_bits + config.formats.activation_bits
-    return {"element": 100.0 * bits, "energy": program is not None}
+    return {"pe": 100.0 * bits, "energy": program is not None}
 
 
-def metrics(config, shape, element, energy) -> dict:
+def metrics(config, shape, pe, energy) -> dict:
     size = config.rows * config.columns
-    area = 1e5 + size * element
+    area = 1e5 + size * pe
     cycle = cycles(shape, config, SLICE)
     clock = 300 - config.columns / 10
     found = {
@@ -72,7 +72,7 @@ def metrics(config, shape, element, energy) -> dict:
         "blocks": {"array": {"area_um2": area - 1e5}, "memory weights": {"area_um2": 1e5}},
     }
     if energy:
-        nanojoules = element * (1 + 8 / config.rows + 8 / config.columns)
+        nanojoules = pe * (1 + 8 / config.rows + 8 / config.columns)
         found |= {
             "power_mw": nanojoules * found["voxels_per_second"] * 1e-6,
             "nj_per_voxel": nanojoules,
@@ -89,7 +89,7 @@ def predict(log, points, shape, costs, fits):
         if config.rows == 13:
             records.append({"point": identity, "error": "Thirteen rows are not supported."})
             continue
-        record = metrics(config, shape, costs["element"], costs["energy"])
+        record = metrics(config, shape, costs["pe"], costs["energy"])
         if fits:
             record["fits"] = config.rows * config.columns <= 20
         records.append({"point": identity, **record})

@@ -28,6 +28,14 @@ def test_records_are_read_again(tmp_path):
     assert len(Journal(tmp_path, "digest", resume=True).records) == 4
 
 
+def test_records_are_in_the_file_at_once(tmp_path):
+    journal = Journal(tmp_path, "digest", resume=False)
+    for number in range(3):
+        journal.add([record(number)])
+        assert json.loads((tmp_path / NAME).read_text().splitlines()[-1]) == record(number)
+    journal.close()
+
+
 @pytest.mark.parametrize("cut", [1, 7, 30])
 def test_an_incomplete_last_line_is_removed(tmp_path, cut):
     path = filled(tmp_path)
