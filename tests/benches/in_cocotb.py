@@ -99,7 +99,7 @@ def _test(component: str):
         await run(dut, component)
 
     test.__doc__ = BENCHES[component].__doc__
-    # The time limit is 100,000 cycles.
+    # 100,000 cycles.
     return cocotb.test(timeout_time=1, timeout_unit="ms", name=component)(test)
 
 
