@@ -1,4 +1,4 @@
-"""The accelerator in Amaranth, and the Verilog written from it."""
+"""The accelerator in Amaranth, and the generator of its Verilog."""
 
 import lazy_loader
 

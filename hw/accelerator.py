@@ -16,7 +16,7 @@ from .counters import tally
 from .loader import ProgramLoader
 
 POINT_BITS = 64
-"""Width of a point on its stream: x, y and z of 16 bits each; the rest is ignored."""
+"""Width of a point on its stream: x, y and z of 16 bits each. The upper bits are ignored."""
 
 CONTROL_PORTS = axi_lite("s_axi")
 PROGRAM_PORTS = axi_stream_sink("s_axis_program", 32)
@@ -27,14 +27,14 @@ VOXEL_PORTS = axi_stream_source("m_axis_voxels", 16)
 class Accelerator(wiring.Component):
     """Decode voxels of a program that is loaded at run time.
 
-    There are three AXI4-Streams and one AXI4-Lite port, with the names of their standards, one
-    clock ``clk`` and one synchronous reset ``rst``. ``implicore.registers`` has the register map,
-    ``implicore.stream`` the program stream.
+    The ports are three AXI4-Streams and one AXI4-Lite subordinate, with the standard signal names,
+    one clock ``clk`` and one synchronous reset ``rst``. ``implicore.registers`` defines the
+    register map, ``implicore.stream`` the program stream.
 
-    To use it, send a program. Then either describe a grid in the registers and start it, or start
-    a stream of points and send them, the last one with ``tlast``. Read the voxels: they come in the
-    order of the points, or with the grid's first index fastest. ``tlast`` is high with the last
-    voxel of a job. A program is accepted only while no job runs.
+    First send a program. Then either describe a grid in the registers and start it, or start a
+    stream of points and send them, the last one with ``tlast``. The voxels arrive in the order of
+    the points, or with the grid's first index fastest. ``tlast`` is high with the last voxel of a
+    job. A program is accepted only while no job runs.
 
     Latency and throughput: exactly as ``implicore.cycles`` predicts.
 
@@ -76,8 +76,8 @@ class Accelerator(wiring.Component):
         loader = ProgramLoader(config)
         m.submodules.core = core = Core(config)
         generator = CoordinateGenerator()
-        # An abort stops the core, which is cleared once it has drained. The memories keep the
-        # program.
+        # An abort stops the core, which is cleared after it has drained. The program stays in the
+        # memories.
         m.submodules.loader = ResetInserter(abort)(loader)
         m.submodules.generator = ResetInserter(abort)(generator)
         drain_cycles_left = Signal(range(config.abort_latency + 1), init=config.abort_latency)
@@ -93,8 +93,8 @@ class Accelerator(wiring.Component):
         m.d.comb += connect(control, self, AXI_LITE, "s_axi_{}".format)
         m.d.comb += self.irq.eq(control.interrupt)
 
-        # Jobs. A command takes effect one cycle after its write; the job starts in the next cycle,
-        # or when the core has drained.
+        # Jobs. A command takes effect one cycle after its write. The job starts in the next cycle
+        # or, after an abort, when the core has drained.
         command = Signal.like(control.wo.control)
         m.d.sync += command.eq(control.wo.control)
         running = Signal()
@@ -183,8 +183,8 @@ class Accelerator(wiring.Component):
             ),
         ]
 
-        # Counters of the current job or of the last one. They are final in the second cycle after
-        # the last voxel, before a host that has seen the end of the job can read them.
+        # Counters of the current job or, between jobs, of the last one. They are final two cycles
+        # after the last voxel, before a host that has seen the end of the job can read them.
         first_point_accepted = Signal()
         with m.If(point_transfer):
             m.d.sync += first_point_accepted.eq(1)

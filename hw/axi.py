@@ -1,7 +1,7 @@
 """AXI4-Lite and AXI4-Stream ports.
 
 A set of ports is a dictionary of flat members. Amaranth joins the names of nested members with two
-underscores, and tools recognize an AXI interface only by names such as ``s_axi_awaddr``.
+underscores, but tools recognize an AXI interface only by names such as ``s_axi_awaddr``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ AXI_LITE: Ports = {
     "rvalid": Out(1),
     "rready": In(1),
 }
-"""An AXI4-Lite subordinate with the accelerator's register map, without a prefix."""
+"""Ports of an AXI4-Lite subordinate with the accelerator's address width, without a prefix."""
 
 
 def axi_lite(prefix: str) -> Ports:
@@ -44,7 +44,7 @@ def axi_lite(prefix: str) -> Ports:
 
 
 def axi_stream_sink(prefix: str, bits: int) -> Ports:
-    """Return the ports of an AXI4-Stream receiver, its data ``bits`` wide."""
+    """Return the ports of an AXI4-Stream receiver with data of ``bits`` bits."""
     return {
         f"{prefix}_tdata": In(bits),
         f"{prefix}_tvalid": In(1),
@@ -54,12 +54,12 @@ def axi_stream_sink(prefix: str, bits: int) -> Ports:
 
 
 def axi_stream_source(prefix: str, bits: int) -> Ports:
-    """Return the ports of an AXI4-Stream transmitter, its data ``bits`` wide."""
+    """Return the ports of an AXI4-Stream transmitter with data of ``bits`` bits."""
     return {name: port.flip() for name, port in axi_stream_sink(prefix, bits).items()}
 
 
 def opposite(name: str) -> str:
-    """Return the name of the port that ``name`` connects to: ``m_axi_*`` and ``s_axi_*``."""
+    """Return the name of the port that ``name`` connects to: ``s_axi_*`` for ``m_axi_*``."""
     return {"m": "s", "s": "m"}[name[0]] + name[1:]
 
 
@@ -71,15 +71,15 @@ def peer(ports: Ports) -> Ports:
 def connect(
     component: Component, other: Component, ports: Ports, rename: Callable[[str], str] = str
 ) -> list:
-    """Return the assignments that connect ``ports`` of a component to those of another one.
+    """Return the assignments that connect ``ports`` of a component to another component's ports.
 
     Parameters
     ----------
     component, other : Component
     ports : Ports
-        The component's.
+        Ports of ``component``.
     rename : callable
-        Gives the other component's name of a port.
+        Maps the name of a port to the name that it has in ``other``.
     """
     pairs = [(p, getattr(component, n), getattr(other, rename(n))) for n, p in ports.items()]
     return [a.eq(b) if port.flow is In else b.eq(a) for port, a, b in pairs]

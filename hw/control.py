@@ -10,14 +10,14 @@ from .axi import AXI_LITE
 
 
 def _layout(register: Register):
-    """Return the shape of a register: its fields, or an array if there are several values."""
+    """Return the shape of a register: its fields, an array of values, or a single value."""
     if register.fields:
         return data.StructLayout({name: 1 for name, _ in register.fields})
     return data.ArrayLayout(register.bits, register.count) if register.count > 1 else register.bits
 
 
 def layout(access: str):
-    """Return the layout of all registers with one kind of access, by name."""
+    """Return the layout of all registers with this kind of access, by name."""
     return data.StructLayout({r.name: _layout(r) for r in REGISTERS if r.access == access})
 
 
@@ -27,11 +27,11 @@ class ControlRegisters(wiring.Component):
     Undefined words read as 0 and ignore writes. ``wstrb`` is supported. ``awprot`` and
     ``arprot`` are ignored; every response is OKAY.
 
-    Latency: one cycle from request to response. Throughput: a read and a write in two cycles.
+    Latency: one cycle from request to response. Throughput: one read and one write per two cycles.
 
     Attributes
     ----------
-    AXI_LITE's ports
+    Ports of AXI_LITE
     ro : In
         Values of the read-only registers.
     rw : Out
@@ -58,7 +58,7 @@ class ControlRegisters(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # A write is accepted when address and data are valid and no response waits.
+        # A write is accepted when address and data are valid and no response is pending.
         write = Signal()
         read = Signal()
         m.d.comb += [
@@ -94,7 +94,7 @@ class ControlRegisters(wiring.Component):
                 for part in range(register.words):
                     word = first // 4 + index * register.words + part
                     at = slice(32 * part, min(32 * (part + 1), register.bits))
-                    here = f"{register.name}_{index}_{part}"
+                    label = f"{register.name}_{index}_{part}"
                     if register.access in readable:
                         value = readable[register.access][register.name]
                         value = value[index] if register.count > 1 else value
@@ -104,7 +104,7 @@ class ControlRegisters(wiring.Component):
                             m.d.sync += self.rdata.eq(value[at])
                     if register.access == "ro":
                         continue
-                    chosen = Signal(name=f"write_{here}")
+                    chosen = Signal(name=f"write_{label}")
                     m.d.comb += chosen.eq(write & (self.awaddr[2:] == word))
                     if register.access == "rw":
                         bits = value[at]

@@ -1,4 +1,4 @@
-"""Coordinates of a grid, one voxel a cycle, without a multiplier."""
+"""Coordinates of a grid, one voxel per cycle, without a multiplier."""
 
 from functools import reduce
 from itertools import pairwise
@@ -31,18 +31,18 @@ GRID = data.StructLayout(
 """``implicore.job.GridJob``: size minus one of each axis, origin, increments."""
 
 PARTS = (GRID_GUARD // 2, GRID_GUARD, POSITION_BITS)
-"""Upper ends of the parts in which a position is added, one part a cycle."""
+"""Upper ends of the parts in which a position is added, one part per cycle."""
 
 
 class CoordinateGenerator(wiring.Component):
     """Generate the points of a grid, the first index fastest; exact at every index.
 
     A point is the previous point plus one of three increments: to the next voxel of the line, to
-    the first voxel of the next line, or to that of the next plane. So there is no multiplier, and
-    no rounding error accumulates. The addition is pipelined in three parts, the lowest first, so
-    three points are in progress at a time.
+    the first voxel of the next line, or to the first voxel of the next plane. This needs no
+    multiplier, and no rounding error accumulates. The addition is pipelined in three parts, the
+    lowest first, so three points are in progress at a time.
 
-    Latency: the first point is valid four cycles after ``start``. Throughput: a point a cycle.
+    Latency: the first point is valid four cycles after ``start``. Throughput: one point per cycle.
 
     Attributes
     ----------
@@ -63,8 +63,8 @@ class CoordinateGenerator(wiring.Component):
         advance = Signal()
         m.d.comb += advance.eq(~points.valid | points.ready)
 
-        # The next point to start: the points left after it on each axis, whether there are none,
-        # and what is added to reach it, one-hot: the origin or one of the increments.
+        # The next point to start: the points left after it on each axis, whether none are left,
+        # and the one-hot select of what is added to reach it: the origin or one of the increments.
         active = Signal()
         left = Signal(grid.size_minus_one.shape(), reset_less=True)
         at_end = Signal(3, reset_less=True)
@@ -86,7 +86,7 @@ class CoordinateGenerator(wiring.Component):
                     at_end[axis].eq(grid.size_minus_one[axis] == 0),
                 ]
 
-        # The parts of the addition, one a cycle.
+        # The parts of the addition, one per cycle.
         addends = [grid.origin, *grid.increments]
         token, valid, carry = Cat(addend_select, at_end.all()), active, Const(0, 3)
         for low, high in pairwise((0, *PARTS)):
@@ -96,10 +96,10 @@ class CoordinateGenerator(wiring.Component):
             carry_out = Signal(3, name=f"carry_{high}", reset_less=True)
             for axis in range(3):
                 addend = reduce(
-                    or_, (Mux(token[n], to[axis][low:high], 0) for n, to in enumerate(addends))
+                    or_, (Mux(token[n], step[axis][low:high], 0) for n, step in enumerate(addends))
                 )
                 base = Mux(token[0], 0, position[axis])
-                # One adder takes the carry in at an extra lowest bit.
+                # An extra lowest bit carries in, so one adder suffices.
                 total = Cat(carry[axis], base) + Cat(carry[axis], addend)
                 with m.If(advance):
                     m.d.sync += Cat(position[axis], carry_out[axis]).eq(total[1:])

@@ -1,4 +1,4 @@
-"""The core of the accelerator: points in, voxels out, memories written from outside."""
+"""The core of the accelerator: points in, voxels out, memories written by the loader."""
 
 from functools import reduce
 from operator import or_
@@ -40,8 +40,8 @@ def constant_layout(formats: Formats):
 def store_layout(config: AcceleratorConfig):
     """Return the layout of the write ports of the program's memories: B, constants and weights.
 
-    ``weight`` holds the last weights of the stream, the latest one highest; a bank stores the
-    topmost ones, as many as it has columns.
+    ``weight`` holds the latest weights of the stream, the last one in the highest bits; a bank
+    stores the topmost ones, as many as it has columns.
     """
     formats = config.formats
     per_bank = config.columns_per_bank
@@ -61,7 +61,7 @@ def store_layout(config: AcceleratorConfig):
 
 
 WRITE_FANOUT = 16
-"""Rows or weight banks of one write fan-out group."""
+"""Number of rows or weight banks in a write fan-out group."""
 
 
 class Core(wiring.Component):
@@ -82,12 +82,12 @@ class Core(wiring.Component):
     shape : In(shape_layout(config))
         The shape of the program's network.
     start : In(1)
-        High for a cycle before the first point of a job.
+        High for one cycle before the first point of a job.
     running : In(1)
         High from the next cycle until the last voxel is delivered or the job is aborted.
     clear : In(1)
-        High for a cycle, ``AcceleratorConfig.abort_latency`` cycles after an abort or a reset.
-        Resets the mapper and the voxel buffer; array and rows drain without a reset.
+        High for one cycle, ``AcceleratorConfig.abort_latency`` cycles after an abort or a reset.
+        Resets the mapper and the voxel buffer; the array and the rows drain without a reset.
     points : In(stream of POINT)
         The points of the job.
     voxels : Out(stream of voxel_layout(output_bits))
@@ -95,7 +95,7 @@ class Core(wiring.Component):
     step : Out(1)
         A step was issued in the previous cycle.
     useful_macs : Out
-        Multiply-accumulates that the voxel at ``voxels`` took.
+        Multiply-accumulates that each voxel at ``voxels`` needed.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -150,7 +150,7 @@ class Core(wiring.Component):
         return m
 
     def _connect_mapper(self, m: Module, mapper, coefficients):
-        """Connect the Fourier mapper to the points and to the memory of B."""
+        """Connect the Fourier mapper to the points and to the coefficient memory."""
         store = self.store
         wiring.connect(m, wiring.flipped(self.points), mapper.points)
         m.d.comb += [
@@ -164,9 +164,9 @@ class Core(wiring.Component):
         ]
 
     def _issue_drain_tokens(self, m: Module, sequencer, constants, drain):
-        """Make the drain tokens of row 0 from drain control and the memory of constants.
+        """Make the drain tokens of row 0 from drain control and the constant memory.
 
-        The constants are read so that they arrive at row 0 with their accumulator.
+        The read is timed so that constants arrive at row 0 together with their accumulator.
         """
         config, formats, store = self.config, self.config.formats, self.store
         delays = Requantizer.constant_delays(formats)
@@ -187,7 +187,7 @@ class Core(wiring.Component):
         ]
         constant = data.View(constant_layout(formats), constants.read_data)
 
-        # Valid pipeline of the accumulators: constants move only with a valid one.
+        # Valid pipeline of the accumulators: constants move only with a valid accumulator.
         valid = [delay_line(m, read, 1, name="valid_0", reset=True)]
         for cycle in range(1, result_delay):
             valid.append(delay_line(m, valid[-1], 1, name=f"valid_{cycle}", reset=True))
@@ -202,7 +202,7 @@ class Core(wiring.Component):
             "voxel": (sequencer.voxel, delays["voxel"]),
             "write": (sequencer.drain & ~sequencer.voxel & ~sequencer.output_mac, result_delay),
             "output_mac": (sequencer.output_mac, result_delay),
-            # High while idle, to clear the output-layer MACs before the first job.
+            # High while idle, which clears the output-layer MACs before the first job.
             "output_mac_last": (sequencer.output_mac_last | ~self.running, result_delay),
         }
         m.d.comb += [
@@ -268,7 +268,7 @@ class Core(wiring.Component):
                 ]
 
     def _collect_voxels(self, m: Module, sequencer, mapper, rows, buffer):
-        """Put the voxels into the voxel buffer: the rows deliver theirs one a cycle."""
+        """Put the voxels into the voxel buffer: the rows deliver one voxel per cycle."""
         voxel = Signal(self.config.formats.output_bits, reset_less=True)
         voxel_valid = Signal()
         m.d.sync += [
@@ -284,14 +284,14 @@ class Core(wiring.Component):
         wiring.connect(m, buffer.voxels, wiring.flipped(self.voxels))
 
     def _count_useful_macs(self, m: Module, sequencer):
-        """Count the multiply-accumulates of one row during a voxel tile: those of each voxel."""
+        """Count the multiply-accumulates of one row in a voxel tile, which are those of a voxel."""
         used = Signal(sequencer.column_bits + 1, reset_less=True)
         finished = delay_line(m, sequencer.finish, 1, name="finished", reset=True)
         counted = Signal.like(self.useful_macs)
         counted_now = Signal.like(self.useful_macs)
         m.d.sync += [
             self.step.eq(sequencer.weight_enable),
-            # A neuron that feeds the output-layer MAC takes one multiply-accumulate more there.
+            # A neuron that feeds the output-layer MAC takes one more multiply-accumulate there.
             used.eq(sequencer.columns_used << sequencer.feeds_output_mac),
         ]
         m.d.comb += counted_now.eq(counted + used)
@@ -313,7 +313,7 @@ def _next_group(m: Module, name: str, enables, address, data):
 
 
 def core_banks(config: AcceleratorConfig) -> list[Bank]:
-    """Return the memories that belong to no row and no column."""
+    """Return the memories that do not belong to a row or a column."""
     return [
         Bank("coefficients", 3 * config.frequencies, FREQUENCY.bits),
         Bank("constants", config.constant_depth, constant_layout(config.formats).size),
@@ -321,7 +321,7 @@ def core_banks(config: AcceleratorConfig) -> list[Bank]:
 
 
 def banks(config: AcceleratorConfig) -> list[tuple[Bank, int]]:
-    """Return all memories, each with the number of its instances."""
+    """Return all memories, each with its number of instances."""
     formats = config.formats
     per_bank = config.columns_per_bank
     return [
@@ -332,5 +332,5 @@ def banks(config: AcceleratorConfig) -> list[tuple[Bank, int]]:
 
 
 def useful_macs_bits(config: AcceleratorConfig) -> int:
-    """Return the width of the multiply-accumulates of one voxel."""
+    """Return the width of the number of multiply-accumulates per voxel."""
     return (config.weight_depth * config.columns + config.width).bit_length()

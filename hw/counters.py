@@ -1,18 +1,17 @@
-"""Wide counters that are no slower than the array."""
+"""Wide counters that do not limit the clock."""
 
 from amaranth import Module, Signal, Value
 
 PART = 16
-"""Bits that are counted in one cycle."""
+"""Width of a part of a counter, which is incremented in one cycle."""
 
 
 def tally(m: Module, total: Signal, when, amount, clear):
     """Add ``amount`` to ``total`` in every cycle in which ``when`` is high.
 
-    The counter is split into parts. A register for each part but the lowest says whether the part
-    is all ones, so no carry chain spans two parts. With an amount of 1 the carry of the lowest part
-    takes effect at once; with another amount it is registered, and the part above follows one
-    cycle later.
+    The counter is split into parts. For each part except the lowest, a register is high while the
+    part is all ones, so no carry chain spans two parts. If the amount is 1, the carry of the lowest
+    part takes effect at once; otherwise it is registered, and the next part is one cycle late.
 
     Parameters
     ----------

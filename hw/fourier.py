@@ -16,12 +16,12 @@ from .sincos import SinCosTable
 
 
 class FourierLane(wiring.Component):
-    """One multiply-accumulate and one sine table: a frequency in three cycles, one for each axis.
+    """One multiply-accumulate and one sine table: three cycles per frequency, one for each axis.
 
-    Products are computed in two halves, so that a multiplier here is no slower than the array's.
+    Products are computed in two halves, so that this multiplier is no slower than the array's.
 
     Latency: ``latency`` cycles from the coefficient of z to the cosine, one more to the sine.
-    Throughput: a frequency in three cycles.
+    Throughput: one frequency per three cycles.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class FourierLane(wiring.Component):
     point : In, array of 3 x signed(16)
         x, y and z.
     coefficient : In(signed(16))
-        The coefficients of B, for each frequency in the order x, y, z.
+        The coefficients of B, in the order x, y, z for each frequency.
     advance : In(1)
         ``coefficient`` is valid; the next one is multiplied by the next coordinate.
     first : In(1)
@@ -90,7 +90,7 @@ class FourierLane(wiring.Component):
         product = Signal(PHASE_FRACTION, reset_less=True)
         total = Signal(PHASE_FRACTION, reset_less=True)
         first = delay_line(m, self.first, 3, name="first")
-        # A stage is enabled only for a valid coefficient, so that its clock can be gated.
+        # A stage is enabled only for a valid coefficient, so its clock can be gated.
         stages = (
             [operand.eq(self.coefficient), coordinate.eq(coordinates[0])],
             [low.eq(operand * coordinate[:half]), high.eq(operand * coordinate[half:].as_signed())],
@@ -120,15 +120,15 @@ def tile_layout(rows: int):
 
 
 class FourierMapper(wiring.Component):
-    """Fill the feature banks with one voxel tile after the other, half by half.
+    """Fill the halves of the feature banks in turn, each with one voxel tile.
 
-    The mapper loads one point per lane, one a cycle, and then reads B once, three cycles a
+    The mapper loads one point per lane, one per cycle, and then reads B once, three cycles per
     frequency. These points are a *lane batch*: batch b makes the features of rows ``b * lanes`` to
     ``b * lanes + lanes - 1``. A tile ends after all rows, or with the batch that holds the last
     point.
 
     Latency: ``dataflow.mapper_latency`` cycles from the read of a tile's last coefficient to
-    ``full``. Throughput: a tile in ``dataflow.mapper_cycles``.
+    ``full``. Throughput: one tile per ``dataflow.mapper_cycles``.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ class FourierMapper(wiring.Component):
     lanes : int
         1 to ``rows``.
     frequencies : int
-        Greatest number of frequencies.
+        Maximum number of frequencies.
     formats : Formats
 
     Attributes
@@ -147,13 +147,13 @@ class FourierMapper(wiring.Component):
     last_frequency : In
         The program's number of frequencies minus one.
     coefficient_enable, coefficient_address : Out
-        The read port of the memory of B: for each frequency the coefficients of x, y and z.
+        The read port of the coefficient memory: x, y and z of each frequency.
     coefficient : In(signed(16))
         The coefficient, one cycle after its address.
     enables : Out(rows)
         The write enable of each row's feature bank.
     address : Out
-        The write address of all banks: the half in the highest bit, then cosines before sines.
+        The write address of all banks: the half in the highest bit; cosines come before sines.
     features : Out, array of lanes x activation_bits
         The write data: row r takes the feature of lane ``r % lanes``.
     full : Out(1)
@@ -252,7 +252,7 @@ class FourierMapper(wiring.Component):
         with m.If(tile_ends):
             m.d.sync += [fill_select.eq(~fill_select), row.eq(0), tile_full.eq(0)]
 
-        # The lanes, and the control that accompanies a coefficient through them.
+        # The lanes, and the control signals that accompany a coefficient through them.
         advance = delay_line(m, running, 1, name="advance", reset=True)
         first = delay_line(m, axis[0], 1, name="first")
         done = delay_line(m, running & axis[2], 1 + FourierLane.DONE, name="done", reset=True)
@@ -268,8 +268,8 @@ class FourierMapper(wiring.Component):
                 self.features[number].eq(unit.feature),
             ]
 
-        # Writing: cosines from address 0, sines from L on. Enables and address are computed a cycle
-        # before the feature, since these outputs drive every row and must come from registers.
+        # Writing: cosines from address 0, sines from address L. Enables and address are computed
+        # one cycle before the feature, since they drive every row and must come from registers.
         table_cycles = mapper_latency(self.formats) - 2 - FourierLane.DONE
         cosine = delay_line(m, done, table_cycles - 2, name="cosine", reset=True)
         sine = delay_line(m, cosine, 1, name="sine", reset=True)

@@ -22,10 +22,10 @@ CONSTANT_ITEMS = 4
 class ProgramLoader(wiring.Component):
     """Parse a program stream as in ``implicore.stream``: header, contents of the memories, CRC-32.
 
-    The stream of a bad program is discarded up to its last word, so that the next program starts
-    with its header. The error is reported at the end of the stream.
+    The stream of a bad program is discarded up to its last word, so the next program starts with
+    its header. The error is reported at the end of the stream.
 
-    Latency: ``done`` at most four cycles after the last word. Throughput: a word in two cycles.
+    Latency: ``done`` at most four cycles after the last word. Throughput: one word per two cycles.
 
     Parameters
     ----------
@@ -42,9 +42,9 @@ class ProgramLoader(wiring.Component):
     done : Out(1)
         A program has ended in this cycle.
     error : Out(Error)
-        What is wrong with that program.
+        The error in that program, or ``NONE``.
     shape : Out(shape_layout(config))
-        The shape of its network. It survives a reset, as the memories do.
+        The shape of its network. A reset does not clear it, just as it does not clear the memories.
     store : Out(store_layout(config))
         The write ports of the memories.
     """
@@ -135,7 +135,7 @@ class ProgramLoader(wiring.Component):
                 m.d.sync += error.eq(cause)
 
         def cut_short():
-            """End a state, as its last statement: the stream must not end in it."""
+            """Fail if the stream ends in this state; the last statement of a state."""
             with m.If(stream_ends):
                 fail(Error.CUT_SHORT)
                 m.next = "STATUS"

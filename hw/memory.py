@@ -1,4 +1,4 @@
-"""The memories of every bank: modules with plain ports that an SRAM macro can replace."""
+"""The memories of all banks: modules with plain ports that an SRAM macro can replace."""
 
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ class Ram(wiring.Component):
     does this, and a macro need not define it. ``read_data`` keeps its value while ``read_enable``
     is low.
 
-    Latency: 1 cycle from ``read_address`` to ``read_data``. Throughput: a read and a write a
+    Latency: 1 cycle from ``read_address`` to ``read_data``. Throughput: one read and one write per
     cycle.
 
     Parameters
@@ -44,11 +44,11 @@ class Ram(wiring.Component):
     write_enable : In(1)
         Write in this cycle.
     write_address, write_data : In
-        Where to, and the word.
+        The address to write, and the word.
     read_enable : In(1)
         Read in this cycle.
     read_address : In
-        Where from.
+        The address to read.
     read_data : Out(width)
         The word that was read last.
     """
@@ -98,7 +98,7 @@ class Rom(wiring.Component):
     Attributes
     ----------
     address : In
-        Which word.
+        The address of the word.
     data : Out(width)
         The word, in the same cycle.
     """

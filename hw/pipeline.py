@@ -11,16 +11,16 @@ def delay_line(m: Module, value, cycles: int, *, name: str, reset: bool = False)
     m : Module
     value : Value
     cycles : int
-        Registers in series; with 0 the value itself is returned.
+        Registers in series; with 0, the value itself is returned.
     name : str
         Prefix of the registers' names.
     reset : bool
-        Reset the registers. Needed only where a stale value would take effect.
+        Reset the registers. Only needed where a stale value would take effect.
 
     Returns
     -------
     Value
-        The value as it was ``cycles`` cycles ago.
+        The value of ``cycles`` cycles ago.
     """
     for cycle in range(cycles):
         stage = Signal(value.shape(), name=f"{name}_{cycle + 1}", reset_less=not reset)
@@ -30,7 +30,7 @@ def delay_line(m: Module, value, cycles: int, *, name: str, reset: bool = False)
 
 
 def enabled_register(m: Module, value, enable, *, name: str):
-    """Store a value in every cycle in which ``enable`` is high.
+    """Register a value in every cycle in which ``enable`` is high.
 
     Synthesis can gate the register's clock. Latency: 1 cycle.
     """

@@ -11,7 +11,7 @@ from implicore.formats import Formats
 class Multiplier(wiring.Component):
     """Multiply a signed weight by an unsigned activation, combinationally.
 
-    It is a module of its own, so that a synthesis tool or a reader can replace it.
+    It is a separate module, so that a synthesis tool or a user can replace it.
 
     Parameters
     ----------
@@ -47,12 +47,12 @@ class ProcessingElement(wiring.Component):
     """Accumulate products; pass the weight down and the activation right, each one cycle later.
 
     The three pipeline stages are operands, product and accumulator. The last product of a dot
-    product is in the accumulator ``LATENCY`` cycles after its operands were given; ``done`` must
-    be high in that cycle, and the next product starts a new dot product. A step with a zero
-    activation changes nothing, so the pipeline never stalls. There is no reset: a ``done`` in any
-    earlier cycle clears the accumulator.
+    product is in the accumulator ``LATENCY`` cycles after its operands arrive; ``done`` must be
+    high in that cycle, and the next product starts a new dot product. A step with a zero activation
+    changes nothing, so the pipeline never stalls. There is no reset: ``done`` in any earlier cycle
+    clears the accumulator.
 
-    Latency: 3 cycles from operands to ``sum``. Throughput: a product a cycle.
+    Latency: 3 cycles from operands to ``sum``. Throughput: one product per cycle.
 
     Parameters
     ----------

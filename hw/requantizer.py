@@ -12,20 +12,20 @@ from .pipeline import enabled_register
 
 
 class Requantizer(wiring.Component):
-    """Scale, offset and saturate one accumulator a cycle.
+    """Scale, offset and saturate one accumulator per cycle.
 
     ``result = (((sum * multiplier << 3) >> shift) + offset) >> 3``, saturated to the range from 0
-    to the greatest activation or voxel. 3 is ``OFFSET_FRACTION``, ``shift`` is
+    to the largest activation or voxel. 3 is ``OFFSET_FRACTION``, ``shift`` is
     ``8 * coarse + fine``. Saturation at 0 is the ReLU.
 
-    Each constant is read in the stage that uses it: ``multiplier`` in the cycle of ``sum``, the
-    others as many cycles later as ``constant_delays`` says. They are delayed outside, where one
-    delay line serves all rows, so that no row needs registers for them here.
+    Each constant is used in one stage: ``multiplier`` in the cycle of ``sum``, the others
+    ``constant_delays`` cycles later. They are delayed outside, where one delay line serves all
+    rows, so the requantizer of a row needs no registers for them.
 
     Each stage has an enable: few cycles carry an accumulator, and synthesis can gate the clock of
     an idle stage.
 
-    Latency: ``latency`` cycles: 5, or 4 without multiplier bits. Throughput: an accumulator a
+    Latency: ``latency`` cycles: 5, or 4 without multiplier bits. Throughput: one accumulator per
     cycle.
 
     Parameters
@@ -41,7 +41,7 @@ class Requantizer(wiring.Component):
     multiplier : In(unsigned(multiplier_bits))
         The scale's mantissa. Absent without multiplier bits.
     coarse, fine : In(3)
-        The shift in steps of 8 bits, and the rest of it.
+        The shift: multiples of 8 bits, and the remaining bits.
     offset : In(signed(offset_bits))
         The offset, with ``OFFSET_FRACTION`` fraction bits.
     voxel : In(1)
@@ -85,9 +85,9 @@ class Requantizer(wiring.Component):
 
         def stage(shape, value, name: str) -> Signal:
             """Register the value of a stage, with the stage's enable."""
-            standing = Signal(shape, name=name)
-            m.d.comb += standing.eq(value)
-            return enabled_register(m, standing, next(stages), name=name)
+            stage_input = Signal(shape, name=name)
+            m.d.comb += stage_input.eq(value)
+            return enabled_register(m, stage_input, next(stages), name=name)
 
         value = self.sum
         if formats.multiplier_bits:
@@ -124,5 +124,5 @@ def clip(value, shape):
         return value
     sign = value[-1]
     fits = value[width - 1 :] == sign.replicate(len(value) - width + 1)
-    end = Cat((~sign).replicate(width - 1), sign)
-    return Mux(fits, value[:width], end).as_signed()
+    limit = Cat((~sign).replicate(width - 1), sign)
+    return Mux(fits, value[:width], limit).as_signed()

@@ -14,7 +14,7 @@ from .requantizer import Requantizer
 
 
 def ping_pong_depth(words: int) -> int:
-    """Return the depth of a ping-pong bank: the highest address bit selects the half."""
+    """Return the depth of a ping-pong buffer: the highest address bit selects the half."""
     return (1 << address_bits(words)) + words
 
 
@@ -31,9 +31,9 @@ def step_layout(feature_words: int, hidden_words: int):
 def drain_layout(formats: Formats, hidden_words: int):
     """Return the layout of a drain token, which moves down the rows with an accumulator.
 
-    Each field is valid in the cycle in which it is used. ``sum`` comes first: there is an
-    accumulator. Constants and ``voxel`` follow after ``Requantizer.constant_delays``. The other
-    fields come with the result: ``write`` stores it in the activation bank at ``address``;
+    Each field is valid in the cycle in which it is used. ``sum`` comes first and is high if there
+    is an accumulator. Constants and ``voxel`` follow after ``Requantizer.constant_delays``. The
+    other fields come with the result: ``write`` stores it in the activation bank at ``address``;
     ``output_mac`` multiplies it by ``output_weight`` in the output-layer MAC; ``output_mac_last``
     ends the dot product of that MAC, and clears it before the first one. The fields of
     ``gated_fields`` move only with a valid accumulator.
@@ -65,7 +65,7 @@ def row_banks(formats: Formats, feature_words: int, hidden_words: int) -> list[B
 
 
 def column_bank(formats: Formats, depth: int, columns: int) -> Bank:
-    """Return the memory of some neighbouring columns."""
+    """Return the weight bank of some neighbouring columns."""
     return Bank("weights", depth, columns * formats.weight_bits)
 
 
@@ -79,17 +79,18 @@ def gated_fields(formats: Formats) -> dict[str, int]:
 
 
 class RowUnit(wiring.Component):
-    """The edge of one row: it feeds activations to the array and requantizes accumulators.
+    """The edge of a row: feed activations to the array and requantize accumulators.
 
     A step at ``step_in`` in cycle t gives its activation in cycle t + 2. Let Q be the latency of
     the requantizer. An accumulator in cycle x, whose first constant is at ``drain_in`` in x - 1,
-    gives a result in x + Q: it is written to the activation bank, multiplied in the output-layer
-    MAC, or a voxel. The bypass sum is ready Q + 3 cycles after the accumulator of the last neuron.
+    gives a result in x + Q, which is written to the activation bank, fed to the output-layer MAC,
+    or output as a voxel. The bypass sum is ready Q + 3 cycles after the accumulator of the last
+    neuron.
 
-    There is no reset: steps and tokens move one row a cycle, so those of an aborted job drain
-    before those of the next one arrive.
+    There is no reset: steps and tokens move one row per cycle, so an aborted job drains before
+    the steps and tokens of the next job arrive.
 
-    Throughput: a step and an accumulator a cycle.
+    Throughput: one step and one accumulator per cycle.
 
     Parameters
     ----------
@@ -108,9 +109,9 @@ class RowUnit(wiring.Component):
     write_enable, write_address, write_data : In
         The write port of the feature bank.
     activation : Out(unsigned(activation_bits))
-        The activation of the step, zero without one.
+        The activation of the step, zero in a cycle without a step.
     last : Out(1)
-        The activation is the last of a dot product.
+        The activation is the last one of a dot product.
     bypass_sum : Out(signed(accumulator_bits))
         The accumulator of the output-layer MAC in the cycle in which it is complete, else zero.
     sum : In(signed(accumulator_bits))
@@ -155,12 +156,11 @@ class RowUnit(wiring.Component):
         m = Module()
         formats = self.formats
         step = token_register(m, self.step_in, "step")
-        # Valid pipeline of the accumulators: constants and results move only with a valid one.
+        # Valid pipeline: constants and results move only with a valid accumulator.
         valid = [self.drain_in.sum]
         for cycle in range(requantizer_latency(formats)):
             valid.append(delay_line(m, valid[-1], 1, name=f"valid_{cycle + 1}"))
-        later = gated_fields(formats)
-        enables = {name: valid[cycles] for name, cycles in later.items()}
+        enables = {name: valid[cycles] for name, cycles in gated_fields(formats).items()}
         drain = token_register(m, self.drain_in, "drain", enables)
         m.d.comb += [self.step_out.eq(step), self.drain_out.eq(drain)]
 
@@ -215,10 +215,10 @@ class RowUnit(wiring.Component):
 
 
 class ColumnUnit(wiring.Component):
-    """The edge of some neighbouring columns: their bank of weights, one word for all of them.
+    """The edge of some neighbouring columns: their weight bank, whose words they share.
 
     Latency: 2 cycles from ``read_address`` to the weight of the first column, one more for each
-    further column. Throughput: a weight a column and cycle.
+    further column. Throughput: one weight per column and cycle.
 
     Parameters
     ----------
@@ -238,9 +238,10 @@ class ColumnUnit(wiring.Component):
         Write a word. Never asserted in a cycle in which the bank is read, so a single-port memory
         suffices.
     write_address, write_data : In
-        Registered before the bank: a deep bank consists of dozens of macros and is a heavy load.
+        Registered before the bank, because a deep bank consists of dozens of macros and is a heavy
+        load.
     weights : Out, array of columns x signed(weight_bits)
-        The weight of each column, skewed by one cycle a column.
+        The weight of each column, skewed by one cycle per column.
     """
 
     def __init__(self, depth: int, columns: int, formats: Formats):
@@ -282,7 +283,7 @@ class ColumnUnit(wiring.Component):
 
 
 def token_register(m: Module, token, name: str, enables=None):
-    """Register a token; a field in ``enables`` only while its enable is high."""
+    """Register a token; a field in ``enables`` is registered only while its enable is high."""
     enables = enables or {}
     fields = (
         enabled_register(m, token[field], enables[field], name=f"{name}_{field}")

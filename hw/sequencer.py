@@ -1,4 +1,4 @@
-"""Sequencer: issue control issues the steps, drain control the drain tokens."""
+"""Sequencer: issue control issues steps, drain control issues drain tokens."""
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
@@ -24,7 +24,7 @@ def shape_layout(config: AcceleratorConfig):
 
 
 class Sequencer(wiring.Component):
-    """Run voxel tiles through the layers: issue a step a cycle unless a condition stalls it.
+    """Run voxel tiles through the layers: issue one step per cycle unless a condition stalls it.
 
     - A step that reads a feature needs a full half of the feature banks.
     - A step that reads neuron n of the previous layer needs that neuron to be written.
@@ -33,8 +33,8 @@ class Sequencer(wiring.Component):
 
     ``docs/hardware.md`` gives the reasons, ``implicore.cycles`` the exact cycles.
 
-    Latency: a step is issued in the cycle in which its last condition is met. Throughput: a step a
-    cycle.
+    Latency: a step is issued in the cycle in which its last condition is met. Throughput: one step
+    per cycle.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class Sequencer(wiring.Component):
     weight_address : Out
         The address of its weights, for column 0.
     drain : Out(1)
-        A drain token is issued: an accumulator is drained, with the next word of the constant
+        A drain token is issued: an accumulator is drained and takes the next word of the constant
         memory.
     voxel : Out(1)
         The accumulator is a voxel, the last one of its voxel tile.
@@ -111,7 +111,7 @@ class Sequencer(wiring.Component):
 
     @property
     def column_bits(self) -> int:
-        """Width of a number of columns."""
+        """Width of ``columns_used``."""
         return self.config.columns.bit_length()
 
     def elaborate(self, platform):
@@ -160,7 +160,7 @@ class Sequencer(wiring.Component):
             issue.eq(self.running & ~stall),
             self.step.features.eq(issue & in_features),
             self.step.hidden.eq(issue & ~in_features),
-            # High while idle, to clear the accumulators before the first job.
+            # High while idle, which clears the accumulators before the first job.
             self.step.last.eq(Mux(issue, last_input, ~self.running)),
             self.step.address.eq(
                 Mux(
@@ -206,8 +206,8 @@ class Sequencer(wiring.Component):
                 weight_counter.eq(0),
             ]
 
-        # Drain control: one token a cycle for each neuron of the column tile, then, after the last
-        # hidden layer, one for the bypass sum.
+        # Drain control: one token per cycle, for each neuron of the column tile and then, after the
+        # last hidden layer, for the bypass sum.
         tile_done = Signal()
         last_column = Signal(address_bits(config.columns))
         draining, to_voxel, to_output_mac, bypass_follows = (
@@ -245,8 +245,8 @@ class Sequencer(wiring.Component):
                 bypass_follows.eq(self.feeds_output_mac & ~more_tiles),
             ]
 
-        # Neurons written of the layer being drained. The count restarts with the last step of the
-        # layer's first column tile: by then every neuron of the previous layer has been read.
+        # The number of neurons written for the layer being drained. It restarts with the last step
+        # of the layer's first column tile, when every neuron of the previous layer has been read.
         write_select = Signal()
         m.d.comb += self.write_address.eq(
             written_count[:hidden_bits] | (write_select << hidden_bits)

@@ -16,13 +16,13 @@ class SinCosTable(wiring.Component):
     The cosine and the sine of a phase are read from the same table in different cycles. The table
     holds a quarter wave; the other quarters follow by inverting the address and the output.
 
-    Latency: ``latency`` cycles: 2, or 3 where the table is split in two (from 12 address bits on).
-    Throughput: a value a cycle.
+    Latency: ``latency`` cycles: 2, or 3 where the table is split in two (12 or more address bits).
+    Throughput: one value per cycle.
 
     Parameters
     ----------
     address_bits, output_bits : int
-        As in ``SineTable``, which states the limits.
+        As in ``SineTable``, with the same limits.
 
     Attributes
     ----------

@@ -16,13 +16,13 @@ from .processing_element import ProcessingElement
 
 
 class ArrayRow(wiring.Component):
-    """One row: activations move right, accumulators drain through an AND-OR, one a cycle.
+    """One row: activations move right, accumulators drain through an AND-OR, one per cycle.
 
     A dot product whose last activation enters in cycle t is complete in column c in cycle
     ``t + 3 + c`` and is in ``sum`` one cycle later. Two dot products must be at least as many
     cycles apart as columns are drained.
 
-    Latency: 4 + c cycles from the last activation to ``sum``. Throughput: a step a cycle.
+    Latency: 4 + c cycles from the last activation to ``sum``. Throughput: one step per cycle.
 
     Parameters
     ----------
@@ -36,8 +36,8 @@ class ArrayRow(wiring.Component):
     activation : In(unsigned(activation_bits))
         The activation, zero in a cycle without a step.
     last : In(1)
-        The activation is the last of a dot product. Held high before the first step, it clears
-        the accumulators.
+        The activation is the last one of a dot product. If held high before the first step,
+        ``last`` clears the accumulators.
     weights_in, weights_out : In, Out, array of columns x signed(weight_bits)
         The weights of all columns, from the row above and to the row below. The weight of column
         c is used c cycles after that of column 0.
@@ -69,11 +69,11 @@ class ArrayRow(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # `last` moves with the activations. PE c needs it when its accumulator is complete: by
-        # then it has reached the stage of PE c + 2. So one chain serves operands and drain.
+        # `last` moves with the activations. PE c needs it when its accumulator is complete, when
+        # `last` has reached the stage of PE c + 2: one shift register serves all columns.
         delay = ProcessingElement.LATENCY - 1
         marching = Signal(self.columns + delay, reset_less=True)
-        # The chain is empty most of the time; an enable lets its clock be gated.
+        # The shift register is empty most of the time; an enable allows clock gating.
         with m.If(self.last | marching.any()):
             m.d.sync += marching.eq(marching << 1 | self.last)
         activation = self.activation
@@ -107,7 +107,7 @@ class SystolicArray(wiring.Component):
     weights of column c enter c cycles after those of column 0. Every row is an ``ArrayRow``.
 
     Latency: 4 + c cycles from the last activation of a row to the accumulator of column c.
-    Throughput: rows x columns products a cycle.
+    Throughput: rows x columns products per cycle.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A UART, 8N1: one start bit, eight data bits, the lowest first, one stop bit."""
+"""An 8N1 UART: one start bit, eight data bits (lowest first), one stop bit."""
 
 from amaranth import Cat, Module, Signal
 from amaranth.lib import cdc, data, stream, wiring
@@ -9,7 +9,7 @@ from implicore.arguments import require_integer
 MIN_DIVISOR, MAX_DIVISOR = 4, 1 << 16
 
 RECEIVED = data.StructLayout({"data": 8, "framing_error": 1})
-"""A byte; ``framing_error`` if its stop bit is low."""
+"""A byte; ``framing_error`` is high if its stop bit is low."""
 
 
 class UartReceiver(wiring.Component):
@@ -18,12 +18,12 @@ class UartReceiver(wiring.Component):
     There is no flow control: a byte is valid for one cycle. After a framing error the line must be
     high before another byte can start.
 
-    Latency: half a bit and three cycles from the start of the stop bit.
+    Latency: half a bit period and three cycles from the start of the stop bit.
 
     Parameters
     ----------
     divisor : int
-        Clock cycles of a bit.
+        Clock cycles per bit.
 
     Attributes
     ----------
@@ -74,13 +74,13 @@ class UartReceiver(wiring.Component):
 class UartTransmitter(wiring.Component):
     """Transmit bytes.
 
-    Latency: the start bit begins one cycle after a byte is taken. Throughput: a byte in ten bits
-    and one cycle.
+    Latency: the start bit begins one cycle after a byte is accepted. Throughput: one byte per ten
+    bit periods and one cycle.
 
     Parameters
     ----------
     divisor : int
-        Clock cycles of a bit.
+        Clock cycles per bit.
 
     Attributes
     ----------

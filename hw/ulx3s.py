@@ -1,4 +1,4 @@
-"""The accelerator on a ULX3S board with an LFE5U-85F, connected by the USB serial port alone."""
+"""The accelerator on a ULX3S board with an LFE5U-85F, connected only by its USB serial port."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BAUD = 3_000_000
 """Maximum rate of the board's FT231X."""
 
 BAUD_ERROR = 0.02
-"""Greatest relative error of a bit's length; a byte tolerates twice as much."""
+"""Maximum relative error of the bit period; a byte tolerates twice as much."""
 
 PINS = {
     "clk_25mhz": "G2",
@@ -34,14 +34,14 @@ PINS = {
     "wifi_gpio0": "L2",
     **{f"led[{n}]": s for n, s in enumerate(["B2", "C2", "C1", "D2", "D1", "E2", "E1", "H3"])},
 }
-"""Sites of board versions 2 and 3, by the names of the board's own constraint file."""
+"""Sites on board versions 2 and 3, by the names in the board's constraint file."""
 
 
 @dataclass(frozen=True)
 class Pll:
     """Dividers of an EHXPLLL.
 
-    The output is ``oscillator / input * feedback``; the VCO runs at ``output`` times that.
+    The output frequency is ``oscillator / input * feedback``; the VCO runs ``output`` times faster.
     """
 
     input: int
@@ -57,9 +57,9 @@ class Pll:
     def near(cls, mhz: float) -> Pll:
         """Return the dividers closest to a frequency; ValueError if none is within one percent.
 
-        Limits from Lattice's FPGA-TN-02200: phase detector from 3.125 MHz, VCO 400 to 800 MHz.
+        Limits from Lattice FPGA-TN-02200: phase detector 3.125 MHz or more, VCO 400 to 800 MHz.
         """
-        found = [
+        candidates = [
             cls(divider, feedback, output)
             for divider in range(1, int(OSCILLATOR_MHZ / 3.125) + 1)
             for feedback in range(1, 81)
@@ -67,10 +67,13 @@ class Pll:
             if 400 <= OSCILLATOR_MHZ / divider * feedback * output <= 800
         ]
         # Of equal frequencies, take the fastest phase detector, then the VCO closest to mid-range.
-        best = min(found, key=lambda p: (abs(p.mhz - mhz), p.input, abs(p.mhz * p.output - 600)))
+        best = min(
+            candidates, key=lambda p: (abs(p.mhz - mhz), p.input, abs(p.mhz * p.output - 600))
+        )
         if abs(best.mhz - mhz) > mhz / 100:
             raise ValueError(
-                f"The board's PLL cannot make {mhz:g} MHz; the closest clock is {best.mhz:g}."
+                f"The board's PLL cannot generate {mhz:g} MHz; the closest clock is "
+                f"{best.mhz:g} MHz."
             )
         return best
 
@@ -124,8 +127,8 @@ class SerialAccelerator(wiring.Component):
 class Ulx3s(wiring.Component):
     """The top module of the board.
 
-    The PWR button resets. LEDs, from the lowest: clock locked, interrupt pending, host sending,
-    board sending.
+    The PWR button resets the board. The LEDs show, from the lowest: clock locked, interrupt
+    pending, host sending, board sending.
 
     Parameters
     ----------
@@ -200,14 +203,14 @@ class Ulx3s(wiring.Component):
         m.d.comb += [
             serial.rx.eq(self.ftdi_txd),
             self.ftdi_rxd.eq(serial.tx),
-            self.wifi_gpio0.eq(1),  # or the board's ESP32 takes control of the FPGA
+            self.wifi_gpio0.eq(1),  # otherwise the board's ESP32 takes control of the FPGA
             self.led.eq(Cat(~ResetSignal(), serial.irq, ~serial.rx, ~serial.tx)),
         ]
         return m
 
 
 def constraints() -> str:
-    """Return the pin constraints in Lattice's format."""
+    """Return the pin constraints in Lattice's LPF format."""
     lines = ["BLOCK RESETPATHS;", "BLOCK ASYNCPATHS;"]
     lines += [f'FREQUENCY PORT "clk_25mhz" {OSCILLATOR_MHZ:g} MHZ;']
     for port, site in PINS.items():
@@ -218,6 +221,6 @@ def constraints() -> str:
 
 
 def convert(component: wiring.Component, name: str) -> str:
-    """Return the Verilog of a component of this module, without the accelerator's."""
+    """Return the Verilog of a component of this module, without the accelerator itself."""
     os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
     return verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)

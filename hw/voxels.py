@@ -16,11 +16,11 @@ def voxel_layout(bits: int):
 class VoxelBuffer(wiring.Component):
     """Hold the voxels of one voxel tile.
 
-    ``reserve`` claims the whole buffer for a tile. Then every row puts one voxel, at most one a
+    ``reserve`` claims the whole buffer for a tile. Then every row puts one voxel, at most one per
     cycle; the voxels of rows without a point are dropped. ``free`` rises again when all rows have
-    put theirs and all voxels of the tile have been delivered.
+    put their voxels and all voxels of the tile have been delivered.
 
-    Latency: 1 cycle. Throughput: a voxel a cycle within a tile.
+    Latency: 1 cycle. Throughput: one voxel per cycle within a tile.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class VoxelBuffer(wiring.Component):
     reserve : In(1)
         Claim the buffer. Allowed only while ``free`` is high.
     tile : In(tile_layout(rows))
-        The tile to come, captured with ``reserve``.
+        The next tile, captured with ``reserve``.
     free : Out(1)
         The buffer can be reserved.
     put : In(1)
@@ -66,7 +66,7 @@ class VoxelBuffer(wiring.Component):
         )  # a memory of one word would have no address
         write = array.write_port()
         read = array.read_port(domain="comb")
-        # Valid and last are registers, since the output interface adds delay behind them.
+        # Valid and last come from registers, since the output interface adds delay after them.
         current_tile = Signal(tile_layout(self.rows))
         claimed = Signal()
         delivered = Signal()
@@ -94,7 +94,7 @@ class VoxelBuffer(wiring.Component):
             m.d.sync += write_pointer.eq(write_pointer + 1)
         with m.If(transfer):
             m.d.sync += [
-                # The pointer stays within the memory: otherwise an idle output would be unknown.
+                # The pointer stays within the memory; otherwise an idle output would be X.
                 read_pointer.eq(read_pointer + ~at_last),
                 at_last.eq(current_tile.rows == read_pointer + 1),
                 delivered.eq(at_last),

@@ -101,7 +101,7 @@ def test_a_reset_inserter_is_split():
 def test_another_transformer_is_an_error(wrap, name):
     message = (
         rf"^{name} around Register cannot be emitted: "
-        r"only one ResetInserter of the domain sync can\.$"
+        r"use a single ResetInserter in the domain sync\.$"
     )
     with pytest.raises(TypeError, match=message):
         amaranth_internals.split_reset(wrap(Register(1)))

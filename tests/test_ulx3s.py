@@ -21,7 +21,7 @@ def test_pll_of_100_mhz_is_what_ecppll_makes_of_it():
 @pytest.mark.parametrize("mhz", [0.1, 48, 1500])
 def test_impossible_clock(mhz):
     with pytest.raises(
-        ValueError, match=rf"^The board's PLL cannot make {mhz:g} MHz; the closest clock is"
+        ValueError, match=rf"^The board's PLL cannot generate {mhz:g} MHz; the closest clock"
     ):
         Pll.near(mhz)
 

@@ -1,8 +1,9 @@
 """The board's end of ``implicore.link``: a serial line in place of the accelerator's ports.
 
-Bytes become frames (``frames``), requests are checked (``request_parser``) and stored
-(``request_queue``) until they are executed (``executor``). Voxels (``voxel_sender``) and immediate
-responses (``immediate``) share the way back (``arbiter``). ``host_link`` connects all of them.
+``frames`` converts between bytes and frames. ``request_parser`` checks requests, ``request_queue``
+stores them and ``executor`` executes them. ``voxel_sender`` sends voxels, and ``immediate`` sends
+the responses that need no execution. ``arbiter`` shares the transmitter among the three sources,
+and ``host_link`` connects all parts.
 """
 
 from .host_link import LINK_PORTS, HostLink

@@ -1,4 +1,4 @@
-"""The choice between several sources of frames."""
+"""Arbitration between several sources of frames."""
 
 from amaranth import Module, Signal
 from amaranth.lib import stream, wiring
@@ -36,12 +36,12 @@ class FrameArbiter(wiring.Component):
             for number in reversed(range(self.sources)):
                 with m.If(self.contents[number].valid):
                     m.d.sync += grant.eq(1 << number)
-        for number, each in enumerate(self.contents):
+        for number, source in enumerate(self.contents):
             with m.If(grant[number]):
                 m.d.comb += [
-                    self.content.valid.eq(each.valid),
-                    self.content.payload.eq(each.payload),
-                    each.ready.eq(self.content.ready),
+                    self.content.valid.eq(source.valid),
+                    self.content.payload.eq(source.payload),
+                    source.ready.eq(self.content.ready),
                 ]
         with m.If(self.content.valid & self.content.ready & self.content.payload.last):
             m.d.sync += grant.eq(0)

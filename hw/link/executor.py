@@ -15,14 +15,14 @@ EXECUTOR_PORTS = peer({**CONTROL_PORTS, **PROGRAM_PORTS, **POINT_PORTS})
 
 
 class Executor(wiring.Component):
-    """Execute one request after the other and send its response.
+    """Execute one request at a time and send its response.
 
-    There is one AXI transfer at a time, and its response is awaited.
+    There is one AXI transfer at a time; the next one starts after its response.
 
     Attributes
     ----------
     tokens : In(stream of TOKEN)
-        Requests of the kinds ``QUEUED``, their sizes checked.
+        Requests of the kinds ``QUEUED`` whose sizes have been checked.
     content : Out(stream of CONTENT)
         Responses.
     m_axi_* : AXI4-Lite manager, 32 bits
@@ -43,20 +43,20 @@ class Executor(wiring.Component):
         m = Module()
         tokens, content = self.tokens, self.content
         kind = Signal(Kind)
-        item = Signal(8 * max(ITEM_BYTES.values()), reset_less=True)  # shifted in from above
+        item = Signal(8 * max(ITEM_BYTES.values()), reset_less=True)  # shifted in at the top
         bytes_left = Signal(range(max(ITEM_BYTES.values()) + 1))
         item_bytes = Signal.like(bytes_left)
         # While an item is executed, the next token is at the queue's output.
         is_last = tokens.payload.end
         value = Signal(32, reset_less=True)
         with m.Switch(kind):
-            for each in QUEUED:
-                with m.Case(each):
-                    m.d.comb += item_bytes.eq(ITEM_BYTES[each])
+            for queued_kind in QUEUED:
+                with m.Case(queued_kind):
+                    m.d.comb += item_bytes.eq(ITEM_BYTES[queued_kind])
 
-        def field(each: Kind, first: int, count: int):
-            """Return some bytes of an item of that kind."""
-            start = len(item) - 8 * ITEM_BYTES[each] + 8 * first
+        def field(item_kind: Kind, first: int, count: int):
+            """Return ``count`` bytes, from ``first``, of an item of this kind."""
+            start = len(item) - 8 * ITEM_BYTES[item_kind] + 8 * first
             return item[start : start + 8 * count]
 
         m.d.comb += [
@@ -82,7 +82,7 @@ class Executor(wiring.Component):
             with m.State("BEGIN"):
                 m.d.sync += bytes_left.eq(item_bytes)
                 m.next = "COLLECT"
-                with m.If(kind == Kind.READ):  # its response begins before the values are known
+                with m.If(kind == Kind.READ):  # the response begins before the values are known
                     m.d.comb += [content.valid.eq(1), content.payload.last.eq(0)]
                     with m.If(~content.ready):
                         m.next = "BEGIN"

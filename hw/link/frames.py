@@ -1,4 +1,4 @@
-"""Frames: between bytes on the line, and kind and payload with a checked CRC."""
+"""Frames: conversion between bytes on the line and kind and payload with a checked CRC."""
 
 from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -10,13 +10,13 @@ from implicore.link import END, ESCAPE, ESCAPED_END, ESCAPED_ESCAPE
 from ..uart import RECEIVED
 
 CONTENT = data.StructLayout({"data": 8, "last": 1})
-"""A byte of a frame's kind and payload; ``last`` ends the frame."""
+"""A byte of a frame's kind or payload; ``last`` ends the frame."""
 
 DECODED_FRAME = wiring.Signature({"valid": Out(1), "data": Out(8), "good": Out(1), "bad": Out(1)})
 """A frame without flow control.
 
-``data`` is a byte of kind and payload while ``valid`` is high. Then either ``good`` or ``bad`` is
-high for one cycle. An empty frame gives neither.
+``data`` is a byte of kind or payload while ``valid`` is high. At the end of the frame, either
+``good`` or ``bad`` is high for one cycle. An empty frame gives neither.
 """
 
 CRC = catalog.CRC16_IBM_3740(8)
@@ -28,8 +28,8 @@ class FrameDecoder(wiring.Component):
     A frame is bad if its CRC does not match, it is shorter than a kind and a CRC, an escape is
     wrong, or a byte had a framing error.
 
-    Latency: a byte of the payload leaves when the second byte after it arrives, one cycle later;
-    the status follows the END byte by two cycles. Throughput: a byte in two cycles.
+    Latency: a byte of the payload is output one cycle after the second byte after it arrives; the
+    status follows the END byte by two cycles. Throughput: one byte per two cycles.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class FrameDecoder(wiring.Component):
         m.submodules.crc = crc = CRC.create()
         escaped = Signal()
         error = Signal()
-        # The last two bytes are the CRC, and which ones are last is known only at the END.
+        # The last two bytes are the CRC, and only the END shows which bytes are the last ones.
         delayed = Signal(data.ArrayLayout(8, 2), reset_less=True)
         count = Signal(range(4))  # bytes of the frame; 3 stands for more
         unescaped = Signal()
@@ -94,7 +94,7 @@ class FrameDecoder(wiring.Component):
 class FrameEncoder(wiring.Component):
     """Make frames: an END, the content and its CRC with escapes, another END.
 
-    Throughput: a byte a cycle.
+    Throughput: one byte per cycle.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The whole link, from the line to the accelerator's ports."""
+"""The complete link, from the serial line to the accelerator's ports."""
 
 from amaranth import Module, ResetInserter
 from amaranth.lib import wiring
@@ -17,13 +17,13 @@ from .request_queue import RequestQueue
 from .voxel_sender import SENDER_PORTS, VoxelSender
 
 LINK_PORTS = {**EXECUTOR_PORTS, **SENDER_PORTS}
-"""The peers of the accelerator's AXI ports."""
+"""The ports that connect to the accelerator's AXI ports."""
 
 
 class HostLink(wiring.Component):
-    """Give a host on a serial line all ports of an accelerator, see ``implicore.link``.
+    """Give a host on a serial line access to all ports of an accelerator (``implicore.link``).
 
-    The line is by far the slowest part: the other parts are small rather than fast.
+    The line is by far the slowest part, so the other parts are built small rather than fast.
 
     Parameters
     ----------
@@ -35,9 +35,9 @@ class HostLink(wiring.Component):
     rx : In(1)
     tx : Out(1)
     reset : Out(1)
-        For the accelerator; high for one cycle.
+        Reset of the accelerator, high for one cycle.
     m_axi_*, m_axis_program_*, m_axis_points_*, s_axis_voxels_* :
-        To be connected to the accelerator's ports.
+        Connect to the accelerator's ports.
     """
 
     def __init__(self, divisor: int):
@@ -50,8 +50,8 @@ class HostLink(wiring.Component):
         m.submodules.transmitter = transmitter = UartTransmitter(self.divisor)
         m.submodules.decoder = decoder = FrameDecoder()
         m.submodules.parser = parser = RequestParser()
-        # RESET spares the receiver and the transmitter: a byte cut short on the line would corrupt
-        # the response to the RESET.
+        # RESET does not reset the receiver and the transmitter: a byte cut short on the line would
+        # corrupt the response to the RESET.
         queue = RequestQueue(REQUEST_BUFFER_BYTES)
         executor, sender = Executor(), VoxelSender(flush_timeout=10 * self.divisor)
         responder, arbiter, encoder = ImmediateResponder(), FrameArbiter(3), FrameEncoder()

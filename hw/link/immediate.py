@@ -1,4 +1,4 @@
-"""Responses to what takes effect at once: RESET, CREDIT and rejected requests."""
+"""Responses to RESET, CREDIT and rejected requests, which do not pass through the queue."""
 
 from amaranth import Cat, Module, Signal
 from amaranth.lib import stream, wiring
@@ -12,13 +12,14 @@ from .frames import CONTENT
 class ImmediateResponder(wiring.Component):
     """Send the responses to RESET and CREDIT, and NAKs.
 
-    Events of a kind that occur before its frame begins give one frame, with the latest reason.
+    Events of one kind that occur before its frame begins give a single frame, with the latest
+    reason.
 
     Attributes
     ----------
     reset_done, credited, nak : In(1)
     reason : In(NakReason)
-        Of the NAK.
+        The reason of the NAK.
     content : Out(stream of CONTENT)
     """
 

@@ -1,4 +1,4 @@
-"""What is done with a frame from the host: queue it, act at once, or reject it."""
+"""Request parser: queues a frame from the host, acts on it at once, or rejects it."""
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -11,9 +11,9 @@ from .request_queue import QUEUE_WRITE
 
 
 class RequestParser(wiring.Component):
-    """Check the kind and the size of each frame, and dispatch it when it has ended.
+    """Check the kind and the size of each frame, and dispatch it at its end.
 
-    Bytes go to the queue as they arrive; they are committed if the frame is a good request of a
+    Bytes go to the queue as they arrive. They are committed if the frame is a good request of a
     queued kind, and dropped otherwise.
 
     Latency: ``credit_valid`` and ``nak`` are high in the cycle of the frame's ``good`` or ``bad``;
@@ -62,10 +62,10 @@ class RequestParser(wiring.Component):
         right_size = Signal()
         m.d.comb += right_size.eq((position == 0) & (items != 0))
         with m.Switch(kind):
-            for each, count in ITEM_BYTES.items():
-                with m.Case(each):
-                    m.d.comb += [known.eq(1), item_bytes.eq(count), queued.eq(each in QUEUED)]
-                    if each is Kind.CREDIT:
+            for item_kind, count in ITEM_BYTES.items():
+                with m.Case(item_kind):
+                    m.d.comb += [known.eq(1), item_bytes.eq(count), queued.eq(item_kind in QUEUED)]
+                    if item_kind is Kind.CREDIT:
                         m.d.comb += right_size.eq((position == 0) & (items == 1))
             with m.Case(Kind.RESET):
                 m.d.comb += [known.eq(1), right_size.eq((position == 0) & (items == 0))]

@@ -1,4 +1,4 @@
-"""Requests between the moment they are checked and the moment they are executed."""
+"""Queue of requests that have been checked and wait for execution."""
 
 from amaranth import Module, Signal
 from amaranth.lib import data, stream, wiring
@@ -14,17 +14,17 @@ QUEUE_WRITE = wiring.Signature(
 )
 """The write port of a queue.
 
-``put`` writes a token unless ``full`` is high, which follows the token that fills the queue by two
-cycles. ``commit`` releases all tokens written so far for reading; ``drop`` removes those that are
-not committed.
+``put`` writes a token unless ``full`` is high. ``full`` rises two cycles after the token that fills
+the queue. ``commit`` releases all tokens written so far for reading; ``drop`` removes the tokens
+that are not committed.
 """
 
 
 class RequestQueue(wiring.Component):
-    """A FIFO of tokens whose last ones can be dropped until they are committed.
+    """A FIFO of tokens that can be dropped until they are committed.
 
-    Latency: 4 cycles from ``commit`` to the first token. Throughput: a token is written in two
-    cycles and read in three.
+    Latency: 4 cycles from ``commit`` to the first token. Throughput: one write per two cycles, one
+    read per three cycles.
 
     Parameters
     ----------
@@ -48,14 +48,14 @@ class RequestQueue(wiring.Component):
         bits = address_bits(self.depth)
         write = self.write
         m.submodules.ram = ram = Ram("requests", self.depth, TOKEN.size)
-        # One bit more than an address, so that full differs from empty.
+        # One bit more than an address distinguishes full from empty.
         written, committed, read = (
             Signal(bits + 1, name=name) for name in ("written", "committed", "read")
         )
         fetch = Signal()
         fetched = Signal()
         token_valid = Signal()
-        token = Signal(TOKEN, reset_less=True)  # a memory's output comes late in its cycle
+        token = Signal(TOKEN, reset_less=True)  # a memory's output is valid late in its cycle
         m.d.comb += [
             ram.write_enable.eq(write.put & ~write.full),
             ram.write_address.eq(written),

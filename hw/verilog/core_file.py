@@ -31,7 +31,7 @@ filesets:
 
 targets:
   default:
-    description: The accelerator, to be used by other cores
+    description: The accelerator, for use by other cores
     filesets: [rtl, software]
     toplevel: {PREFIX}
   lint:

@@ -22,11 +22,11 @@ from .waivers import waiver_file
 def generate(
     config: AcceleratorConfig, folder: str | Path, *, memories: MemoryKind = "inferred"
 ) -> dict:
-    """Write an accelerator's files into a folder, which is made if it does not exist.
+    """Write an accelerator's files into a folder, which is created if it does not exist.
 
     - ``implicore.v``: the logic;
-    - ``implicore_memories.v``: a module with plain ports for every kind of memory, to be replaced
-      where SRAM macros are used;
+    - ``implicore_memories.v``: a module with plain ports for every kind of memory, to replace if
+      SRAM macros are used;
     - ``implicore.vlt``: lint waivers for Verilator, with reasons;
     - ``implicore.json``: the sidecar (configuration, ports, memories, modules, registers);
     - ``implicore.h``: the register map as a C header;
@@ -39,7 +39,7 @@ def generate(
     config : AcceleratorConfig
     folder : path-like
     memories : {"inferred", "blackbox"}
-        Memory modules with behaviour that synthesis infers block RAM from, or with ports alone.
+        Memory modules with behaviour that synthesis infers block RAM from, or with ports only.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def generate(
     Raises
     ------
     ValueError
-        If ``memories`` is neither of the two.
+        If ``memories`` has another value.
     """
     if memories not in get_args(MemoryKind):
         raise ValueError(f"Memories must be inferred or blackbox, not {memories!r}.")

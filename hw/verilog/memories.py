@@ -20,7 +20,7 @@ def memory_modules(rams: Mapping[str, Ram], kind: MemoryKind) -> str:
 
 
 def _module(name: str, ram: Ram, kind: MemoryKind) -> str:
-    """Return one module: behaviour that synthesis infers block RAM from, or its ports alone."""
+    """Return one module: behaviour that synthesis infers block RAM from, or only its ports."""
     address = address_bits(ram.depth)
     ports = f"""    input clk,
     input write_enable,
@@ -47,7 +47,7 @@ endmodule
 
 
 def memory_entry(module: str, bank: Bank | Ram, instances: int) -> dict:
-    """Return what the sidecar says of a memory."""
+    """Return the sidecar's entry for a memory."""
     return {
         "module": module,
         "role": bank.role,
@@ -56,7 +56,7 @@ def memory_entry(module: str, bank: Bank | Ram, instances: int) -> dict:
         "instances": instances,
         "write_ports": 1,
         "read_ports": 1,
-        # Where it is never read and written in the same cycle, a macro with one port will do.
+        # A memory that is never read and written in the same cycle can be a single-port macro.
         "reads_while_written": bank.role in ("features", "hidden"),
     }
 

@@ -13,7 +13,7 @@ PREFIX = "implicore"
 
 
 def module_name(component: wiring.Component) -> str:
-    """Return the name of a component's module, to which a number is added if it is taken."""
+    """Return the name of a component's module. ``Hierarchy`` adds a number if it is taken."""
     if isinstance(component, Ram):
         return ram_name(component)
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(component).__name__).lower()

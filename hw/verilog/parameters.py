@@ -14,13 +14,13 @@ def parameters(component: wiring.Component) -> dict[str, Hashable]:
     """Return the arguments that a component was constructed with, by name.
 
     A component keeps each argument of its constructor in an attribute of the same name, and has no
-    other attributes but its ports. So two components of one class with equal parameters elaborate
-    to the same module, and no state can make them differ unseen.
+    other attributes except its ports. Two components of one class with equal parameters therefore
+    elaborate to the same module: no hidden state can make them differ.
 
     Raises
     ------
     TypeError
-        If an argument is not kept, if it is not hashable, or if there is any other attribute.
+        If an argument is not kept or not hashable, or if there is any other attribute.
     """
     name = type(component).__name__
     arguments = _arguments(type(component))
@@ -30,19 +30,19 @@ def parameters(component: wiring.Component) -> dict[str, Hashable]:
             f"{name}.{others[0]} is neither a port nor an argument of {name}'s constructor: "
             f"make it an argument, or compute it in a property or in elaborate()."
         )
-    found = {}
+    values = {}
     for argument in arguments:
         if argument not in vars(component):
             raise TypeError(
                 f"{name} does not keep its argument {argument}: set self.{argument} in __init__()."
             )
-        value = found[argument] = vars(component)[argument]
+        value = values[argument] = vars(component)[argument]
         if not isinstance(value, Hashable):
             raise TypeError(
                 f"{name}.{argument} is a {type(value).__name__}, which is not hashable: "
                 "use a tuple or a frozen dataclass."
             )
-    return found
+    return values
 
 
 def _arguments(component: type[wiring.Component]) -> list[str]:

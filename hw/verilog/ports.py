@@ -20,24 +20,24 @@ class Port:
 
 
 def ports_of(component: wiring.Component) -> dict[Port, Value]:
-    """Return the ports of a component in the order of their declaration, without clock and reset.
+    """Return the ports of a component in order of declaration, without clock and reset.
 
-    The names of nested members are joined by two underscores, as Amaranth joins them. A port of
-    width 0 is left out.
+    The names of nested members are joined by two underscores, as in Amaranth. Ports of width 0 are
+    omitted.
     """
-    found = {}
+    ports = {}
     for path, member, value in component.signature.flatten(component):
         value = Value.cast(value)
         if len(value):
             direction = "input" if member.flow == wiring.In else "output"
-            found[Port("__".join(map(str, path)), len(value), direction)] = value
-    return found
+            ports[Port("__".join(map(str, path)), len(value), direction)] = value
+    return ports
 
 
 def instance(
     module: str, component: wiring.Component, *, clock: bool = True, reset: Value | None = None
 ) -> Instance:
-    """Return an instance of a module, connected to the signals of the component that it is made of.
+    """Return an instance of a module, connected to the signals of its component.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def instance(
     clock : bool
         Whether the module has the port ``clk``.
     reset : Value, optional
-        What the port ``rst`` is connected to. Without it, the module has no such port.
+        Value to connect to the port ``rst``; None if the module has no such port.
     """
     connections = {f"{port.direction[0]}_{port.name}": v for port, v in ports_of(component).items()}
     if clock:

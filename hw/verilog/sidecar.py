@@ -1,4 +1,4 @@
-"""The sidecar: a JSON description of the generated hardware, for programs."""
+"""The sidecar: a machine-readable description of the generated hardware, in JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def sidecar(accelerator: Accelerator, hierarchy: Hierarchy) -> dict:
     ----------
     accelerator : Accelerator
     hierarchy : Hierarchy
-        Made from the accelerator.
+        The hierarchy made from the accelerator.
     """
     config: AcceleratorConfig = accelerator.config
     instances = hierarchy.instances()

@@ -1,13 +1,13 @@
-"""The lint warnings that the generated Verilog gives rise to, and why they are harmless."""
+"""The lint warnings that the generated Verilog causes, and why they are harmless."""
 
 WAIVERS = {
-    "DECLFILENAME": "all modules stand in one file",
-    "INITIALDLY": "a trigger must come after every process has begun to watch it",
-    "PROCASSINIT": "registers have a power-up value as well as, some of them, a reset",
-    "CASEINCOMPLETE": "what a case does not list keeps the value assigned before it",
-    "WIDTHEXPAND": "Verilog's own extension of the narrower operand is what is meant",
-    "WIDTHTRUNC": "`!` of a vector is meant: all bits zero",
-    "UNUSEDSIGNAL": "carries and other bits that an operator yields and nobody needs",
+    "DECLFILENAME": "all modules are in one file",
+    "INITIALDLY": "a trigger must fire after every process has started to wait for it",
+    "PROCASSINIT": "registers have a power-up value, and some also have a reset",
+    "CASEINCOMPLETE": "a value that a case does not list keeps its earlier assignment",
+    "WIDTHEXPAND": "Verilog's extension of the narrower operand is intended",
+    "WIDTHTRUNC": "`!` of a vector is intended: all bits are zero",
+    "UNUSEDSIGNAL": "an operator also produces carries and other bits that are not used",
 }
 """Verilator's rules, each with the reason for waiving it."""
 
