@@ -1,4 +1,4 @@
-"""From images to integers: volumes, the network, training, compiling, the golden model."""
+"""From images to programs: volumes, the network, training, compiling, the golden model."""
 
 import lazy_loader
 

@@ -1,7 +1,7 @@
 """The model file: a trained network with everything needed to render or compile it.
 
 The file is in safetensors format: float32 weights, int16 frequencies and one JSON text. It holds no
-code, so that an untrusted file is safe to load, and reading it does not need torch.
+code, so an untrusted file is safe to load, and reading it does not need torch.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ class Model:
     frame : Frame
         World to network coordinates.
     grids : tuple of Grid
-        The grids of the images; the first is rendered by default.
+        The grids of the images; the first one is rendered by default.
     intensity : Intensity
         The network's output t represents ``low + t * (high - low)``.
     images : tuple of dicts
-        For each image its ``name``, the ``sha256`` of its type, shape, affine and voxels, and what
-        the caller of the training added, such as ``path`` and ``crop``.
+        For each image its ``name``, the ``sha256`` of its type, shape, affine and voxels, and the
+        fields that the caller of the training added, such as ``path`` and ``crop``.
     training : dict
         Settings and outcome of the training: ``psnr_db``, ``steps``, ``seconds``, ``seed``, ...
     """
@@ -73,7 +73,7 @@ class Model:
         if self.frequencies.shape != (self.shape.frequencies, 3):
             raise BadInput("A model's frequencies do not have the shape of its network.")
         if not FREQUENCY.holds(self.frequencies):
-            raise BadInput("A model's frequencies are beyond their number format.")
+            raise BadInput("A model's frequencies exceed the range of their number format.")
         expected = [
             ((layer.outputs, layer.inputs), (layer.outputs,)) for layer in self.shape.layers
         ]
@@ -86,7 +86,7 @@ class Model:
 
     @property
     def bits_per_voxel(self) -> float:
-        """Bits of the float32 weights over the voxels of all images."""
+        """Bits of the float32 parameters per voxel of all images."""
         return 32 * self.shape.parameters / sum(grid.voxels for grid in self.grids)
 
     @property
@@ -103,7 +103,7 @@ class Model:
         }
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the model file atomically. The same model makes the same bytes."""
+        """Write the model file atomically. The same model gives the same bytes."""
         tensors = {"frequencies": self.frequencies.astype(np.int16)}
         for number, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True), 1):
             tensors[f"layer{number:02}.weight"] = weight
@@ -122,7 +122,7 @@ class Model:
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Model:
-        """Read a model file; raise BadInput if it is damaged or none."""
+        """Read a model file; raise BadInput if it is damaged or not a model file."""
         tensors, header = read_tensors(path, kind="model")
         try:
             fields = dict(header["shape"])
@@ -155,7 +155,7 @@ def image_digest(volume: Volume) -> str:
 
 
 def write_tensors(path: str | PathLike[str], tensors: dict[str, np.ndarray], header: dict) -> None:
-    """Write named arrays and a JSON header with a digest over both, atomically."""
+    """Write named arrays and a JSON header with a digest of both, atomically."""
     tensors = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     header = {"version": VERSION, **header}
     text = json.dumps(header, sort_keys=True, allow_nan=False)
@@ -166,10 +166,10 @@ def write_tensors(path: str | PathLike[str], tensors: dict[str, np.ndarray], hea
 
 
 def read_tensors(path: str | PathLike[str], kind: str) -> tuple[dict[str, np.ndarray], dict]:
-    """Read a file of ``write_tensors``; raise BadInput if it is damaged or not of that ``kind``."""
+    """Read a file of ``write_tensors``; raise BadInput if it is damaged or of another ``kind``."""
     path = Path(path)
     try:
-        path.open("rb").close()  # for a missing file, the library's own message is no sentence
+        path.open("rb").close()  # the library's message for a missing file is not a sentence
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata = (file.metadata() or {}).get(_KEY)
             if metadata is None:
@@ -193,7 +193,7 @@ def read_tensors(path: str | PathLike[str], kind: str) -> tuple[dict[str, np.nda
         raise BadInput(f"{path} is not a {kind} file of implicore.")
     if header.get("version") != VERSION:
         raise BadInput(
-            f"{path} is of version {header.get('version')}; this program reads version {VERSION}."
+            f"{path} has version {header.get('version')}, but this release reads version {VERSION}."
         )
     return tensors, header
 

@@ -1,4 +1,4 @@
-"""Compile a trained model to a program and account for the loss."""
+"""Compile a trained model to a program and attribute the loss to its sources."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from .quantize.scales import Scales
 from .volume import Volume, load_source
 
 CALIBRATION = 4096, 1 << 16
-"""Fewest and most voxels to which the weights are fitted."""
+"""Minimum and maximum number of voxels to which the weights are fitted."""
 
 FITTING = 5e11
-"""Multiply-accumulates to spend on the fitting, about ten seconds; sets the number of voxels."""
+"""Multiply-accumulates to spend on fitting, about ten seconds; sets the number of voxels."""
 
 RANGE = 1 << 18
-"""Voxels, spread over the images, from which the greatest activations are taken."""
+"""Voxels, spread over the images, from which the largest activations are taken."""
 
 ACCOUNT = 1 << 15
 """Voxels, spread over the images, on which the loss is split by source."""
@@ -46,8 +46,8 @@ class Compiled:
     psnr_float_db, psnr_db : float
         PSNR of the trained and of the compiled network against the images, over all voxels.
     losses_db : dict
-        Loss by source, in the order of ``quantize.STAGES``: the drop of the PSNR when the source
-        is added to those before it, on a sample of the voxels.
+        Loss by source, in the order of ``quantize.STAGES``: the drop in PSNR when the source is
+        added to the sources before it, on a sample of the voxels.
     """
 
     program: Program
@@ -58,7 +58,7 @@ class Compiled:
 
     @property
     def loss_db(self) -> float:
-        """Drop of the PSNR from the trained to the compiled network."""
+        """Drop in PSNR from the trained to the compiled network."""
         return self.psnr_float_db - self.psnr_db
 
     @cached_property
@@ -85,7 +85,7 @@ def training_images(model: Model, paths: Sequence[str] | None = None) -> list[Vo
     ----------
     model : Model
     paths : sequence of str, optional
-        Where the images are now, in the model's order; the recorded paths unless given.
+        Current paths of the images, in the model's order; the recorded paths by default.
 
     Raises
     ------
@@ -117,7 +117,7 @@ class Voxels:
     Raises
     ------
     BadInput
-        The images are not those that the model was trained on.
+        The images are not the ones that the model was trained on.
     """
 
     def __init__(self, model: Model, volumes: list[Volume]):
@@ -141,7 +141,7 @@ class Voxels:
         self.targets = (flat - np.float32(low)) / np.float32(high - low)
 
     def spread(self, count: int, seed: int) -> np.ndarray:
-        """Return the indices of up to ``count`` random voxels, sorted; a seed fixes them."""
+        """Return the sorted indices of up to ``count`` random voxels, determined by ``seed``."""
         if count >= len(self.targets):
             return np.arange(len(self.targets))
         return np.sort(np.random.default_rng(seed).choice(len(self.targets), count, replace=False))
@@ -163,7 +163,7 @@ class Voxels:
         decode: Callable[[np.ndarray], np.ndarray],
         advance: Callable[[int], object] = lambda n: None,
     ) -> float:
-        """Return the PSNR in dB over all voxels of a function from coordinates to 0..1."""
+        """Return the PSNR in dB, over all voxels, of a function from coordinates to 0..1."""
         total = 0.0
         for start in range(0, len(self.targets), BLOCK):
             block = slice(start, start + BLOCK)
@@ -194,10 +194,10 @@ def compile_model(
     formats : Formats
     volumes : list of Volume
         The images that the model was trained on (``training_images``). Activation ranges, tuning
-        and the account of the loss come from them.
+        and the loss by source are computed from them.
     tune : function (rounded model, scales, voxels) -> Model, optional
-        Quantization-aware training, see ``finetune``. Its result is kept if its PSNR is higher
-        than that of the untuned program.
+        Quantization-aware training, see ``finetune``. The result is kept if its PSNR is higher
+        than the untuned program's.
     progress : function (total) -> function (done)
         Called with the number of voxels to evaluate when the evaluation begins. The function that
         it returns is called with the number of voxels done since its last call.
@@ -224,9 +224,9 @@ def compile_model(
         renderer = Renderer(candidate)
         return voxels.psnr(lambda x: renderer.voxels(x) / formats.output_max, advance)
 
-    levels = [quality(candidate) for candidate in candidates]
-    psnr_db = max(levels)
-    program = candidates[levels.index(psnr_db)]
+    psnrs = [quality(candidate) for candidate in candidates]
+    psnr_db = max(psnrs)
+    program = candidates[psnrs.index(psnr_db)]
     trained = FloatNetwork(model, np.float32)
     psnr_float_db = voxels.psnr(
         lambda x: trained.activations(trained.features(x))[-1][0].clip(0, 1), advance
@@ -245,6 +245,6 @@ def account(model: Model, program: Program, scales: list[Scales], voxels: Voxels
         for stage, output in staged_outputs(model, program, scales, exact[block]):
             error = np.clip(output, 0, 1) - targets[block]
             errors[stage] = errors.get(stage, 0.0) + float(error @ error)
-    levels = {stage: decibels(error / len(chosen)) for stage, error in errors.items()}
-    stages = list(levels)
-    return {b: levels[a] - levels[b] for a, b in zip(stages[:-1], stages[1:], strict=True)}
+    psnrs = {stage: decibels(error / len(chosen)) for stage, error in errors.items()}
+    stages = list(psnrs)
+    return {b: psnrs[a] - psnrs[b] for a, b in zip(stages[:-1], stages[1:], strict=True)}

@@ -21,8 +21,8 @@ def describe(path: str | PathLike[str]) -> dict:
     Returns
     -------
     dict
-        Name to value, in the order in which a user reads it: kind, network, formats, geometry,
-        intensities, training or digest, and size.
+        Values by name, in the order to print them: kind, network, formats, geometry, intensities,
+        training or digest, and size.
 
     Raises
     ------

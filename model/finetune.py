@@ -1,6 +1,6 @@
 """Quantization-aware tuning: training the weights for the integers that they become.
 
-The forward pass is the program's integer arithmetic, carried in float32. The backward pass treats
+The forward pass is the program's integer arithmetic, computed in float32. The backward pass treats
 every rounding as the identity (straight-through estimator, Bengio et al., arXiv 1308.3432).
 Scales, multipliers and shifts are not changed.
 """
@@ -27,7 +27,7 @@ from .train import bf16_helps
 
 BATCH = 2048
 WEIGHT_RATE = 1.6
-"""Learning rate of the weights, in units of a weight's integer times the number of integers."""
+"""Learning rate of the weights, in integer units times the number of integers of a weight."""
 
 BIAS_RATE = 1e-4
 WARM_UP = 0.05
@@ -57,16 +57,16 @@ class IntegerNetwork(torch.nn.Module):
         self.midpoints = [torch.tensor(u.midpoints).float() for u in scales]
         self.ratios = [torch.tensor(u.accumulators / u.outputs).float() for u in scales]
         self.per_unit = [torch.tensor(1 / u.outputs).float() for u in scales]
-        # In units of their integers, so that one learning rate fits every format.
+        # Weights are in units of their integers, so that one learning rate fits every format.
         self.integers = torch.nn.ParameterList(
             torch.tensor(w) * unit for w, unit in zip(model.weights, self.to_integers, strict=True)
         )
         self.biases = torch.nn.ParameterList(torch.tensor(b) for b in model.biases)
-        narrow = bf16_helps(torch.device("cpu"))
-        self.gradient_type = torch.bfloat16 if narrow else torch.float32
+        bf16 = bf16_helps(torch.device("cpu"))
+        self.gradient_type = torch.bfloat16 if bf16 else torch.float32
 
     def features(self, coordinates: np.ndarray) -> torch.Tensor:
-        """Compute integer features, float32 (points, 2 L), of integer coordinates (points, 3)."""
+        """Compute integer features, float32 (points, 2 L), for integer coordinates (points, 3)."""
         bits = self.formats.table_address_bits
         phases = phase_address(self.model.frequencies, coordinates, bits)
         phases = torch.from_numpy(phases.T.astype(np.int64))
@@ -100,7 +100,7 @@ class IntegerNetwork(torch.nn.Module):
 
 
 class Rounded(torch.autograd.Function):
-    """Round half up and saturate; the gradient passes unchanged where nothing saturates."""
+    """Round half up and saturate; the gradient passes where the value is not saturated."""
 
     @staticmethod
     def forward(ctx, values: torch.Tensor, low: float, high: float) -> torch.Tensor:
@@ -116,7 +116,7 @@ class Rounded(torch.autograd.Function):
 
 
 class Affine(torch.autograd.Function):
-    """``inputs @ weights.T + offsets``, exact in the forward pass, narrow in the backward pass."""
+    """``inputs @ weights.T + offsets``, in float32 forwards and ``gradient_type`` backwards."""
 
     @staticmethod
     def forward(ctx, inputs, weights, offsets, gradient_type) -> torch.Tensor:
@@ -129,8 +129,8 @@ class Affine(torch.autograd.Function):
         """Return the gradients with respect to inputs, weights and offsets."""
         inputs, weights = ctx.saved_tensors
         narrow = gradient.to(inputs.dtype)
-        by_inputs = (narrow @ weights).float() if ctx.needs_input_grad[0] else None
-        return by_inputs, (narrow.T @ inputs).float(), gradient.sum(dim=0), None
+        to_inputs = (narrow @ weights).float() if ctx.needs_input_grad[0] else None
+        return to_inputs, (narrow.T @ inputs).float(), gradient.sum(dim=0), None
 
 
 def finetune(

@@ -1,6 +1,6 @@
-"""The golden model: programs decoded in exact integer arithmetic.
+"""The golden model: decodes programs in exact integer arithmetic.
 
-Numpy multiplies integer matrices an order of magnitude slower than floating-point ones. Where the
+Numpy multiplies integer matrices an order of magnitude slower than floating-point matrices. If the
 program's proven accumulator ranges show that float32 or float64 represents every partial sum
 exactly, in any order, the products are therefore computed in that type.
 """
@@ -22,10 +22,10 @@ EXACT_FLOAT32, EXACT_FLOAT64 = 1 << 24, 1 << 53
 """Magnitude up to which the type represents every integer."""
 
 MAX_VOXELS = 1 << 32
-"""Voxels of one volume, 1,625 along each axis: a mistyped scale must not exhaust the memory."""
+"""Maximum voxels in a volume, 1,625 per axis: a mistyped scale must not exhaust the memory."""
 
 BLOCK = 2048
-"""Points decoded at a time, so that the activations of a layer stay in the second-level cache."""
+"""Points decoded at a time: the activations of a layer then stay in the second-level cache."""
 
 
 class Renderer:
@@ -68,7 +68,7 @@ class Renderer:
         Raises
         ------
         BadInput
-            The array has another shape, or a coordinate lies outside its format.
+            The array has another shape, or a coordinate is out of range.
         """
         coordinates = checked_points(coordinates)
         voxels = np.empty(len(coordinates), np.uint16)
@@ -104,7 +104,7 @@ class Renderer:
         Raises
         ------
         BadInput
-            A point is not finite or lies beyond the coordinate format.
+            A point is not finite or exceeds the range of the coordinate format.
         """
         coordinates = self.program.frame.coordinates(millimetres)
         if not np.isfinite(coordinates).all():
@@ -128,7 +128,7 @@ class Renderer:
         ----------
         grid : Grid
         convert : function of a uint16 array, optional
-            Converts each block, so that a large volume never exists in a wide type.
+            Converts each block, so a large volume never exists in a wide type.
         advance : function of an int, optional
             Called with the number of voxels decoded since its last call.
 
@@ -140,7 +140,8 @@ class Renderer:
         Raises
         ------
         BadInput
-            The grid has more than ``MAX_VOXELS`` voxels or lies beyond the coordinate format.
+            The grid has more than ``MAX_VOXELS`` voxels or exceeds the range of the coordinate
+            format.
         """
         if grid.voxels > MAX_VOXELS:
             raise BadInput(
@@ -160,12 +161,12 @@ class Renderer:
 class _ExactLayer:
     """One layer in the fastest arithmetic in which every partial sum is exact.
 
-    Weights scaled by powers of two and by small multipliers remain exact. So one product in float32
-    usually gives results that need only floor and saturation. Otherwise:
+    Weights scaled by powers of two and by small multipliers remain exact. One product in float32
+    therefore usually gives results that need only floor and saturation. Otherwise:
 
-    - If float32 represents the accumulators, if necessary in two chunks of the inputs, but not the
-      rescaled values, the rescaling uses float64.
-    - If it does not represent the accumulators, both use float64.
+    - If float32 represents the accumulators exactly, if necessary in two chunks of the inputs, but
+      not the rescaled values, the rescaling uses float64.
+    - If float32 does not represent the accumulators, both use float64.
     - If float64 does not represent the rescaled values, the rescaling uses integers.
     """
 
@@ -175,30 +176,30 @@ class _ExactLayer:
         self.layer, self.high = layer, high
         weights = layer.weights.astype(np.float64)
         low, top = layer.accumulator_range(activation_max)
-        ahead = np.maximum(OFFSET_FRACTION - layer.shifts, 0)
-        behind = np.maximum(layer.shifts - OFFSET_FRACTION, 0)
-        reach = np.ldexp(np.maximum(-low, top) * layer.multipliers.astype(np.float64), ahead)
-        reach = (reach + np.ldexp(np.abs(layer.offsets).astype(np.float64), behind)).max()
+        left = np.maximum(OFFSET_FRACTION - layer.shifts, 0)
+        right = np.maximum(layer.shifts - OFFSET_FRACTION, 0)
+        reach = np.ldexp(np.maximum(-low, top) * layer.multipliers.astype(np.float64), left)
+        reach = (reach + np.ldexp(np.abs(layer.offsets).astype(np.float64), right)).max()
         scale = np.ldexp(layer.multipliers.astype(np.float64), -layer.shifts)[:, None]
         offset = layer.offsets[:, None] * 2.0**-OFFSET_FRACTION
 
         self.slices, self.scale, self.integers = [slice(None)], None, False
-        carrier: type[np.floating] = np.float64
+        dtype: type[np.floating] = np.float64
         if reach <= EXACT_FLOAT32:
-            weights, carrier = weights * scale, np.float32
+            weights, dtype = weights * scale, np.float32
         elif reach >= EXACT_FLOAT64:
             self.integers = True
         else:
             chunks = self._chunks(layer.weights, activation_max)
             if chunks:
-                self.slices, self.scale, carrier = chunks, scale, np.float32
+                self.slices, self.scale, dtype = chunks, scale, np.float32
             else:
                 weights = weights * scale
-        self.weights = [np.ascontiguousarray(weights[:, s], dtype=carrier) for s in self.slices]
-        self.offset = offset if self.scale is not None else offset.astype(carrier)
+        self.weights = [np.ascontiguousarray(weights[:, s], dtype=dtype) for s in self.slices]
+        self.offset = offset if self.scale is not None else offset.astype(dtype)
 
     def _chunks(self, weights: np.ndarray, activation_max: int) -> list[slice] | None:
-        """Return the fewest slices of the inputs with sums exact in float32, or None."""
+        """Return the fewest slices of the inputs whose sums are exact in float32, or None."""
         weights = weights.astype(np.int64)
         for count in range(1, self.MAX_CHUNKS + 1):
             edges = np.linspace(0, weights.shape[1], count + 1).astype(int)
@@ -209,8 +210,8 @@ class _ExactLayer:
 
     def __call__(self, activations: np.ndarray) -> np.ndarray:
         """Map activations (inputs, points) to (outputs, points), integers in float32."""
-        carrier = self.weights[0].dtype
-        sums = self.weights[0] @ activations[self.slices[0]].astype(carrier, copy=False)
+        dtype = self.weights[0].dtype
+        sums = self.weights[0] @ activations[self.slices[0]].astype(dtype, copy=False)
         if self.integers:
             layer = self.layer
             multipliers, offsets, shifts = (
@@ -229,7 +230,7 @@ class _ExactLayer:
 
 
 def _reach(weights: np.ndarray, activation_max: int) -> int:
-    """Return the greatest magnitude of any partial sum."""
+    """Return the largest magnitude of any partial sum."""
     negative = -np.minimum(weights, 0).sum(axis=1).min(initial=0)
     positive = np.maximum(weights, 0).sum(axis=1).max(initial=0)
     return int(max(negative, positive)) * activation_max

@@ -9,14 +9,14 @@ from numpy.typing import ArrayLike
 from skimage.metrics import structural_similarity
 
 _BLOCK = 1 << 20
-"""Voxels converted to float64 at a time, so that a large image needs no second large array."""
+"""Voxels converted to float64 at a time; a large image then needs no second large array."""
 
 _WINDOW = 7
 """Edge of the SSIM window in voxels."""
 
 
 def psnr(reference: ArrayLike, image: ArrayLike, peak: float) -> float:
-    """Peak signal-to-noise ratio in dB, ``10 log10(peak^2 / mean squared error)``.
+    """Compute the peak signal-to-noise ratio in dB, ``10 log10(peak^2 / mean squared error)``.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def psnr(reference: ArrayLike, image: ArrayLike, peak: float) -> float:
 
 
 def ssim(reference: ArrayLike, image: ArrayLike, peak: float) -> float:
-    """Mean structural similarity of two volumes or planes, 1 for identical ones.
+    """Compute the mean structural similarity of two volumes or planes, 1 if they are identical.
 
     Z. Wang et al., "Image quality assessment", IEEE TIP 2004, with scikit-image's defaults: a
     uniform window of 7 voxels along each axis. Axes of length 1 are dropped. An axis shorter than
@@ -57,8 +57,8 @@ def ssim(reference: ArrayLike, image: ArrayLike, peak: float) -> float:
         Full scale in that unit, as for ``psnr``.
     """
     reference, image = (_fill_window(v) for v in _pair(reference, image, peak))
-    # In slabs along the first axis, each with the margin that its windows need. The similarity is
-    # local, and the statistics of a whole volume would take a dozen arrays of its size.
+    # Computed in slabs along the first axis, each with the margin that its windows need: the
+    # similarity is local, and a whole volume would need a dozen arrays of its size.
     margin = _WINDOW // 2
     inside = len(reference) - 2 * margin
     thickness = max(1, _BLOCK // math.prod(reference.shape[1:]))

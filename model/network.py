@@ -1,6 +1,6 @@
 """The implicit neural representation: Fourier features and fully connected layers.
 
-The whole network of Rao et al., "An Energy-Efficient Accelerator for Medical Image Reconstruction
+The network is from Rao et al., "An Energy-Efficient Accelerator for Medical Image Reconstruction
 From Implicit Neural Representation", IEEE TCAS-I 2023, Algorithm 1.
 """
 
@@ -34,14 +34,14 @@ class FourierNetwork(nn.Module):
     sigma : float
         Standard deviation of the frequencies in turns per unit of coordinate.
     seed : int
-        Draws B and the initial weights.
+        Seed of B and the initial weights.
     """
 
     def __init__(self, shape: NetworkShape, sigma: float, seed: int = 0):
         super().__init__()
         self.shape, self.sigma = shape, float(sigma)
         rng = np.random.default_rng(seed)
-        # B is drawn as the integers that the hardware holds, then fixed.
+        # B is drawn once and rounded to the integers that the hardware stores.
         drawn = FREQUENCY.quantize(rng.normal(0.0, self.sigma, (shape.frequencies, 3)))
         self.register_buffer("frequencies", torch.tensor(drawn * FREQUENCY.step).float())  # (L, 3)
         self.layers = nn.ModuleList(nn.Linear(s.inputs, s.outputs) for s in shape.layers)
@@ -61,7 +61,7 @@ class FourierNetwork(nn.Module):
                 hidden = torch.cat([features, hidden], dim=-1) if size.hidden else features
             if layer is not self.layers[-1]:
                 hidden = layer(hidden).relu_()
-        # Mixed precision keeps the last layer in float32: its output is the image.
+        # In mixed precision the last layer stays in float32, since its output is the image.
         return self.layers[-1](hidden.to(self.layers[-1].weight.dtype)).squeeze(-1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -81,9 +81,9 @@ class FourierNetwork(nn.Module):
 
     @torch.no_grad()
     def _initialize(self, rng) -> None:
-        # Close to the identity where a layer's inputs are hidden activations: fifteen plain layers
-        # then pass signal and gradient as well as a few, and train as fast (+2 dB in 15 s over
-        # torch's default at width 64).
+        # Weights of hidden activations start close to the identity: fifteen plain layers then pass
+        # signal and gradient as well as a few layers, and train as fast (+2 dB in 15 s over torch's
+        # default at width 64).
         for layer, size in zip(self.layers, self.shape.layers, strict=True):
             weight = rng.normal(0.0, math.sqrt(2 / size.inputs), (size.outputs, size.inputs))
             if size.outputs == 1:
@@ -122,7 +122,7 @@ def render_float(model: Model, points, batch: int = 8192) -> np.ndarray:
 
 
 def reconstruct(model: Model, grid: Grid) -> np.ndarray:
-    """Compute a model's float32 intensities on a grid, in the image's unit and the grid's shape."""
+    """Compute a model's float32 intensities on a grid, in the image's unit."""
     affine = model.frame.affine(grid)
     low, high = model.intensity.low, model.intensity.high
     image = np.empty(grid.shape, np.float32)
@@ -135,7 +135,7 @@ def reconstruct(model: Model, grid: Grid) -> np.ndarray:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Limit torch to one thread: for layers as small as these, more threads only contend."""
+    """Limit torch to one thread: for layers this small, more threads only contend."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

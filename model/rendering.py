@@ -1,4 +1,4 @@
-"""Render a program: intensities on any grid, compared with an image, saved as volume or picture."""
+"""Render a program on any grid, compare it with an image, and save it as a volume or picture."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Rendering:
     data : ndarray, of the grid's shape
         Intensities in the source image's units and voxel type.
     seconds : float
-        Time that decoding took.
+        Decoding time.
     psnr_db, ssim : float or None
-        Agreement with the image it was compared with; None without one.
+        Agreement with the image that it was compared with; None without a comparison.
     """
 
     program: Program
@@ -52,12 +52,12 @@ class Rendering:
     def save(self, path: str | Path) -> None:
         """Write a NIfTI volume (.nii, .nii.gz) or, for a plane, a grey 8-bit PNG.
 
-        A volume on the source image's own grid has the source's affine to the last bit.
+        A volume on the source image's grid has exactly the source's affine.
 
         Raises
         ------
         BadInput
-            The path has another suffix, a PNG is asked for more than one plane, or the file
+            The path has another suffix, a PNG is requested for more than one plane, or the file
             cannot be written.
         """
         check_output(path, self.grid)
@@ -69,7 +69,7 @@ class Rendering:
 
 
 def check_output(path: str | Path, grid: Grid) -> None:
-    """Raise BadInput unless ``Rendering.save`` can represent this grid in a file of this name."""
+    """Raise BadInput unless ``Rendering.save`` can write this grid to a file of this name."""
     name = Path(path).name
     if _is_picture(path):
         if grid.shape[2] != 1:
@@ -95,7 +95,7 @@ def render(
     ----------
     program : Program
     grid : Grid, optional
-        The source image's own grid unless given.
+        The source image's grid by default.
     image : Volume, optional
         Compare the result with this image, voxel by voxel.
     advance : function of an int
@@ -104,7 +104,7 @@ def render(
     Raises
     ------
     BadInput
-        The image has another shape than the grid, or the grid is too large.
+        The shapes of image and grid differ, or the grid is too large.
     """
     grid = grid or program.grid
     if image is not None and image.grid.shape != grid.shape:

@@ -1,4 +1,4 @@
-"""Training samples: every voxel of one or more images, in the world they share."""
+"""Training samples: every voxel of one or more images, in shared world coordinates."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from .volume import Volume
 PROFILES = ("point", "slice")
 
 SLICE_POINTS = 4
-"""Points that represent one thick slice; each is drawn from its own quarter of the thickness."""
+"""Points that represent a thick slice, one drawn from each quarter of the thickness."""
 
 THICK = 1.5
-"""Least ratio of the longest to the shortest edge of a voxel for a scan to have a thick axis."""
+"""Minimum ratio of the longest to the shortest edge of a voxel for a scan to have a thick axis."""
 
 
 class Samples:
     """The voxels of the images of one subject: coordinates and intensities.
 
-    The images share one frame, around all of them, and one intensity scale, from their lowest low
-    end to their highest high end. Their intensities are assumed to be in the same unit.
+    The images share one frame, around all of them, and one intensity scale, from the lowest to the
+    highest limit of their intensity ranges. Their intensities must be in the same unit.
 
     Parameters
     ----------
     volumes : list of Volume
     profile : 'point' or 'slice'
-        What a voxel is: the image at its centre or, if its scan has thick slices, the mean over
-        its thickness (a box profile).
+        What a voxel measures: the image at its centre or, in a scan with thick slices, the mean
+        over its thickness (a box profile).
     device : torch.device
     """
 
@@ -70,15 +70,15 @@ class Samples:
         self._starts = self._ends - voxels
 
     def __len__(self) -> int:
-        """Count the voxels of all images."""
+        """Return the number of voxels of all images."""
         return len(self.targets)
 
     def coordinates(
         self, index: torch.Tensor, rng: np.random.Generator | None = None
     ) -> torch.Tensor:
-        """Compute network coordinates, float32 (n * points, 3), of voxels ``index``, int64 (n,).
+        """Compute network coordinates, float32 (n * points, 3), for voxels ``index``, int64 (n,).
 
-        The ``points`` of a voxel follow one another. ``rng`` draws one from each stratum of the
+        The ``points`` of a voxel are consecutive. ``rng`` draws one from each stratum of the
         voxel's thickness; without it, they are the centres of the strata.
         """
         number = torch.bucketize(index, self._ends, right=True)
@@ -102,8 +102,8 @@ class Samples:
 class Batches:
     """Batches of voxel numbers without replacement, in a new random order every epoch.
 
-    A batch depends on the seed and the step's number alone, so that a resumed training needs
-    nothing else to continue exactly.
+    A batch depends only on the seed and the step number, so a resumed training run continues
+    exactly.
     """
 
     def __init__(self, samples: int, size: int, seed: int):
@@ -119,7 +119,7 @@ class Batches:
         return self._order[place * self.size : (place + 1) * self.size]
 
     def rng(self, step: int) -> np.random.Generator:
-        """Return the random generator of everything else that a step draws."""
+        """Return the random generator for all other draws of a step."""
         return np.random.default_rng((self.seed, 2, step))
 
 

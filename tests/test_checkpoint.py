@@ -114,7 +114,9 @@ def test_a_foreign_file_is_refused(tmp_path):
 
 def test_another_version_is_refused(tmp_path):
     write_tensors(tmp_path / "m", {}, {"kind": "model", "version": 99})
-    with pytest.raises(BadInput, match=r"^.*/m is of version 99; this program reads version 1\.$"):
+    with pytest.raises(
+        BadInput, match=r"^.*/m has version 99, but this release reads version 1\.$"
+    ):
         Model.load(tmp_path / "m")
 
 
@@ -136,7 +138,9 @@ def test_init_wrong_weights():
         make_model(weights=model.weights[:-1])
     with pytest.raises(BadInput, match=r"^A model's frequencies do not have the shape of its"):
         make_model(frequencies=model.frequencies[:2])
-    with pytest.raises(BadInput, match=r"^A model's frequencies are beyond their number format\.$"):
+    with pytest.raises(
+        BadInput, match=r"^A model's frequencies exceed the range of their number format\.$"
+    ):
         make_model(frequencies=model.frequencies + 2**15)
     with pytest.raises(BadInput, match=r"^A model's weights must be finite numbers\.$"):
         make_model(weights=(*model.weights[:-1], model.weights[-1] * np.nan))

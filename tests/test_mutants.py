@@ -12,7 +12,7 @@ mutants = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(mutants)
 
 
-@pytest.mark.parametrize("mutant", mutants.MUTANTS, ids=lambda mutant: mutant.what)
+@pytest.mark.parametrize("mutant", mutants.MUTANTS, ids=lambda mutant: mutant.name)
 def test_mutant_changes_exactly_one_place(mutant):
     text = (ROOT / "hw" / f"{mutant.file}.py").read_text(encoding="utf-8")
     assert text.count(mutant.old) == 1

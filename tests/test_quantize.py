@@ -126,6 +126,6 @@ def test_formats_that_cannot_hold_the_network_are_refused():
         compiled(model, Formats.parse("w8a12c12"))
     biases = (*model.biases[:-1], model.biases[-1] + 1e6)
     far = Model(**{**vars(model), "biases": biases})
-    text = r"^The bias of the last layer is \d+\.\d times what the formats w8a12 can hold: use "
+    text = r"^The bias of the last layer is \d+\.\d times the limit of the formats w8a12: use "
     with pytest.raises(BadInput, match=text):
         compiled(far, Formats.parse("w8a12"))

@@ -158,7 +158,7 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(bench, tmp_path, monkeypat
     (tmp_path / "file").touch()
     assert bench.main(["--folder", str(tmp_path / "file" / "below"), "--quiet"]) == 2
     error = capsys.readouterr().err
-    assert error.endswith(" cannot be made: Not a directory.\n") and error.count("\n") == 1
+    assert error.endswith(" cannot be created: Not a directory.\n") and error.count("\n") == 1
 
 
 @pytest.mark.parametrize("option", [["--seconds", "0"], ["--finetune", "nan"], ["--formats", "x"]])

@@ -169,8 +169,8 @@ def test_an_unfinished_training_is_not_lost(tmp_path, monkeypatch):
     before = (tmp_path / "m.part").read_bytes()
     with pytest.raises(
         BadInput,
-        match=r"^.*/m\.part holds an unfinished training: continue it with --resume, or delete "
-        r"it to start again\.$",
+        match=r"^.*/m\.part holds an unfinished training run: continue it with --resume, or "
+        r"delete it to start again\.$",
     ):
         fit_blobs(output=tmp_path / "m")
     assert (tmp_path / "m.part").read_bytes() == before
@@ -184,8 +184,8 @@ def test_resume_with_other_settings_is_refused(tmp_path, monkeypatch, change):
     (name,) = change
     with pytest.raises(
         BadInput,
-        match=rf"^.*/m\.part was trained with other {name} \(.*, not .*\): resume with the same, "
-        r"or delete it to start again\.$",
+        match=rf"^.*/m\.part was trained with other {name} \(.*, not .*\): resume with the same "
+        r"settings, or delete it to start again\.$",
     ):
         fit_blobs(output=tmp_path / "m", resume=True, **change)
 

@@ -84,7 +84,9 @@ def test_dicom_refusals(tmp_path):
 
     folder = scans.write_dicom(tmp_path / "two", scans.voxels())
     scans.write_dicom(folder, scans.voxels(), series="1.2.3.5")
-    assert scans.refused(folder) == "IMAGE holds 2 DICOM series, and an image must be a single one."
+    assert (
+        scans.refused(folder) == "IMAGE holds 2 DICOM series, but an image must be a single series."
+    )
 
     folder = scans.write_dicom(tmp_path / "one", scans.voxels()[..., :1])
     assert scans.refused(folder) == "IMAGE holds a single DICOM slice, not a volume."
@@ -102,13 +104,13 @@ def test_dicom_refusals(tmp_path):
     )
     assert scans.refused(folder) == (
         "The DICOM series in IMAGE has several slices at the same position, "
-        "and an image must be a single volume."
+        "but an image must be a single volume."
     )
 
     folder = scans.write_dicom(tmp_path / "sizes", scans.voxels())
     scans.write_dicom(folder, scans.voxels()[:4, :, :1])
     assert scans.refused(folder) == (
-        "The DICOM series in IMAGE must be of grey slices of the same size, one per file."
+        "The DICOM series in IMAGE must have grey slices of the same size, one per file."
     )
 
     folder = scans.write_dicom(tmp_path / "directions", scans.voxels())

@@ -51,11 +51,11 @@ def test_crop_syntax(text):
     [
         (
             "0:6,3:8,0:5",
-            r"^The crop 3:8 along Y is empty or reaches beyond the 7 voxels of scan\.nii\.$",
+            r"^The crop 3:8 along Y is empty or extends beyond the 7 voxels of scan\.nii\.$",
         ),
         (
             "4:4,0:7,0:5",
-            r"^The crop 4:4 along X is empty or reaches beyond the 6 voxels of scan\.nii\.$",
+            r"^The crop 4:4 along X is empty or extends beyond the 6 voxels of scan\.nii\.$",
         ),
         (
             "0:6,0:7,2:3",

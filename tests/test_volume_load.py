@@ -102,5 +102,5 @@ def test_refuses_an_invalid_geometry(tmp_path):
     path = scans.write_nifti(tmp_path / "scan.nii", scans.voxels())
     scans.patch(path, 123, "<B", 3)  # xyzt_units
     assert scans.refused(path) == (
-        "IMAGE gives its geometry in micrometres, and only millimetres are supported."
+        "IMAGE gives its geometry in micrometres, but only millimetres are supported."
     )

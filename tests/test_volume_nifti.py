@@ -118,7 +118,7 @@ def test_refuses_several_volumes(tmp_path, shape, count):
     path = scans.write_nifti(tmp_path / "scan.nii", np.zeros(shape, "u1"))
     size = " x ".join(map(str, shape))
     assert scans.refused(path) == (
-        f"IMAGE holds {count} volumes ({size} voxels), and an image must be a single one."
+        f"IMAGE holds {count} volumes ({size} voxels), but an image must be a single volume."
     )
 
 
@@ -133,7 +133,7 @@ def test_refuses_colours_and_complex_numbers(tmp_path):
     for data, kind in ((colours, "colours"), (np.zeros(scans.SHAPE, "c8"), "complex numbers")):
         path = scans.write_nifti(tmp_path / "scan.nii", data)
         assert (
-            scans.refused(path) == f"IMAGE holds {kind}, and only real intensities are supported."
+            scans.refused(path) == f"IMAGE holds {kind}, but only real intensities are supported."
         )
 
 
@@ -219,10 +219,10 @@ def test_save_refusals(tmp_path):
     with pytest.raises(BadInput, match=r"^\S+out\.nii cannot be written: no such file or dir"):
         save_volume(tmp_path / "none" / "out.nii", scans.voxels(), grid, exact=True)
     with pytest.raises(
-        ValueError, match=r"^The data's shape \(5, 7, 5\) must be the grid's, \(6, 7, 5\)$"
+        ValueError, match=r"^The data's shape \(5, 7, 5\) must equal the grid's, \(6, 7, 5\)$"
     ):
         save_volume(tmp_path / "out.nii", scans.voxels()[1:], grid, exact=True)
     with pytest.raises(
-        ValueError, match=r"^The data's shape \(5, 7, 5\) must be the grid's, \(6, 7, 5\)$"
+        ValueError, match=r"^The data's shape \(5, 7, 5\) must equal the grid's, \(6, 7, 5\)$"
     ):
         Volume(scans.voxels()[1:], grid, "scan")

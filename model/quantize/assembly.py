@@ -1,4 +1,4 @@
-"""Assembling a program from a quantized network."""
+"""Assembly of a program from a quantized network."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .scales import Scales
 
 
 def assemble(model: Model, formats: Formats, scales: list[Scales]) -> Program:
-    """Make the program of a model whose scales are chosen.
+    """Make the program of a quantized model.
 
     Parameters
     ----------
     model : Model
-        Its weights are rounded to the nearest multiple of their scales.
+        The model; its weights are rounded to the nearest multiple of their scales.
     formats : Formats
     scales : list of Scales
         As ``quantize`` returned them.
@@ -38,8 +38,8 @@ def assemble(model: Model, formats: Formats, scales: list[Scales]) -> Program:
         limit = 1 << (formats.offset_bits - 1)
         if number == model.shape.depth and not (-limit <= offsets[0] < limit):
             raise BadInput(
-                f"The bias of the last layer is {offsets[0] / limit:.1f} times what the formats "
-                f"{formats} can hold: use more output bits."
+                f"The bias of the last layer is {offsets[0] / limit:.1f} times the limit of the "
+                f"formats {formats}: use more output bits."
             )
         layers.append(Layer(integers.astype(np.int16), layer.multipliers, offsets, layer.shifts))
     return Program(

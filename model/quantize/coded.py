@@ -1,4 +1,4 @@
-"""The integers that pass between layers, carried in floats."""
+"""The integers that pass between layers, represented as floats."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from implicore.sincos import SineTable
 def coded_features(
     frequencies: np.ndarray, formats: Formats, coordinates: np.ndarray
 ) -> np.ndarray:
-    """Compute the values (2 L, points) of the integers that the sine table returns.
+    """Compute the values (2 L, points) that the sine table's integers represent.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def coded_features(
 def saturated(values: np.ndarray, scales: np.ndarray, top: int) -> np.ndarray:
     """Round results (neurons, points) to integers from 0 to ``top``, as a requantizer does.
 
-    Exact results are multiples of a power of two. The millionth lifts those that floating point
-    has left just below a tie.
+    Exact results are multiples of a power of two. The added millionth corrects ties that
+    floating-point errors have left just below one half.
     """
     return np.clip(np.floor(values / scales[:, None] + (0.5 + 1e-6)), 0, top)

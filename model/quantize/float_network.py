@@ -10,13 +10,13 @@ from ..checkpoint import Model
 
 
 class FloatNetwork:
-    """A trained network in numpy that returns the results of every layer.
+    """A trained network in numpy, which returns the results of every layer.
 
     Parameters
     ----------
     model : Model
     dtype : numpy float type
-        Type of all arithmetic behind the phases. Phases are exact in float64.
+        Type of all arithmetic after the phases. Phases are exact in float64.
     """
 
     def __init__(self, model: Model, dtype=np.float64):
@@ -31,7 +31,7 @@ class FloatNetwork:
         Parameters
         ----------
         coordinates : array, shape (points, 3)
-            In units of ``COORDINATE``, integer or fractional.
+            In ``COORDINATE`` units, integer or fractional.
 
         Returns
         -------
@@ -58,12 +58,12 @@ class FloatNetwork:
         Parameters
         ----------
         results : list of arrays, shape (outputs, points)
-            What ``activations`` returned.
+            The return value of ``activations``.
 
         Returns
         -------
         list of arrays, shape (outputs, points)
-            Zero where a neuron is switched off.
+            Zero where a neuron is inactive.
         """
         gradients = [np.ones_like(results[-1])]
         for number in range(self.shape.depth - 1, 0, -1):

@@ -1,4 +1,4 @@
-"""Choosing scales and rounding weights, one layer after the other."""
+"""Choice of scales and rounding of weights, layer by layer."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ def quantize(
 ) -> tuple[Model, list[Scales]]:
     """Choose every layer's scales and round its weights.
 
-    In each layer the weights are fitted again by least squares, so that the rounded inputs give
+    In each layer the weights are first refitted by least squares, so that the rounded inputs give
     the trained network's accumulators, and then rounded. Errors are measured at the output: each
-    neuron has a Hessian of its own, see ``rounding.FLOOR``.
+    neuron has a separate Hessian, see ``rounding.FLOOR``.
 
     Parameters
     ----------
     model : Model
     formats : Formats
     coordinates : integer array, shape (points, 3)
-        A sample of the image's own coordinates, some thousands.
+        A sample of a few thousand coordinates of the image.
     wide : integer array, shape (points, 3), optional
-        A larger sample, from which the greatest activations are taken as well: in wide formats
-        one rare voxel beyond the range would cost more than all rounding.
+        A larger sample, from which the largest activations are taken as well: in wide formats a
+        single voxel beyond the range would cost more than all rounding.
 
     Returns
     -------
     Model
-        The same network with weights that are whole multiples of their scales.
+        The same network, with weights that are integer multiples of their scales.
     list of Scales
         The scales of each layer.
 
@@ -50,7 +50,7 @@ def quantize(
     features = network.features(coordinates)
     trained = network.activations(features)
     gradients = network.gradients(trained)
-    greatest = _greatest(model, coordinates if wide is None else wide)
+    maxima = _maxima(model, coordinates if wide is None else wide)
     coded = coded_features(model.frequencies, formats, coordinates)
     before, hidden = features[:0], coded[:0]  # the trained and the rounded network's activations
     hidden_scales = np.empty(0)
@@ -76,8 +76,8 @@ def quantize(
             results = np.full(size.outputs, 1.0 / formats.output_max)
             result_noise = np.full(size.outputs, np.inf)
         else:
-            results = activation_scales(trained[number], greatest[number], formats.activation_max)
-            # A weak activation need not be finer than the accumulator that it comes from.
+            results = activation_scales(trained[number], maxima[number], formats.activation_max)
+            # A small activation need not be finer than the accumulator that it comes from.
             results = np.maximum(results, accumulators)
             result_noise = results**2 / 12
         weight_noise = accumulators**2 / 12 * fitted.importance.sum(axis=1)
@@ -103,12 +103,12 @@ def quantize(
     return rounded, layers
 
 
-def _greatest(model: Model, coordinates: np.ndarray) -> list[np.ndarray]:
-    """Compute the greatest result (outputs,) of every neuron of every layer."""
+def _maxima(model: Model, coordinates: np.ndarray) -> list[np.ndarray]:
+    """Compute the largest result (outputs,) of every neuron, by layer."""
     network = FloatNetwork(model, np.float32)
     blocks = np.array_split(coordinates, max(1, len(coordinates) // 4096))
-    tops = [
+    block_maxima = [
         [results.max(axis=1) for results in network.activations(network.features(block))]
         for block in blocks
     ]
-    return [np.max(layer, axis=0) for layer in zip(*tops, strict=True)]
+    return [np.max(layer, axis=0) for layer in zip(*block_maxima, strict=True)]

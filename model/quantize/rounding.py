@@ -1,4 +1,4 @@
-"""Fitting the weights of a layer to its rounded inputs, and rounding them."""
+"""Fit of a layer's weights to its rounded inputs, and their rounding."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 FLOOR = 0.3
-"""Share of a neuron's statistics in which all points count alike. In the rest, a point counts by
-the squared derivative of the voxel with respect to the neuron's accumulator, which is zero where
-the neuron is switched off. Halves the loss of 8-bit weights."""
+"""Share of a neuron's statistics in which all points have equal weight. In the rest, the weight of
+a point is the squared derivative of the voxel with respect to the neuron's accumulator, which is
+zero where the neuron is inactive. This halves the loss of 8-bit weights."""
 
 DAMPING = 1e-3
-"""Share of the mean variance of a layer's inputs that is added to each input's own."""
+"""Share of the mean variance of a layer's inputs that is added to each input's variance."""
 
 
 @dataclass(frozen=True)
 class FittedWeights:
-    """Weights fitted to rounded inputs, and what rounding them costs; one row per neuron.
+    """Weights fitted to rounded inputs, and the cost of rounding them; one row per neuron.
 
     Attributes
     ----------
@@ -47,12 +47,12 @@ class FittedWeights:
         inputs : array, shape (inputs, points)
             The rounded inputs.
         wanted : array, shape (outputs, points)
-            What ``matrix @ inputs`` plus the bias should be.
+            Target of ``matrix @ inputs`` plus the bias.
         gradients : array, shape (outputs, points)
             Derivatives of the output with respect to ``wanted``.
         """
-        # Most of the time of compiling is spent on these products: hence float32, and the form
-        # X X^T, of which numpy computes one half only.
+        # Compiling spends most of its time on these products: hence float32 and the form X X^T, of
+        # which numpy computes only one half.
         middle = inputs.mean(axis=1)
         centred = (inputs - middle[:, None]).astype(np.float32)
         rows, hessians, means, targets = [], [], [], []
@@ -87,7 +87,7 @@ class FittedWeights:
         scales : array, shape (outputs,)
             The accumulator scales.
         top : int
-            The greatest integer weight.
+            The largest integer weight.
         """
         matrix, importance = self.matrix / scales[:, None], self.importance.mean(axis=0)
         order = np.argsort(-importance, kind="stable")  # the most important inputs first

@@ -11,7 +11,7 @@ from implicore.fixed import OFFSET_FRACTION, SHIFT_BITS, round_half_up
 from implicore.formats import Formats
 
 CLIPS = (1.0, 0.97, 0.93, 0.88, 0.82, 0.75, 0.67, 0.58, 0.5)
-"""Saturation limits to try, as shares of a channel's greatest activation or a row's greatest
+"""Saturation limits to try, as shares of a channel's largest activation or a row's largest
 weight."""
 
 
@@ -54,7 +54,7 @@ class Scales:
     def widened_for_offsets(
         self, integers: np.ndarray, biases: np.ndarray, formats: Formats
     ) -> Scales:
-        """Double the result scales of the neurons whose offsets would not fit otherwise."""
+        """Double the result scales of neurons until their offsets fit."""
         scales, limit = self, 1 << (formats.offset_bits - 1)
         for _ in range(1 << SHIFT_BITS):
             over = np.abs(scales.offsets(integers, biases)) >= limit
@@ -65,14 +65,14 @@ class Scales:
 
 
 def accumulator_scales(matrix: np.ndarray, importance: np.ndarray, top: int) -> np.ndarray:
-    """Choose the scale of each row of weights that costs least, saturation included.
+    """Choose the scale of each row of weights with the lowest cost, including saturation.
 
     Parameters
     ----------
     matrix, importance : arrays, shape (outputs, inputs)
         Weights per unit of their inputs, and the variance of each input as each neuron sees it.
     top : int
-        The greatest integer weight.
+        The largest integer weight.
 
     Returns
     -------
@@ -91,35 +91,35 @@ def accumulator_scales(matrix: np.ndarray, importance: np.ndarray, top: int) -> 
     return scales
 
 
-def activation_scales(activations: np.ndarray, greatest: np.ndarray, top: int) -> np.ndarray:
-    """Choose the scale of each channel with the least saturation plus rounding error.
+def activation_scales(activations: np.ndarray, maxima: np.ndarray, top: int) -> np.ndarray:
+    """Choose the scale of each channel with the smallest saturation plus rounding error.
 
     Parameters
     ----------
     activations : array, shape (channels, points)
-    greatest : array, shape (channels,)
-        The greatest activations of a larger sample.
+    maxima : array, shape (channels,)
+        The largest activations of a larger sample.
     top : int
-        The greatest integer activation.
+        The largest integer activation.
 
     Returns
     -------
     float64 array, shape (channels,)
     """
-    greatest = np.maximum(greatest, activations.max(axis=1))
-    best, scales = np.full(len(greatest), np.inf), np.empty(len(greatest))
+    maxima = np.maximum(maxima, activations.max(axis=1))
+    best, scales = np.full(len(maxima), np.inf), np.empty(len(maxima))
     active = (activations > 0).mean(axis=1)
     for clip in CLIPS:
-        limit = clip * greatest
-        # The larger sample counts as one more point, at its extreme.
+        limit = clip * maxima
+        # The larger sample counts as one additional point, at its maximum.
         excess = (np.maximum(activations - limit[:, None], 0) ** 2).sum(axis=1)
-        excess = (excess + (greatest - limit) ** 2) / (activations.shape[1] + 1)
+        excess = (excess + (maxima - limit) ** 2) / (activations.shape[1] + 1)
         error = excess + active * (limit / top) ** 2 / 12
         scales = np.where(error < best, limit / top, scales)
         best = np.minimum(error, best)
     # A channel that is always zero may have any scale, but a large one would dominate the others.
-    alive = greatest > 0
-    return np.where(alive, scales, scales[alive].min() if alive.any() else 1.0)
+    nonzero = maxima > 0
+    return np.where(nonzero, scales, scales[nonzero].min() if nonzero.any() else 1.0)
 
 
 def join(
@@ -132,8 +132,8 @@ def join(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Choose the requantizer's multipliers and shifts.
 
-    The ratio of the two scales is rounded down, which widens the result scale, or up, which widens
-    the accumulator scale, whichever adds less noise.
+    The ratio of the two scales is rounded either down, which widens the result scale, or up, which
+    widens the accumulator scale, whichever adds less noise.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def join(
     Returns
     -------
     accumulators, multipliers, shifts : arrays, shape (outputs,)
-        The accumulator scales, some of them widened, and int64 constants.
+        The accumulator scales, some of them widened, and the int64 constants.
 
     Raises
     ------
@@ -157,12 +157,12 @@ def join(
     """
     ratio = accumulators / results
     top = max(1, (1 << formats.multiplier_bits) - 1)
-    most = top.bit_length()
+    top_bits = top.bit_length()
     exponent = np.frexp(ratio)[1]  # ratio = mantissa * 2**exponent, mantissa in [1/2, 1)
-    shifts = np.clip(most - exponent, 0, (1 << SHIFT_BITS) - 1)
+    shifts = np.clip(top_bits - exponent, 0, (1 << SHIFT_BITS) - 1)
     scaled = np.ldexp(ratio, shifts)
     below, above = np.floor(scaled), np.ceil(scaled)
-    # Rounding up past the widest multiplier gives half of it with one shift less.
+    # Rounding up past the largest multiplier gives half of it with a shift that is smaller by one.
     with np.errstate(divide="ignore", invalid="ignore"):
         cost_below = result_noise * ((scaled / below) ** 2 - 1)
         cost_above = weight_noise * ((above / scaled) ** 2 - 1)

@@ -1,4 +1,4 @@
-"""The sources of quantization loss, enabled one after the other."""
+"""The sources of quantization loss, enabled one by one."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from .float_network import FloatNetwork, waves
 from .scales import Scales
 
 STAGES = ("coordinates", "phase", "table", "weights", "activations", "output")
-"""The sources of loss, in the order in which the decoder meets them."""
+"""The sources of loss, in the order in which they occur in the decoder."""
 
 
 def staged_outputs(
     model: Model, program: Program, scales: list[Scales], exact: np.ndarray
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Compute the network's output with one source of loss after the other enabled.
+    """Compute the network's output while the sources of loss are enabled one by one.
 
     Parameters
     ----------
     model : Model
         The trained network.
     program : Program
-        What it was compiled to.
+        The program that it was compiled to.
     scales : list of Scales
     exact : float64 array, shape (points, 3)
         Coordinates before rounding.
@@ -37,7 +37,7 @@ def staged_outputs(
     ------
     str, float64 array (points,)
         ``float``, then each of ``STAGES``, with the output (0 to 1 over the intensity range) that
-        includes the losses up to that stage. The last one is what the golden model decodes.
+        includes the losses up to that stage. The last output equals the golden model's.
     """
     formats = program.formats
     network = FloatNetwork(model)

@@ -1,8 +1,8 @@
 """Training: from images to a model file, within a budget of seconds or steps.
 
-Hidden weight matrices are trained by Muon, everything else by Adam. Both follow one learning rate,
-which warms up and then falls along a cosine. The state of a training depends on its last checkpoint
-alone: what a batch holds is determined by the seed and the step's number.
+Muon trains the hidden weight matrices, Adam everything else. Both follow one learning rate, which
+warms up and then falls along a cosine. A training run can continue from its last checkpoint alone,
+because the seed and the step number determine each batch.
 """
 
 from .device import bf16_helps, choose_device

@@ -1,4 +1,4 @@
-"""Where torch computes, and in which precision."""
+"""Choice of torch's device and precision."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..network import one_thread
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device of that name, or the best one for 'auto'.
+    """Return the device of this name, or the best one for 'auto'.
 
     Raises
     ------
@@ -29,7 +29,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def bf16_helps(device: torch.device) -> bool:
-    """Whether matrix products are clearly faster in bfloat16, measured in a few milliseconds."""
+    """Return whether matrix products are clearly faster in bfloat16; measure for milliseconds."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     times = {}

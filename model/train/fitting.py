@@ -1,4 +1,4 @@
-"""Fitting a network to images, from the first probe to the model file."""
+"""Fit of a network to images, from the first probe to the model file."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CHECK_STEPS = 16
 """Steps between checks of the loss."""
 
 MAX_SETBACKS = 8
-"""How often a training that diverges continues at half the learning rate before it gives up."""
+"""How often a diverging training run halves its learning rate before it gives up."""
 
 
 def fit(
@@ -60,8 +60,8 @@ def fit(
     volumes : list of Volume
     shape : NetworkShape
     seconds, steps : float or int
-        The budget; give one of the two. With ``steps``, the same call makes the same model on the
-        same machine, whether or not it is interrupted and resumed.
+        The budget; give exactly one of them. With ``steps``, the same call gives the same model on
+        the same machine, even if it is interrupted and resumed.
     sigma : float, optional
         Standard deviation of the frequencies. By default, a probe within the budget chooses it.
     seed : int
@@ -73,7 +73,7 @@ def fit(
     resume : bool
         Continue from the checkpoint if there is one.
     sources : list of dicts, optional
-        Recorded with each image, so that it can be found again.
+        Fields to record with each image, such as its path.
     quiet : bool
         Show no progress bar.
     clock : callable
@@ -83,8 +83,8 @@ def fit(
     Raises
     ------
     BadInput
-        If a setting is invalid, a checkpoint is in the way or has other settings, or the training
-        diverges.
+        If a setting is invalid, a checkpoint exists without ``resume`` or has other settings, or
+        the training diverges.
     """
     started = clock()
     budget = Budget(seconds, steps)
@@ -92,8 +92,8 @@ def fit(
         raise BadInput(f"Sigma must be a positive number up to 32, not {sigma}.")
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise BadInput(f"The seed must be a whole number from 0, not {seed}.")
-    where = choose_device(device)
-    samples = Samples(volumes, profile, where)
+    torch_device = choose_device(device)
+    samples = Samples(volumes, profile, torch_device)
     images = tuple(
         {"name": volume.name, "sha256": image_digest(volume), **source}
         for volume, source in zip(volumes, sources or [{}] * len(volumes), strict=True)
@@ -104,13 +104,13 @@ def fit(
         "steps": steps,
         "sigma": sigma,
         "seed": seed,
-        "device": where.type,
+        "device": torch_device.type,
         "profile": profile,
         "images": [image["sha256"] for image in images],
     }
     run = Run(f"{output}.part" if output is not None else None, settings, clock, started)
     if not run.find(resume):
-        run.state["bf16"] = bf16_helps(where)
+        run.state["bf16"] = bf16_helps(torch_device)
     bf16 = run.state["bf16"]
     with one_thread(), Progress(budget, quiet) as progress:
         if run.state["sigma"] is None:
@@ -118,12 +118,12 @@ def fit(
             def try_sigma(candidate: float) -> float:
                 run.save([])
                 trial = Trainer(
-                    samples, shape, candidate, seed, bf16, where, PROBE_BATCH, cache=False
+                    samples, shape, candidate, seed, bf16, torch_device, PROBE_BATCH, cache=False
                 )
                 return probe_loss(trial, budget, clock)
 
             run.state["sigma"] = probe_sigma(try_sigma, run.state["probed"])
-        trainer = Trainer(samples, shape, run.state["sigma"], seed, bf16, where)
+        trainer = Trainer(samples, shape, run.state["sigma"], seed, bf16, torch_device)
         _train(trainer, budget, run, progress)
     weights, biases = trainer.weights()
     model = Model(
@@ -144,7 +144,7 @@ def fit(
             "sigma_given": sigma is not None,
             "profile": profile,
             "bf16": bf16,
-            "device": where.type,
+            "device": torch_device.type,
         },
     )
     model.training.update(evaluate(model, samples))
@@ -155,10 +155,10 @@ def fit(
 
 
 def _train(trainer: Trainer, budget: Budget, run: Run, progress: Progress) -> None:
-    """Train from the state of the run until the budget is spent."""
+    """Train, starting from the run's state, until the budget is spent."""
     if run.state["step"]:
         trainer.restore(run.tensors, run.state["step"])
-    safe = trainer.snapshot()
+    snapshot = trainer.snapshot()
     saved_at, losses = time.monotonic(), []
     while (spent := budget.spent(run.elapsed, trainer.step)) < 1:
         losses.append(trainer.advance(learning_rate(spent) * run.state["scale"]))
@@ -171,18 +171,18 @@ def _train(trainer: Trainer, budget: Budget, run: Run, progress: Progress) -> No
             if run.state["setbacks"] > MAX_SETBACKS:
                 raise BadInput("The training diverges at every learning rate.")
             run.state["scale"] /= 2
-            trainer.restore(*safe)
+            trainer.restore(*snapshot)
             continue
-        safe = trainer.snapshot()
+        snapshot = trainer.snapshot()
         run.state["step"] = trainer.step
         progress.show(run.elapsed, trainer, loss)
         if time.monotonic() - saved_at >= SAVE_SECONDS:
-            run.save(safe[0])
+            run.save(snapshot[0])
             saved_at = time.monotonic()
     if losses and not torch.stack(losses).isfinite().all():
-        trainer.restore(*safe)
+        trainer.restore(*snapshot)
     run.state["step"] = trainer.step
-    run.save(trainer.tensors())  # the evaluation of a large image takes time
+    run.save(trainer.tensors())  # before the evaluation, which is slow for a large image
 
 
 def evaluate(model: Model, samples: Samples) -> dict[str, float]:

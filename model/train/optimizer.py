@@ -17,8 +17,8 @@ class Optimizer:
     """Muon for the hidden weight matrices, Adam for the first and last layer and the biases.
 
     Muon (K. Jordan et al., 2024) orthogonalizes the momentum of a matrix and moves the matrix along
-    it, so that every direction advances equally. It gains 4 dB over Adam in 15 s at width 64, and
-    takes a tenth of the step's time.
+    it, so all directions advance equally. It gains 4 dB over Adam in 15 s at width 64, and takes a
+    tenth of the time of a step.
     """
 
     BETA, SQUARE_BETA, MUON_BETA = 0.9, 0.99, 0.95
@@ -30,13 +30,13 @@ class Optimizer:
         self.momenta = [torch.zeros_like(torch.stack(group)) for group in self.groups]
         by_muon = {id(weight) for weight in hidden}
         self.others = [p for p in network.parameters() if id(p) not in by_muon]
-        # One vector for all of Adam's parameters: they are many and small.
+        # One vector holds all of Adam's parameters, because they are many and small.
         flat = torch.cat([parameter.detach().flatten() for parameter in self.others])
         self.mean, self.square = torch.zeros_like(flat), torch.zeros_like(flat)
         self.count = torch.zeros((), dtype=torch.int64)
 
     def state(self) -> list[torch.Tensor]:
-        """List every tensor that a checkpoint must hold, in a fixed order."""
+        """Return the tensors that a checkpoint must hold, in a fixed order."""
         return [*self.momenta, self.mean, self.square, self.count]
 
     @torch.no_grad()

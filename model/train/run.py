@@ -1,4 +1,4 @@
-"""The progress of a training: its checkpoint and its progress bar."""
+"""The progress of a training run: its checkpoint and its progress bar."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from .trainer import Trainer
 
 
 class Run:
-    """The progress of a training, in memory and in a checkpoint that survives a kill.
+    """The progress of a training run, in memory and in a checkpoint that survives a kill.
 
     Parameters
     ----------
     part : path-like or None
         The checkpoint file; with None, no checkpoint is written.
     settings : dict
-        What must be the same to resume.
-    clock, started :
-        The clock, and its reading at the beginning.
+        Settings that must be the same to resume.
+    clock, started : callable, float
+        The clock, and its value at the beginning.
     """
 
     def __init__(self, part, settings: dict, clock: Callable[[], float], started: float):
@@ -47,30 +47,30 @@ class Run:
 
     @property
     def elapsed(self) -> float:
-        """Seconds of training, earlier runs included."""
+        """Seconds of training, including earlier runs."""
         return self.clock() - self.started
 
     def find(self, resume: bool) -> bool:
-        """Load the checkpoint, if there is one, and return whether there was.
+        """Load the checkpoint if it exists, and return whether it does.
 
         Raises
         ------
         BadInput
-            If there is a checkpoint and ``resume`` is not set, or its settings are different.
+            If the checkpoint exists and ``resume`` is not set, or its settings are different.
         """
         if self.part is None or not self.part.exists():
             return False
         if not resume:
             raise BadInput(
-                f"{self.part} holds an unfinished training: continue it with --resume, or delete "
-                "it to start again."
+                f"{self.part} holds an unfinished training run: continue it with --resume, or "
+                "delete it to start again."
             )
         arrays, header = read_tensors(self.part, kind="checkpoint")
         for name, value in json.loads(json.dumps(self.settings)).items():
             if (other := header["settings"].get(name)) != value:
                 raise BadInput(
                     f"{self.part} was trained with other {name} ({other!r}, not {value!r}): "
-                    "resume with the same, or delete it to start again."
+                    "resume with the same settings, or delete it to start again."
                 )
         self.tensors = [torch.from_numpy(arrays[name]) for name in sorted(arrays)]
         self.state = header["state"]
@@ -79,7 +79,7 @@ class Run:
         return True
 
     def save(self, tensors: list[torch.Tensor]) -> None:
-        """Record the time and write the checkpoint atomically."""
+        """Record the elapsed time and write the checkpoint atomically."""
         self.state["elapsed"] = self.elapsed
         if self.part is not None:
             arrays = {f"{number:04}": tensor.cpu().numpy() for number, tensor in enumerate(tensors)}
@@ -108,7 +108,7 @@ class Progress:
         self.bar.close()
 
     def show(self, seconds: float, trainer: Trainer, loss: float) -> None:
-        """Show the state of the training; ``loss`` is in units of the target's variance."""
+        """Show the progress; ``loss`` is in units of the target's variance."""
         self.bar.n = trainer.step if self.budget.seconds is None else min(seconds, self.bar.total)
         decibel = -10 * math.log10(max(loss, 1e-20) * trainer.deviation**2)
         rate = trainer.seen / max(seconds, 1e-9)

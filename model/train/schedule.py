@@ -1,4 +1,4 @@
-"""How long to train, and how fast to learn at each moment."""
+"""The budget of a training run and the schedule of its learning rate."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from implicore.errors import BadInput
 
 WARM_UP = 0.02
-"""Share of the budget in which the learning rate rises to its full value."""
+"""Share of the budget during which the learning rate rises to its full value."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """The duration of a training: ``seconds`` on its clock, or ``steps``.
+    """The duration of a training run: ``seconds`` on its clock, or ``steps``.
 
     Raises
     ------
     BadInput
-        If not exactly one of the two is given, or it is not positive.
+        If both or neither are given, or the value is not positive.
     """
 
     seconds: float | None = None
@@ -34,11 +34,11 @@ class Budget:
             raise BadInput(f"The steps must be a positive whole number, not {self.steps}.")
 
     def spent(self, seconds: float, steps: int) -> float:
-        """Share of the budget that is used up, from 0 to 1."""
+        """Return the share of the budget that is spent, from 0 to 1."""
         spent = steps / self.steps if self.seconds is None else seconds / self.seconds
         return min(1.0, spent)
 
 
 def learning_rate(spent: float) -> float:
-    """Share of the full learning rate when ``spent`` of the budget, 0 to 1, is used up."""
+    """Return the share of the full learning rate after ``spent`` of the budget, 0 to 1."""
     return min(1.0, (spent + 1e-4) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * spent))

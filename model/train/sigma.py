@@ -1,4 +1,4 @@
-"""Choosing sigma, the standard deviation of the frequencies, by short trainings."""
+"""Choice of sigma, the standard deviation of the frequencies, by short training runs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .trainer import Trainer
 PROBE_SHARE = 0.02
 PROBE_STEPS = 150
 PROBE_BATCH = 2048
-"""A candidate is trained for this share of the budget, at most for this number of steps, in batches
-of this number of points."""
+"""A candidate is trained for ``PROBE_SHARE`` of the budget, but for at most ``PROBE_STEPS`` steps,
+in batches of ``PROBE_BATCH`` points."""
 
 PROBE_RATIO = 2**0.5
 """Ratio between neighbouring candidates."""
@@ -23,22 +23,22 @@ PROBE_LIMIT = 6
 """Candidates lie within this many ratios of 1: from 1/8 to 8 turns per unit of coordinate."""
 
 PROBE_BIAS = 1.15
-"""The best sigma after the training over the best after a probe: fine detail is learned late."""
+"""Ratio of the best sigma after training to the best after a probe: detail is learned late."""
 
 
 def probe_sigma(
-    try_sigma: Callable[[float], float], known: dict[int, float] | None = None
+    try_sigma: Callable[[float], float], losses: dict[int, float] | None = None
 ) -> float:
-    """Choose sigma by descending from 1 to the least loss in steps of ``PROBE_RATIO``.
+    """Choose the sigma of the smallest loss, descending from 1 in steps of ``PROBE_RATIO``.
 
     Parameters
     ----------
     try_sigma : callable
         Returns the logarithm of the loss after a short training with a sigma.
-    known : dict, optional
-        Losses by the candidate's number, updated in place. Known candidates are not tried again.
+    losses : dict, optional
+        Losses by candidate number, updated in place. These candidates are not tried again.
     """
-    losses = {} if known is None else known
+    losses = {} if losses is None else losses
 
     def loss(number: int) -> float:
         if abs(number) > PROBE_LIMIT:
@@ -52,10 +52,10 @@ def probe_sigma(
         while loss(best + direction) < loss(best):
             best += direction
     # The vertex of the parabola through the best candidate and its neighbours.
-    below, here, above = loss(best - 1), loss(best), loss(best + 1)
-    bend = below - 2 * here + above
-    if math.isfinite(bend) and bend > 0:
-        best += (below - above) / (2 * bend)
+    below, middle, above = loss(best - 1), loss(best), loss(best + 1)
+    curvature = below - 2 * middle + above
+    if math.isfinite(curvature) and curvature > 0:
+        best += (below - above) / (2 * curvature)
     return PROBE_BIAS * PROBE_RATIO**best
 
 
@@ -65,9 +65,9 @@ def probe_loss(trainer: Trainer, budget: Budget, clock: Callable[[], float]) -> 
     Parameters
     ----------
     trainer : Trainer
-        At step 0.
+        A trainer at step 0.
     budget : Budget
-        Of the whole training.
+        The budget of the whole training run.
     clock : callable
     """
     started, losses = clock(), []

@@ -1,4 +1,4 @@
-"""The training step: a network, its optimizer, and the state they share."""
+"""The training step: a network, its optimizer, and their state."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BATCH = 4096
 """Points per step."""
 
 FEATURE_CACHE = 512 << 20
-"""Greatest size in bytes of the Fourier features that are computed once and kept."""
+"""Maximum size in bytes of Fourier features that are computed once and kept."""
 
 
 class Trainer:
@@ -32,7 +32,7 @@ class Trainer:
         Standard deviation of the frequencies.
     seed : int
     bf16 : bool
-        Whether all layers but the last compute in bfloat16.
+        Whether all layers except the last one compute in bfloat16.
     device : torch.device
     batch : int
         Points per step.
@@ -54,8 +54,8 @@ class Trainer:
         self.samples = samples
         self.network = FourierNetwork(shape, sigma, seed).to(device)
         self.optimizer = Optimizer(self.network)
-        # The layers compute with a narrow copy of the weights; the weights themselves stay in
-        # float32, which small updates need.
+        # The layers compute with a narrow copy of the weights. The weights themselves stay in
+        # float32, because updates are small.
         self.working = copy.deepcopy(self.network)
         if bf16:
             self.working.layers[:-1].bfloat16()
@@ -92,7 +92,7 @@ class Trainer:
         return loss.detach()
 
     def tensors(self) -> list[torch.Tensor]:
-        """List everything that training changes, in a fixed order."""
+        """Return all tensors that training changes, in a fixed order."""
         return [p.detach() for p in self.network.parameters()] + self.optimizer.state()
 
     def snapshot(self) -> tuple[list[torch.Tensor], int]:
@@ -102,8 +102,8 @@ class Trainer:
     @torch.no_grad()
     def restore(self, tensors: list[torch.Tensor], step: int) -> None:
         """Set the state to ``tensors`` and ``step``."""
-        for mine, saved in zip(self.tensors(), tensors, strict=True):
-            mine.copy_(saved)
+        for tensor, saved in zip(self.tensors(), tensors, strict=True):
+            tensor.copy_(saved)
         self.step = step
 
     @property

@@ -1,7 +1,7 @@
 """Medical images: reading NIfTI files and DICOM series, writing NIfTI files and PNG planes.
 
-An image keeps its true intensities (a CT is in Hounsfield units) and its exact geometry. An image
-that cannot be used is rejected here, with one sentence, before anything is computed from it.
+An image keeps its true intensities (a CT is in Hounsfield units) and its exact geometry. An
+unusable image is rejected here, with one sentence, before anything is computed from it.
 """
 
 from .image import Volume, crop, to_intensities

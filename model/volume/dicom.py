@@ -15,7 +15,7 @@ from implicore.errors import BadInput
 from .image import rescale_integers
 
 SLICE_TOLERANCE = 0.01
-"""Greatest distance of a slice from its place in an even stack, in slice distances.
+"""Maximum distance of a slice from its place in an even stack, in units of the slice distance.
 
 Positions are stored as rounded decimals, so no stack is perfectly even."""
 
@@ -49,7 +49,7 @@ def read_dicom(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep ITK's warnings off stderr: everything that matters is checked here."""
+    """Keep ITK's warnings off stderr; everything that matters is checked here."""
     shown = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
@@ -68,7 +68,7 @@ class _Slice:
     position: np.ndarray | None
     """Centre of the first voxel, LPS mm."""
     axes: np.ndarray
-    """(2, 3): from one voxel to the next along a row and along a column, LPS mm."""
+    """(2, 3): steps from one voxel to the next along a row and along a column, LPS mm."""
     scaling: tuple[str, str]
 
     @classmethod
@@ -99,7 +99,7 @@ def _sorted_slices(folder: Path) -> list[_Slice]:
     first = slices[0]
     if any(s.size != first.size or s.size[2] != 1 or s.components != 1 for s in slices):
         raise BadInput(
-            f"The DICOM series in {folder} must be of grey slices of the same size, one per file."
+            f"The DICOM series in {folder} must have grey slices of the same size, one per file."
         )
     if len(slices) == 1:
         raise BadInput(f"{folder} holds a single DICOM slice, not a volume.")
@@ -114,19 +114,19 @@ def _sorted_slices(folder: Path) -> list[_Slice]:
 
 
 def _files(folder: Path) -> tuple[str, ...]:
-    """List the files of the folder's one series; no DICOM file may be left over."""
+    """Return the files of the folder's only series; no other DICOM file may be in the folder."""
     series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
     if not series:
         raise BadInput(f"{folder} holds no readable DICOM series.")
     if len(series) > 1:
         raise BadInput(
-            f"{folder} holds {len(series)} DICOM series, and an image must be a single one."
+            f"{folder} holds {len(series)} DICOM series, but an image must be a single series."
         )
     names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0])
-    # The library omits what it cannot read, so a damaged file would mean a missing slice.
-    known = {Path(name).name for name in names}
+    # The library omits files that it cannot read, so a damaged file would mean a missing slice.
+    in_series = {Path(name).name for name in names}
     for file in sorted(folder.iterdir()):
-        if file.name not in {*known, "DICOMDIR"} and _is_dicom(file):
+        if file.name not in {*in_series, "DICOMDIR"} and _is_dicom(file):
             raise BadInput(f"{file} is damaged or is not an image of the DICOM series beside it.")
     return names
 
@@ -145,9 +145,9 @@ def _affine(slices: list[_Slice], folder: Path) -> np.ndarray:
     if not gaps.all():
         raise BadInput(
             f"The DICOM series in {folder} has several slices at the same position, "
-            "and an image must be a single volume."
+            "but an image must be a single volume."
         )
-    # From the slices' positions and not from the normal: with a tilted gantry they differ.
+    # The step follows the slices' positions, not the normal: with a tilted gantry they differ.
     step = (positions[-1] - positions[0]) / len(gaps)
     expected = positions[0] + np.arange(len(slices))[:, None] * step
     deviation = np.linalg.norm(positions - expected, axis=1).max()
@@ -167,9 +167,9 @@ def _voxels(slices: list[_Slice]) -> np.ndarray:
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames([s.name for s in slices])
     if any(s.scaling != slices[0].scaling for s in slices):
-        # Otherwise the first slice alone would decide the type, and truncate the others.
+        # Otherwise the type of the first slice would truncate the others.
         reader.SetOutputPixelType(sitk.sitkFloat64)
-    image = reader.Execute()  # owns the voxels that the view shows
+    image = reader.Execute()  # owns the memory of the view
     data = sitk.GetArrayViewFromImage(image).transpose(2, 1, 0)
     if data.dtype.kind == "f":
         return np.ascontiguousarray(data, dtype=np.float32)

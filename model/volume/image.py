@@ -23,9 +23,9 @@ class Volume:
     data : ndarray, shape (X, Y, Z)
         Intensities in their own unit, integer or float, in native byte order. Made read-only.
     grid : Grid
-        Where the voxels are, of the same shape.
+        Positions of the voxels; its shape is that of the data.
     name : str
-        Name of the file or folder that it came from, without its path.
+        Name of the source file or folder, without its path.
     """
 
     data: np.ndarray
@@ -35,7 +35,7 @@ class Volume:
     def __post_init__(self) -> None:
         if self.data.shape != self.grid.shape:
             raise ValueError(
-                f"The data's shape {self.data.shape} must be the grid's, {self.grid.shape}"
+                f"The data's shape {self.data.shape} must equal the grid's, {self.grid.shape}"
             )
         self.data.flags.writeable = False
 
@@ -46,9 +46,9 @@ class Volume:
 
     @cached_property
     def intensity_range(self) -> tuple[float, float]:
-        """The intensities (low, high) that the network's 0 and 1 stand for.
+        """The intensities (low, high) that the network's outputs 0 and 1 represent.
 
-        (0, 255) for uint8, so that PSNR has its customary peak; otherwise the image's own extremes.
+        (0, 255) for uint8, so that PSNR has its customary peak; otherwise the image's extremes.
         """
         if self.dtype == np.uint8:
             return 0.0, 255.0
@@ -73,7 +73,7 @@ def crop(volume: Volume, region: str) -> Volume:
     for axis, low, high, count in zip("XYZ", first, last, volume.grid.shape, strict=True):
         if not low < high <= count:
             raise BadInput(
-                f"The crop {low}:{high} along {axis} is empty or reaches beyond "
+                f"The crop {low}:{high} along {axis} is empty or extends beyond "
                 f"the {count} voxels of {volume.name}."
             )
     data = volume.data[tuple(map(slice, first, last))].copy()
@@ -110,7 +110,7 @@ def check_usable(data: np.ndarray, label: str) -> None:
 def rescale_integers(
     data: np.ndarray, stored: DTypeLike, slope: int = 1, intercept: int = 0
 ) -> np.ndarray:
-    """Apply a whole slope and intercept, and choose the narrowest type that holds the result.
+    """Apply an integer slope and intercept, and choose the narrowest type that holds the result.
 
     The candidates are the ``stored`` type if it has at most 16 bits, then int16, uint16, int32 and
     float64.
@@ -128,9 +128,9 @@ def rescale_integers(
 
 
 def to_intensities(values: ArrayLike, dtype: DTypeLike) -> np.ndarray:
-    """Cast floats to an image's own type; integers are rounded half up and clipped.
+    """Convert values to an image's type; integers are rounded half up and clipped.
 
-    Exact for every float: no sum is formed that could itself be rounded.
+    The result is exact for every float: no intermediate sum is rounded.
     """
     values, dtype = np.asarray(values), np.dtype(dtype)
     if dtype.kind == "f":

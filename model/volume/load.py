@@ -1,4 +1,4 @@
-"""Loading an image, whatever its format."""
+"""Loading of images in any supported format."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from .nifti import ENDINGS, read_nifti
 def load_volume(path: str | PathLike[str]) -> Volume:
     """Read a NIfTI file (.nii, .nii.gz) or a folder that holds one DICOM series.
 
-    The file's scaling is applied to the intensities. They stay integers if slope and intercept are
-    whole numbers (in the stored type if it holds them, otherwise in int16, uint16 or int32).
-    Otherwise they become float32, or float64 if the file itself stores more than 24 bits.
+    The file's scaling is applied to the intensities. If slope and intercept are whole numbers, they
+    stay integers (in the stored type if it holds them, otherwise in int16, uint16 or int32).
+    Otherwise they become float32, or float64 if the file stores more than 24 bits.
 
-    A NIfTI affine is kept to the last bit. The affine of a DICOM series, whose numbers are
-    decimals, is rounded to float32, the precision of NIfTI-1 (1e-5 mm in a scan of the body).
-    Otherwise no file that ITK can read could hold it exactly.
+    A NIfTI affine is kept exactly. The affine of a DICOM series, whose numbers are decimals, is
+    rounded to float32, the precision of NIfTI-1 (1e-5 mm in a scan of the body): otherwise no file
+    that ITK can read could store it exactly.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def load_volume(path: str | PathLike[str]) -> Volume:
         )
     check_usable(data, str(path))
     columns = matrix[:3, :3]
-    # Columns of unit length, so that the determinant is the same in any unit of length.
+    # The columns are normalized so that the determinant does not depend on the unit of length.
     lengths = np.linalg.norm(columns, axis=0)
     if not (np.isfinite(matrix).all() and lengths.all()) or (
         abs(np.linalg.det(columns / lengths)) < 1e-6
@@ -59,7 +59,7 @@ def load_volume(path: str | PathLike[str]) -> Volume:
 
 
 def load_source(source: dict, hint: str = "Name it with --image.") -> Volume:
-    """Load the image that the user or a model's record names.
+    """Load an image named by the user or recorded in a model.
 
     Parameters
     ----------

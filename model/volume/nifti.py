@@ -1,4 +1,4 @@
-"""NIfTI files: reading and writing."""
+"""Reading and writing of NIfTI files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .image import rescale_integers, times
 ENDINGS = (".nii", ".nii.gz")
 
 _DEFLATE_RATIO = 1032
-"""The greatest ratio that gzip can compress at."""
+"""Maximum compression ratio of gzip."""
 
 
 def read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -31,12 +31,12 @@ def read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
     ndarray, shape (X, Y, Z)
         Intensities with the file's scaling applied.
     float64 array, shape (4, 4)
-        The affine, index to world (RAS+ mm), to the last bit.
+        The exact affine, index to world (RAS+ mm).
 
     Raises
     ------
     BadInput
-        If the file is damaged, truncated, or holds no single volume of real numbers in millimetres.
+        If the file is damaged or truncated, or is not one volume of real numbers in millimetres.
     """
     with _quiet():
         image = _open(path)
@@ -46,7 +46,7 @@ def read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep nibabel's warnings off stderr: everything that matters is checked here."""
+    """Keep nibabel's warnings off stderr; everything that matters is checked here."""
     logger = nib.imageglobals.logger
     disabled = logger.disabled
     logger.disabled = True
@@ -57,7 +57,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _open(path: Path) -> nib.Nifti1Image:
-    """Open a file, without its voxels, and check what its header says of type and geometry."""
+    """Open a file without reading its voxels, and check the type and geometry in its header."""
     damaged = BadInput(f"{path} is damaged or is not a NIfTI file.")
     try:
         image = nib.load(path)
@@ -72,12 +72,12 @@ def _open(path: Path) -> nib.Nifti1Image:
         raise damaged
     if dtype.kind not in "iuf":
         kind = "complex numbers" if dtype.kind == "c" else "colours"
-        raise BadInput(f"{path} holds {kind}, and only real intensities are supported.")
+        raise BadInput(f"{path} holds {kind}, but only real intensities are supported.")
     if stored["xyzt_units"] & 7 in (1, 3):
         unit = "metres" if stored["xyzt_units"] & 7 == 1 else "micrometres"
-        raise BadInput(f"{path} gives its geometry in {unit}, and only millimetres are supported.")
+        raise BadInput(f"{path} gives its geometry in {unit}, but only millimetres are supported.")
     if stored["sform_code"] == 0 and not stored["pixdim"][1:4].all():
-        # The library would silently make it 1 mm.
+        # The library would silently change it to 1 mm.
         raise BadInput(f"{path} has no valid geometry: a voxel size is zero.")
     return image
 
@@ -92,7 +92,7 @@ def _shape(image: nib.Nifti1Image, path: Path) -> tuple[int, int, int]:
     if len(shape) > 3:
         raise BadInput(
             f"{path} holds {np.prod(shape[3:])} volumes ({times(shape)} voxels), "
-            "and an image must be a single one."
+            "but an image must be a single volume."
         )
     return shape + (1,) * (3 - len(shape))
 
@@ -101,18 +101,18 @@ def _voxels(image: nib.Nifti1Image, shape: tuple[int, int, int], path: Path) -> 
     """Read and rescale the voxels."""
     dtype = image.get_data_dtype()
     compressed = path.name.lower().endswith(".gz")
-    # Checked before reading, so that a damaged size cannot claim all memory.
-    promised = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if promised > path.stat().st_size * (_DEFLATE_RATIO if compressed else 1):
+    # Checked before reading, so that a damaged size cannot allocate all memory.
+    stated = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    if stated > path.stat().st_size * (_DEFLATE_RATIO if compressed else 1):
         raise BadInput(f"{path} is truncated: it does not hold its {times(shape)} voxels.")
     slope, intercept = image.dataobj.slope, image.dataobj.inter
-    whole = dtype.kind in "iu" and float(slope).is_integer() and float(intercept).is_integer()
+    integral = dtype.kind in "iu" and float(slope).is_integer() and float(intercept).is_integer()
     try:
         if compressed:
-            with gzip.open(path) as file:  # the checksum is only examined at the end
+            with gzip.open(path) as file:  # the checksum is only checked at the end
                 while file.read(1 << 20):
                     pass
-        if whole:
+        if integral:
             data = np.asarray(image.dataobj.get_unscaled())
         else:
             data = np.asarray(image.dataobj, dtype=np.float64)
@@ -120,7 +120,7 @@ def _voxels(image: nib.Nifti1Image, shape: tuple[int, int, int], path: Path) -> 
         raise BadInput(
             f"{path} is truncated or damaged: its {times(shape)} voxels cannot be read."
         ) from error
-    if whole:
+    if integral:
         return rescale_integers(data, dtype, int(slope), int(intercept))
     small = dtype.itemsize <= 2 or dtype == np.float32
     return np.ascontiguousarray(data, dtype=np.float32 if small else np.float64)
@@ -130,20 +130,20 @@ def save_volume(path: str | PathLike[str], data: np.ndarray, grid: Grid, *, exac
     """Write a NIfTI file (.nii, .nii.gz) atomically; the same input gives the same bytes.
 
     The file is NIfTI-1, which every tool reads and which stores an affine in float32: as the sform
-    if that is exact, otherwise as the qform if that is. An affine that neither holds is rounded to
-    float32 (1e-5 mm in a scan of the body) or, if ``exact``, written as NIfTI-2, which stores
-    float64 but which ITK-based tools cannot read.
+    if that is exact, otherwise as the qform if that is exact. An affine that neither can store is
+    rounded to float32 (1e-5 mm in a scan of the body) or, if ``exact``, written as NIfTI-2, which
+    stores float64 but which ITK-based tools cannot read.
 
     Parameters
     ----------
     path : path-like
         Must end in .nii or .nii.gz.
     data : ndarray, shape (X, Y, Z)
-        Stored in its own type, without scaling.
+        Voxels, stored in their type without scaling.
     grid : Grid
-        Where the voxels are, of the same shape.
+        Positions of the voxels; its shape is that of the data.
     exact : bool
-        Whether ``nibabel.load(path).affine`` must return the grid's affine to the last bit.
+        Whether ``nibabel.load(path).affine`` must return exactly the grid's affine.
 
     Raises
     ------
@@ -154,11 +154,11 @@ def save_volume(path: str | PathLike[str], data: np.ndarray, grid: Grid, *, exac
     if not path.name.lower().endswith(ENDINGS):
         raise BadInput(f"A volume is written as .nii or .nii.gz, not as {path.name}.")
     if data.shape != grid.shape:
-        raise ValueError(f"The data's shape {data.shape} must be the grid's, {grid.shape}")
+        raise ValueError(f"The data's shape {data.shape} must equal the grid's, {grid.shape}")
     image = _image(data, grid, exact)
     with atomic_write(path) as temporary, open(temporary, "wb") as file:
         if path.name.lower().endswith(".gz"):
-            # Without the name and the time that a gzip header usually has.
+            # The gzip header gets neither name nor time, so the bytes depend on the image only.
             with gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) as zipped:
                 image.to_stream(zipped)
         else:
@@ -176,7 +176,7 @@ def _image(data: np.ndarray, grid: Grid, exact: bool) -> nib.Nifti1Image:
 
 
 def _with_forms(kind: type, data: np.ndarray, grid: Grid) -> nib.Nifti1Image:
-    """Make an image with an sform and, if it can describe the grid, a qform."""
+    """Make an image with an sform and, if a qform can describe the grid, a qform."""
     code = 2  # NIFTI_XFORM_ALIGNED_ANAT: in the coordinates of another image, the source
     image = kind(data, None, dtype=data.dtype)
     image.header.set_xyzt_units("mm")

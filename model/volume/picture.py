@@ -27,7 +27,7 @@ def save_plane_png(path: str | PathLike[str], data: np.ndarray, low: float, high
         increases to the right and index 1 upwards, so the nose or the vertex is at the top and the
         subject's right is at the viewer's right. Pixels are square.
     low, high : float
-        The intensities that become black and white.
+        The intensities to show as black and white.
 
     Raises
     ------

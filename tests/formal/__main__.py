@@ -10,7 +10,7 @@ from .symbiyosys import run
 
 
 def main() -> int:
-    """Run the proofs; 1 unless each passes, and fails for the faulty component."""
+    """Run the proofs; return 1 unless each one passes, and fails for the faulty component."""
     parser = argparse.ArgumentParser(prog="python -m formal", description=__doc__)
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=f"which ones: {', '.join(PROOFS)} (default: all)"
@@ -24,11 +24,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         root = arguments.output or Path(temporary)
         for name in arguments.names or PROOFS:
-            sound = run(PROOFS[name], root / name)
+            intact = run(PROOFS[name], root / name)
             broken = run(PROOFS[name], root / f"{name}_broken", broken=True)
-            good = sound == "PASS" and broken == "FAIL"
-            wrong += not good
-            print(f"{name:12} {sound}, broken: {broken}{'' if good else '  <-- WRONG'}", flush=True)
+            expected = intact == "PASS" and broken == "FAIL"
+            wrong += not expected
+            mark = "" if expected else "  <-- WRONG"
+            print(f"{name:12} {intact}, broken: {broken}{mark}", flush=True)
     return 1 if wrong else 0
 
 

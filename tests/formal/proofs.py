@@ -1,12 +1,12 @@
 # amaranth: UnusedElaboratable=no
-"""Formal proofs about control logic.
+"""Formal proofs of the control logic.
 
 A *harness* instantiates a component, assumes what its environment guarantees and asserts what the
 component guarantees. Each proof comes with a *fault*, a changed expression in the component's
 source, for which it must fail: a proof that cannot fail proves nothing.
 
-The mode ``prove`` is k-induction and holds for all time. ``bmc`` checks every behaviour for a
-number of cycles from reset.
+The mode ``prove`` is k-induction and holds for all time. ``bmc`` is bounded model checking, which
+covers every behaviour for a number of cycles after reset.
 """
 
 from __future__ import annotations
@@ -82,10 +82,13 @@ class Harness:
         return rtlil.convert(self.m, name="top", ports=self.free, emit_src=False)
 
 
-def _holds_under_stall(harness: Harness, valid, ready, payload, let_off=None):
-    """Assert that a valid transfer stays valid, with the same payload, until accepted."""
+def _holds_under_stall(harness: Harness, valid, ready, payload, restart=None):
+    """Assert that a valid transfer stays valid, with the same payload, until accepted.
+
+    A cycle in which ``restart`` is high is exempt.
+    """
     m = harness.m
-    stalled = _past(m, valid & ~ready if let_off is None else valid & ~ready & ~let_off, "stalled")
+    stalled = _past(m, valid & ~ready if restart is None else valid & ~ready & ~restart, "stalled")
     before = _past(m, payload, "payload_before")
     with m.If(harness.begun & stalled):
         m.d.comb += [Assert(valid), Assert(payload == before)]
@@ -127,7 +130,7 @@ def grid_points(module) -> Harness:
 
 
 def voxels(module) -> Harness:
-    """A voxel is stable until accepted, and the n-th delivered is the n-th put, in every tile."""
+    """A voxel is stable until accepted, and the n-th voxel delivered is the n-th put, per tile."""
     rows, bits = 3, 4
     dut = module.VoxelBuffer(rows, bits)
     harness = Harness(dut)
@@ -209,10 +212,10 @@ def features(module) -> Harness:
 
 
 def sequencer(module) -> Harness:
-    """While the streams move, at most ``BOUND`` cycles pass without a step.
+    """While the streams do not stall, at most ``BOUND`` cycles pass without a step.
 
-    The environment behaves as the core does: a result is written one requantizer latency after its
-    accumulator drains; features and room for voxels are available within a few cycles.
+    The environment behaves like the core: a result is written one requantizer latency after its
+    accumulator drains; features and space for voxels are available within a few cycles.
     """
     dut = module.Sequencer(TINY)
     harness = Harness(dut)
