@@ -1,4 +1,4 @@
-# `make demo` and `make test` are each enough on a fresh Debian or Ubuntu machine.
+# On a fresh Debian or Ubuntu machine, `make demo` and `make test` install all that they need.
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -6,9 +6,9 @@ IMPLICORE := $(VENV)/bin/implicore
 INSTALLED := $(VENV)/.installed
 DEMO := build/demo
 BENCH := build/performance
-# The target to measure: IHP's cells if they are installed.
+# The target of the benchmarks: IHP's cells if they are installed.
 TARGET := $(if $(PDK_ROOT),ihp-sg13g2,osu018)
-# With the process kit installed, every test can run: a skipped test then fails.
+# With the process kit installed, every test can run, so a skipped test is a failure.
 NO_SKIPS := $(if $(PDK_ROOT),--no-skips)
 SOURCES := src model tests tools $(wildcard hw sim synth bench)
 
@@ -32,9 +32,9 @@ system-flow:
 system-test:
 	@sh tools/system-packages.sh setup flow test
 
-# The system packages are an order-only prerequisite: they are checked every time, which must not
-# trigger an installation. An environment without a working pip, left by an interrupted attempt, is
-# created again. setuptools is installed first, at the version that the constraints give.
+# The system packages are an order-only prerequisite: they are checked every time, but the check
+# must not trigger an installation. An environment without a working pip, left by an interrupted
+# attempt, is created again. setuptools is installed first, in the version of the constraints.
 $(INSTALLED): pyproject.toml constraints.txt | system-setup
 	@$(PYTHON) -m pip --version >/dev/null 2>&1 || python3 -m venv --clear $(VENV)
 	$(PYTHON) -m pip install -qq -c constraints.txt setuptools

@@ -1,9 +1,9 @@
-"""Random accelerators, networks and jobs, compared with golden model and predicted cycles.
+"""Run random jobs on random accelerators; compare with the golden model and predicted cycles.
 
     python bench/campaign.py --count 300 --seed 1 [--json FILE]
 
-Each seed is a case, see ``implicore.sim.cases``. A case that fails is reduced, and the command that
-reproduces it is printed. The exit code is 1 if any case failed.
+Each seed gives one case, see ``implicore.sim.cases``. A failing case is reduced, and the command
+that reproduces it is printed. The exit code is 1 if any case fails.
 """
 
 import argparse
@@ -23,7 +23,7 @@ def spread(cases) -> dict:
     """Summarize what the cases covered: counts and extremes by name."""
     shapes = [program.shape for case in cases for program in case.programs]
 
-    def reach(values):
+    def extremes(values):
         values = list(values)
         return [min(values), max(values)]
 
@@ -32,18 +32,18 @@ def spread(cases) -> dict:
         "cases": len(cases),
         "accelerators": len(configs),
         "networks": len(shapes),
-        "rows": reach(config.rows for config in configs),
-        "columns": reach(config.columns for config in configs),
+        "rows": extremes(config.rows for config in configs),
+        "columns": extremes(config.columns for config in configs),
         "unequal sides": sum(config.rows != config.columns for config in configs),
-        "lanes": reach(config.lanes for config in configs),
+        "lanes": extremes(config.lanes for config in configs),
         "gated": sum(config.gate_zeros for config in configs),
-        "weight bits": reach(config.formats.weight_bits for config in configs),
-        "activation bits": reach(config.formats.activation_bits for config in configs),
-        "multiplier bits": reach(config.formats.multiplier_bits for config in configs),
-        "table address bits": reach(config.formats.table_address_bits for config in configs),
-        "output bits": reach(config.formats.output_bits for config in configs),
-        "depth": reach(shape.depth for shape in shapes),
-        "width": reach(shape.width for shape in shapes),
+        "weight bits": extremes(config.formats.weight_bits for config in configs),
+        "activation bits": extremes(config.formats.activation_bits for config in configs),
+        "multiplier bits": extremes(config.formats.multiplier_bits for config in configs),
+        "table address bits": extremes(config.formats.table_address_bits for config in configs),
+        "output bits": extremes(config.formats.output_bits for config in configs),
+        "depth": extremes(shape.depth for shape in shapes),
+        "width": extremes(shape.width for shape in shapes),
         "with skips": sum(bool(shape.skips) for shape in shapes),
         "skips into the last layer": sum(shape.depth in shape.skips for shape in shapes),
         "steps": dict(Counter(step for case in cases for step in case.steps)),
@@ -72,9 +72,9 @@ def main(argv=None) -> int:
         recipe = Recipe(seed, size, keep)
         case = recipe.case()
         cases.append(case)
-        found = run(case, arguments.simulator)
-        print(f"{seed:6} {'FAILED' if found else 'ok    '} {case.describe()}", flush=True)
-        if not found:
+        failures = run(case, arguments.simulator)
+        print(f"{seed:6} {'FAILED' if failures else 'ok    '} {case.describe()}", flush=True)
+        if not failures:
             continue
         small = shrink(recipe, lambda case: bool(run(case, arguments.simulator)))
         failed[seed] = small.command()
@@ -90,5 +90,5 @@ def main(argv=None) -> int:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        os.environ.setdefault("IMPLICORE_CACHE", folder)  # hundreds of builds used once
+        os.environ.setdefault("IMPLICORE_CACHE", folder)  # hundreds of builds, each used once
         sys.exit(main())

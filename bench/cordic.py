@@ -1,9 +1,9 @@
 """A pipelined CORDIC, the usual alternative to a sine table, for ``bench/sincos.py``.
 
 Rotation mode (Volder 1959): a vector is rotated by +-atan(2^-i) until the remaining phase is small.
-Each rotation takes two shifts and two additions. The initial length of the vector compensates the
-gain of all rotations, so nothing is multiplied. Phases and outputs are those of
-``implicore.sincos.SineTable``: both represent the middle of their interval.
+Each rotation takes two shifts and two additions. The initial length of the vector compensates for
+the gain of all rotations, so no multiplication is needed. As in ``implicore.sincos.SineTable``,
+phases and outputs represent the middle of their interval.
 """
 
 import numpy as np
@@ -13,9 +13,9 @@ from amaranth.lib.wiring import In, Out
 
 
 class Cordic(wiring.Component):
-    """Cosine and sine of one phase per cycle.
+    """Compute the cosine and sine of one phase per cycle.
 
-    Latency: ``latency`` cycles, one per rotation and two more.
+    Latency: ``latency`` cycles, one per rotation plus two.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Cordic(wiring.Component):
 
     @property
     def phase_bits(self) -> int:
-        """Bits of the remaining phase, guard bits included."""
+        """Bits of the remaining phase, including guard bits."""
         return self.address_bits + self.guard
 
     @property
@@ -64,7 +64,7 @@ class Cordic(wiring.Component):
         return [int(round(turn * (1 << self.phase_bits))) for turn in turns]
 
     def compute(self, phase: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Compute cosine and sine as the hardware does."""
+        """Compute cosine and sine in numpy, bit for bit as the hardware does."""
         z = ((np.asarray(phase, np.int64) << 1 | 1) << self.guard) >> 1
         quarter = 1 << (self.phase_bits - 2)
         quadrant = (z + quarter // 2) >> (self.phase_bits - 2)
@@ -96,15 +96,15 @@ class Cordic(wiring.Component):
         fine = Signal(self.phase_bits)
         quarter_bits = self.phase_bits - 2
         m.d.comb += fine.eq((self.phase << 1 | 1) << self.guard >> 1)
-        turned = Signal(self.phase_bits)
-        m.d.comb += turned.eq(fine + (1 << (quarter_bits - 1)))
+        shifted = Signal(self.phase_bits)
+        m.d.comb += shifted.eq(fine + (1 << (quarter_bits - 1)))
         quadrant = Signal(2, name="quadrant_0", reset_less=True)
         z = Signal(signed(self.phase_bits - 1), name="z_0", reset_less=True)
         x, y = (Signal(width, name=f"{axis}_0", reset_less=True) for axis in "xy")
         m.d.sync += [
-            quadrant.eq(turned[quarter_bits:]),
-            # The remaining phase is within an eighth of a turn to either side.
-            z.eq(turned[:quarter_bits] - (1 << (quarter_bits - 1))),
+            quadrant.eq(shifted[quarter_bits:]),
+            # The remaining phase is within an eighth of a turn in either direction.
+            z.eq(shifted[:quarter_bits] - (1 << (quarter_bits - 1))),
         ]
         m.d.comb += [x.eq(self.start), y.eq(0)]
         for turn, angle in enumerate(self.angles):
@@ -121,12 +121,12 @@ class Cordic(wiring.Component):
             ]
             x, y, z, quadrant = after
         swapped = quadrant[0]
-        turns = ((self.cosine, y, x, quadrant[0] ^ quadrant[1]), (self.sine, x, y, quadrant[1]))
-        for port, odd, even, negative in turns:
+        results = ((self.cosine, y, x, quadrant[0] ^ quadrant[1]), (self.sine, x, y, quadrant[1]))
+        for port, odd, even, negative in results:
             value = Mux(swapped, odd, even) ^ negative.replicate(width.width)
-            whole = value[: width.width].as_signed() >> self.guard
+            rounded = value[: width.width].as_signed() >> self.guard
             result = Signal.like(port, name=f"{port.name}_register", reset_less=True)
-            above, below = whole >= half, whole < -half
-            m.d.sync += result.eq(Mux(above, -1, Mux(below, 0, whole + half)))
+            above, below = rounded >= half, rounded < -half
+            m.d.sync += result.eq(Mux(above, -1, Mux(below, 0, rounded + half)))
             m.d.comb += port.eq(result)
         return m

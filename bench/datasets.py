@@ -1,4 +1,4 @@
-"""Real images that Debian and Ubuntu package, for tests and benchmarks."""
+"""Real images from Debian and Ubuntu packages, for tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def cranium() -> Volume:
     data = data.transpose(2, 1, 0).astype(np.int16, order="C")
     affine = np.diag([*project["spacing"], 1.0]) * [[-1], [1], [1], [1]]
     affine[:3, 3] = -affine[:3, :3] @ (np.array(data.shape) - 1) / 2
-    # Rounded like the affine of a scan read from a file, see load_volume.
+    # Rounded like the affine of a scan that load_volume reads.
     affine = affine.astype(np.float32).astype(np.float64)
     return Volume(data, Grid.from_array(data.shape, affine), CRANIUM.name)
 

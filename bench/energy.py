@@ -1,8 +1,8 @@
-"""Gate-level energy of a decode: by block, next to the bare unit, with and without gated zeros.
+"""Gate-level energy of decoding: by block, relative to a bare unit, with and without zero gating.
 
     python bench/energy.py PROGRAM [--config medium] [--target ihp-sg13g2] [--long TILES]
 
-``--long`` also measures a window of that many voxel tiles, to validate the short one.
+``--long`` also measures a window of that many voxel tiles, to validate the short window.
 """
 
 import argparse
@@ -29,33 +29,36 @@ def main() -> None:
         design = asic.map_accelerator(replace(plain, gate_zeros=gated), cells)
         clock = design.fmax_mhz
         begin = perf_counter()
-        figures = energy.measure(design, program, clock)
+        metrics = energy.measure(design, program, clock)
         seconds = perf_counter() - begin
-        results[gated] = figures, design
+        results[gated] = metrics, design
         print(f"zeros {'gated' if gated else 'not gated'}: {clock:.0f} MHz, {seconds:.0f} s")
-        bare = figures["bare"]
+        bare = metrics["bare"]
         for name in ("power_mw", "pj_per_mac", "nj_per_voxel", "mj_per_slice", "pe_pj"):
-            print(f"  {name:16} {figures[name]:10.3f}")
+            print(f"  {name:16} {metrics[name]:10.3f}")
         for name in ("pj", "pe_energy", "machine_energy", "pe_area", "logic_area"):
             print(f"  bare {name:16} {bare[name]:10.3f}")
-        macs = figures["pj_per_mac"] / figures["power_mw"]  # pJ per multiply-accumulate and mW
-        for block, one in sorted(
-            figures["power_blocks"].items(), key=lambda item: -item[1]["power_mw"]
+        pj_per_mw = metrics["pj_per_mac"] / metrics["power_mw"]  # per multiply-accumulate
+        for block, power in sorted(
+            metrics["power_blocks"].items(), key=lambda item: -item[1]["power_mw"]
         ):
-            print(f"  {block:18} {one['power_mw']:9.2f} mW {one['power_mw'] * macs:7.3f} pJ")
+            mw = power["power_mw"]
+            print(f"  {block:18} {mw:9.2f} mW {mw * pj_per_mw:7.3f} pJ")
         if options.long:
-            found = energy.simulate(design, program, tiles=options.long)
-            long = energy.summary(design, program, found, clock)["power_mw"]
-            share = figures["power_mw"] / long - 1
+            long_run = energy.simulate(design, program, tiles=options.long)
+            long_mw = energy.summary(design, program, long_run, clock)["power_mw"]
+            error = metrics["power_mw"] / long_mw - 1
             print(
-                f"  {options.long} tiles: {long:.1f} mW; {energy.WINDOW_TILES} tiles {share:+.1%}"
+                f"  {options.long} tiles: {long_mw:.1f} mW; "
+                f"{energy.WINDOW_TILES} tiles {error:+.1%}"
             )
-    (without, plain_design), (with_, gated_design) = results[False], results[True]
-    areas = [one.modules[asic.PE].area_um2 for one in (plain_design, gated_design)]
-    print(f"zero activations {without['bare']['zero_activations']:.1%}; gating them:")
+    (plain_metrics, plain_design), (gated_metrics, gated_design) = results[False], results[True]
+    areas = [design.modules[asic.PE].area_um2 for design in (plain_design, gated_design)]
+    print(f"zero activations {plain_metrics['bare']['zero_activations']:.1%}; gating them:")
     print(f"  PE {areas[1] / areas[0] - 1:+.1%} area, ", end="")
-    print(f"{with_['pe_pj'] / without['pe_pj'] - 1:+.1%} energy")
-    print(f"  machine {with_['pj_per_mac'] / without['pj_per_mac'] - 1:+.1%} energy")
+    print(f"{gated_metrics['pe_pj'] / plain_metrics['pe_pj'] - 1:+.1%} energy")
+    change = gated_metrics["pj_per_mac"] / plain_metrics["pj_per_mac"] - 1
+    print(f"  accelerator {change:+.1%} energy")
 
 
 if __name__ == "__main__":

@@ -21,13 +21,13 @@ SHARE, BYTES = 1.05, 2000
 
 
 def entropy_bytes(values: np.ndarray) -> float:
-    """Compute the zero-order entropy of all integers together, in bytes."""
+    """Compute the zero-order entropy of an array of integers, in bytes."""
     counts = np.unique(values, return_counts=True)[1]
     return float(counts @ np.log2(counts.sum() / counts)) / 8
 
 
 def account(path) -> dict:
-    """Measure one program file; results by name."""
+    """Measure one program file; return the results by name."""
     program = Program.load(path)
     weights = [layer.weights.ravel() for layer in program.layers]
     pooled = entropy_bytes(np.concatenate(weights))
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Print a Markdown table; return 1 if a file is too large, 2 on bad input."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("programs", nargs="+", metavar="PROGRAM", help="program file (.inr)")
-    parser.add_argument("--json", metavar="FILE", help="write the figures to a JSON file")
+    parser.add_argument("--json", metavar="FILE", help="write the results to a JSON file")
     options = parser.parse_args(arguments)
     print("| Program | Weights | File | Entropy of weights | of all integers | Allowed | Bits |")
     print("|---|---|---|---|---|---|---|")

@@ -25,7 +25,7 @@ TARGETS = {
     ("ch2", "quality", 240.0): 47.5,
     ("bundled", "demo", 60.0): 39.0,
 }
-"""Goals in dB by (volume, preset, seconds), which are the runs without options."""
+"""Goals in dB by (volume, preset, seconds). Without options, these are the runs."""
 
 
 COLUMNS = {

@@ -1,8 +1,8 @@
 """Speed of the golden model, compared with torch in float32 and ONNX Runtime in int8.
 
-The decoders of one network run in turn in one process, with one thread each: torch in float32, ONNX
-Runtime with static 8-bit quantization, and the golden model in each format. The ratio to torch is
-the median of the ratios within each round. ``python bench/golden.py --help`` lists the options.
+The decoders of a network run in turn in one process, on one thread: torch in float32, ONNX Runtime
+with static 8-bit quantization, and the golden model in each format. The ratio to torch is the
+median of the ratios of all rounds. ``python bench/golden.py --help`` lists the options.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TARGETS = {"w8a8": 0.5, "w8a12": 0.3}
 
 
 def torch_decoder(model):
-    """Return a function that decodes coordinates (n, 3), in coordinate units, by torch."""
+    """Return a function that decodes integer coordinates (n, 3) with torch."""
     network = FourierNetwork.from_model(model).eval()
 
     @torch.inference_mode()
@@ -45,7 +45,7 @@ def torch_decoder(model):
 
 
 def onnx_decoder(model, calibration):
-    """Return the same by ONNX Runtime, weights and activations statically in 8 bits, or None."""
+    """Return the same function for ONNX Runtime in static 8-bit quantization; None if missing."""
     try:
         import onnx
         import onnxruntime as ort
@@ -124,7 +124,7 @@ COLUMNS = {
     "decoder": ("decoder", "<17"),
     "voxels_per_second": ("voxels/s", ",.0f"),
     "of_torch": ("of torch", ".2f"),
-    "asked": ("asked", ".1f"),
+    "target": ("target", ".1f"),
 }
 
 
@@ -158,20 +158,20 @@ def main() -> int:
             for name, decode in decoders.items():
                 started = time.perf_counter()
                 decode(points)
-                if round_number:  # the first one warms up
+                if round_number:  # the first round warms up
                     rates[name].append(POINTS / (time.perf_counter() - started))
         reference = np.array(rates["torch float32"])
         for name, values in rates.items():
             ratio = float(np.median(np.array(values) / reference))
-            asked = TARGETS.get(name.removeprefix("golden "))
+            target = TARGETS.get(name.removeprefix("golden "))
             row = {
                 "network": preset,
                 "decoder": name,
                 "voxels_per_second": float(np.median(values)),
                 "of_torch": ratio,
-                "asked": asked,
+                "target": target,
             }
-            table.add(row, missed=asked is not None and ratio < asked)
+            table.add(row, missed=target is not None and ratio < target)
     return table.end(options.json)
 
 

@@ -15,11 +15,11 @@ from implicore.errors import BadInput
 
 def parser(text: str) -> argparse.ArgumentParser:
     """Make a parser with the script's docstring and with ``--json``."""
-    made = argparse.ArgumentParser(
+    result = argparse.ArgumentParser(
         description=text, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("--json", metavar="FILE", help="write the figures to a JSON file")
-    return made
+    result.add_argument("--json", metavar="FILE", help="write the results to a JSON file")
+    return result
 
 
 class Table:
@@ -28,7 +28,7 @@ class Table:
     Parameters
     ----------
     columns : mapping of str to (str, str)
-        Key in the row, mapped to the title and the format of its values, as in ``7.2f``. A column
+        Key in the row, mapped to the title and the format of the values, such as ``7.2f``. A column
         is at least as wide as its title. None is printed as an empty cell.
     """
 
@@ -39,7 +39,7 @@ class Table:
         self._print({key: title for key, (title, _) in columns.items()})
 
     def add(self, row: dict, *, missed: bool = False) -> None:
-        """Print a row; ``missed`` tells that it missed a goal."""
+        """Print a row; ``missed`` is true if it missed a goal."""
         self.rows.append(row)
         self.missed |= missed
         cells = {

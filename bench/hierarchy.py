@@ -1,9 +1,9 @@
-"""Area of a 4 x 4 accelerator mapped module by module, and mapped as one.
+"""Area of an accelerator that is mapped module by module, and flattened.
 
     python bench/hierarchy.py [--config tiny] [--target ihp-sg13g2]
 
-Both use one recipe that inserts no buffers, so that only the hierarchy differs. abc's buffering of
-a flat array adds a third to the area, that of single modules a few per cent.
+Both use one recipe that inserts no buffers, so that only the hierarchy differs: abc's buffering
+adds a third to the area of a flat array, but only a few per cent to that of single modules.
 """
 
 import argparse
@@ -22,9 +22,9 @@ def main(argv=None) -> None:
     parser.add_argument("--config", default="tiny")
     parser.add_argument("--target", default="ihp-sg13g2")
     arguments = parser.parse_args(argv)
-    apart, whole = flat_area(read_config(arguments.config), find(arguments.target), RECIPE)
-    print(f"module by module {apart:,.0f} um2, all at once {whole:,.0f} um2")
-    print(f"difference {apart / whole - 1:+.2%}")
+    modular, flat = flat_area(read_config(arguments.config), find(arguments.target), RECIPE)
+    print(f"module by module {modular:,.0f} um2, flattened {flat:,.0f} um2")
+    print(f"difference {modular / flat - 1:+.2%}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """JPEG 2000, JPEG XL and HEVC as codecs of uint8 volumes, for ``bench/rate_distortion.py``.
 
-JPEG 2000 and JPEG XL encode each axial slice on its own, HEVC the slices as frames of a video.
+JPEG 2000 and JPEG XL encode each axial slice separately, HEVC encodes the slices as a video.
 """
 
 from __future__ import annotations

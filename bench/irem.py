@@ -2,8 +2,8 @@
 
 The 64^3 crop of ch2 is averaged over 4 voxels along one axis, once per axis, which gives three
 orthogonal scans of one subject. One network is fitted to all three in world coordinates and
-rendered on the crop's grid. It is compared with the mean of the scans' cubic upsamplings. Noise is
-Gaussian and added to the scans. The truth is used for the PSNR alone.
+rendered on the crop's grid. It is compared with the mean of the scans' cubic upsamplings. Gaussian
+noise is added to the scans. The ground truth is used only for the PSNR.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ FACTOR = 4
 TARGETS = {0.0: 1.5, 0.03: 2.5}
 """Goals in dB above the cubic upsamplings, by the noise as a fraction of full scale.
 
-They hold for the slice profile, which describes these scans; points are for comparison."""
+They apply to the slice profile, which describes these scans; the point profile is a comparison."""
 
 
 def thick_scan(volume: Volume, axis: int, noise: float, rng: np.random.Generator) -> Volume:
-    """Average ``FACTOR`` voxels along an axis; add noise in the unit of the image."""
+    """Average ``FACTOR`` voxels along an axis and add noise in the unit of the image."""
     grid = volume.grid
     shape = list(grid.shape)
     shape[axis] //= FACTOR
@@ -48,7 +48,7 @@ def thick_scan(volume: Volume, axis: int, noise: float, rng: np.random.Generator
 
 
 def upsampled(scan: Volume, grid: Grid) -> np.ndarray:
-    """Interpolate a scan on a grid by cubic B-splines."""
+    """Interpolate a scan on a grid with cubic B-splines."""
     world = grid.world(np.moveaxis(np.indices(grid.shape), 0, -1))
     index = (world - scan.grid.matrix[:3, 3]) @ np.linalg.inv(scan.grid.matrix[:3, :3]).T
     return map_coordinates(scan.data, np.moveaxis(index, -1, 0), order=3, mode="reflect")

@@ -1,4 +1,4 @@
-"""Quantization loss: the drop of the PSNR from a trained network to its program, by format.
+"""Quantization loss: the drop in PSNR from a trained network to its program, by format.
 
 A model file (``implicore fit``) is compiled to each format, with and without tuning, and the loss
 is attributed to its sources. ``python bench/losses.py --help`` lists the options.
@@ -19,7 +19,7 @@ from implicore.model.quantize import STAGES
 from implicore.model.volume import load_volume
 
 TARGETS = {("w8a12", 0.0): 0.15, ("w8a8", 30.0): 0.5, ("w16a16", 0.0): 0.01}
-"""Goals in dB by (formats, seconds of tuning), which are the runs without options."""
+"""Goals in dB by (formats, seconds of tuning). Without options, these are the runs."""
 
 COLUMNS = {
     "formats": ("formats", "<9"),
@@ -27,7 +27,7 @@ COLUMNS = {
     "psnr_float_db": ("float dB", ".2f"),
     "psnr_db": ("dB", "6.2f"),
     "loss_db": ("loss dB", ".3f"),
-    "asked_db": ("asked dB", ".2f"),
+    "target_db": ("target dB", ".2f"),
     **{stage: (stage, "6.3f") for stage in STAGES},
 }
 
@@ -36,7 +36,7 @@ def main() -> int:
     """Compile, print a table, and return 1 if a goal was missed."""
     arguments = parser(__doc__)
     arguments.add_argument("model", help="model file that fit wrote")
-    arguments.add_argument("image", nargs="?", help="its image (default: the bundled MRI)")
+    arguments.add_argument("image", nargs="?", help="the model's image (default: the bundled MRI)")
     arguments.add_argument("--formats", action="append", help="such as w8a12; may be repeated")
     arguments.add_argument("--finetune", type=float, help="cpu-seconds of tuning")
     options = arguments.parse_args()
@@ -47,7 +47,7 @@ def main() -> int:
         runs = [(name, options.finetune or 0.0) for name in names]
     table = Table(COLUMNS)
     for name, seconds in runs:
-        formats, asked = Formats.parse(name), TARGETS.get((name, seconds))
+        formats, target = Formats.parse(name), TARGETS.get((name, seconds))
 
         def tune(rounded, scales, voxels, formats=formats, seconds=seconds):
             samples = voxels.coordinates, voxels.targets
@@ -62,10 +62,10 @@ def main() -> int:
             "psnr_float_db": compiled.psnr_float_db,
             "psnr_db": compiled.psnr_db,
             "loss_db": compiled.loss_db,
-            "asked_db": asked,
+            "target_db": target,
             **compiled.losses_db,
         }
-        table.add(row, missed=asked is not None and compiled.loss_db > asked)
+        table.add(row, missed=target is not None and compiled.loss_db > target)
     return table.end(options.json)
 
 

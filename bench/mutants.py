@@ -2,8 +2,8 @@
 
     python bench/mutants.py [NUMBER...] [--json FILE]
 
-Each mutant is one changed piece of a source file under ``hw/``, in a copy of the repository. The
-components' tests run first, then random cases. The first failure ends a run.
+Each mutant is one changed expression in a source file under ``hw/``, in a copy of the repository.
+The components' tests run first, then random cases. The first failure ends a run.
 """
 
 import argparse
@@ -25,13 +25,13 @@ TESTS = [
     "tests/test_sim_campaign.py",
 ]
 TIMEOUT = 900
-"""Seconds after which a run counts as hanging, and the mutant as detected."""
+"""Seconds after which a run counts as hanging and the mutant as detected."""
 
 
 class Mutant(NamedTuple):
-    """One change of one file."""
+    """One change in one file."""
 
-    what: str
+    name: str
     file: str
     old: str
     new: str
@@ -44,15 +44,17 @@ MUTANTS = [
         "self.weight * self",
         "self.weight.as_unsigned() * self",
     ),
-    Mutant("a sum is not cleared", "processing_element", "Mux(self.done, 0, total)", "total"),
     Mutant(
-        "gating forgets the sum",
+        "the accumulator is not cleared", "processing_element", "Mux(self.done, 0, total)", "total"
+    ),
+    Mutant(
+        "zero gating does not clear the accumulator",
         "processing_element",
         "Mux(begins, 0, total)",
         "Mux(self.done, 0, total)",
     ),
     Mutant(
-        "a done one column late",
+        "done is one column early",
         "systolic_array",
         "marching[column + delay]",
         "marching[column + delay - 1]",
@@ -70,12 +72,12 @@ MUTANTS = [
         "drained = [self.bypass_sum & 0]",
     ),
     Mutant(
-        "rounding away a bit too many",
+        "the result is rounded up",
         "requantizer",
         "whole = shifted >> OFFSET_FRACTION",
         "whole = (shifted + 1) >> OFFSET_FRACTION",
     ),
-    Mutant("no saturation at the top", "requantizer", " | above.replicate(len(whole))", ""),
+    Mutant("no saturation at the maximum", "requantizer", " | above.replicate(len(whole))", ""),
     Mutant(
         "no saturation at zero",
         "requantizer",
@@ -97,18 +99,20 @@ MUTANTS = [
     Mutant("sine and cosine swapped", "sincos", "+ self.cosine)", "+ ~self.cosine)"),
     Mutant("quarter wave not mirrored", "sincos", " ^ quadrant[0].replicate(quarter_bits)", ""),
     Mutant(
-        "slope added where it is to be subtracted",
+        "slope added instead of subtracted",
         "sincos",
         "start - rise",
         "start + rise",
     ),
     Mutant(
-        "the coordinate's low half is signed",
+        "the lower half of the coordinate is signed",
         "fourier",
         "operand * coordinate[:half])",
         "operand * coordinate[:half].as_signed())",
     ),
-    Mutant("phases carry over", "fourier", "Mux(first, 0, total) + product", "total + product"),
+    Mutant(
+        "the phase is not cleared", "fourier", "Mux(first, 0, total) + product", "total + product"
+    ),
     Mutant(
         "sines one address too high",
         "fourier",
@@ -116,7 +120,7 @@ MUTANTS = [
         "written + self.last_frequency + 2",
     ),
     Mutant(
-        "points are taken into an occupied half",
+        "points are accepted into an occupied half",
         "fourier",
         "~tile_full | ~occupied.bit_select(~fill_select, 1)",
         "1",
@@ -134,19 +138,19 @@ MUTANTS = [
         "row_ends = row == self.rows - 1",
     ),
     Mutant(
-        "second axis steps like the first",
+        "the second axis uses the increment of the first",
         "coordinates",
         "addends = [grid.origin, *grid.increments]",
         "addends = [grid.origin, grid.increments[0], grid.increments[0], grid.increments[2]]",
     ),
     Mutant(
-        "planes begin where lines do",
+        "a new plane begins at every new line",
         "coordinates",
         "at_end[0] & ~at_end[1], at_end[:2].all()",
         "at_end[0], at_end[0]",
     ),
     Mutant(
-        "no wait for neurons still to be written",
+        "no wait for unwritten neurons",
         "sequencer",
         "first_tile & (position >= written_count)",
         "0",
@@ -158,7 +162,7 @@ MUTANTS = [
         "first_tile & (position > written_count)",
     ),
     Mutant(
-        "no wait for the drain of the tile before",
+        "no wait for the drain of the previous tile",
         "sequencer",
         "| (last_input & ~drain_free)",
         "| (last_input & 0)",
@@ -176,29 +180,32 @@ MUTANTS = [
         "",
     ),
     Mutant(
-        "skips one layer late",
+        "skip connections are one layer late",
         "sequencer",
         "shape.skips.bit_select(next_layer, 1)),",
         "shape.skips.bit_select(layer, 1)),",
     ),
     Mutant(
-        "layers write to one half", "sequencer", "write_select.eq(layer[0])", "write_select.eq(0)"
+        "all layers write to the same half",
+        "sequencer",
+        "write_select.eq(layer[0])",
+        "write_select.eq(0)",
     ),
     Mutant(
-        "a tile of all columns is two",
+        "a full last tile is followed by another one",
         "sequencer",
         "neurons_left >= config.columns",
         "neurons_left + 1 >= config.columns",
     ),
     Mutant(
-        "voxels overtaken when held up",
+        "voxels are lost when stalled",
         "voxels",
         "transfer = valid & self.voxels.ready",
         "transfer = valid",
     ),
     Mutant("tlast with every tile", "voxels", "at_last & current_tile.last", "at_last"),
     Mutant(
-        "the checksum is not looked at",
+        "the checksum is ignored",
         "loader",
         "with m.If(~crc.match_detected):",
         "with m.If(crc.match_detected & 0):",
@@ -210,13 +217,13 @@ MUTANTS = [
         "requantizer.enables.eq(Cat(*valid[:-1]))",
     ),
     Mutant(
-        "a column's weight waits no longer than its neighbour's",
+        "odd columns have the skew of their neighbours",
         "row",
         'delay_line(m, read[column], column, name=f"weight_{column}")',
         'delay_line(m, read[column], column // 2 * 2, name=f"weight_{column}")',
     ),
     Mutant(
-        "banks of weights in reverse",
+        "weight banks in reverse order",
         "loader",
         "Cat(*column[per_bank - 1 : -1 : per_bank], column[-1])",
         "Cat(*column[per_bank - 1 : -1 : per_bank], column[-1])[::-1]",
@@ -228,13 +235,13 @@ MUTANTS = [
         "start_requested & ~busy",
     ),
     Mutant(
-        "stalls count as work",
+        "stalls count as active cycles",
         "accelerator",
         '"active_cycles": (core.step, 1)',
         '"active_cycles": (1, 1)',
     ),
     Mutant(
-        "abort leaves the core as it is",
+        "abort does not clear the core",
         "accelerator",
         "core.clear.eq(drain_cycles_left == 1)",
         "core.clear.eq(0)",
@@ -243,7 +250,7 @@ MUTANTS = [
 
 
 def copy(folder: Path) -> dict[str, str]:
-    """Copy the repository to a folder; return the environment that imports that copy."""
+    """Copy the repository to a folder; return the environment that imports the copy."""
     for name in ("tests", "bench", "tools", "docs"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "constraints.txt", "Makefile"):
@@ -261,7 +268,7 @@ def copy(folder: Path) -> dict[str, str]:
 
 
 def detect(mutant: Mutant | None) -> tuple[str, float]:
-    """Return the test that detects a mutant, ``""`` if none does, and the seconds it took."""
+    """Return the test that detects a mutant, or ``""`` if none does, and the seconds it took."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         environment = {**os.environ, **copy(folder)}
@@ -269,7 +276,9 @@ def detect(mutant: Mutant | None) -> tuple[str, float]:
             path = folder / "hw" / f"{mutant.file}.py"
             text = path.read_text(encoding="utf-8")
             if text.count(mutant.old) != 1:
-                raise SystemExit(f"{mutant.what}: not exactly one {mutant.old!r} in {path.name}")
+                raise SystemExit(
+                    f"{mutant.name}: {path.name} must contain {mutant.old!r} exactly once."
+                )
             path.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not slow", "--tb=no"]
         begin = time.perf_counter()
@@ -293,9 +302,9 @@ def detect(mutant: Mutant | None) -> tuple[str, float]:
 
 
 def main(argv=None) -> int:
-    """Try the mutants; return 1 if more than one in 25 survives."""
+    """Run the mutants; return 1 if more than one in 25 survives."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("numbers", nargs="*", type=int, help="mutants to try (default: all)")
+    parser.add_argument("numbers", nargs="*", type=int, help="mutants to run (default: all)")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args(argv)
     chosen = arguments.numbers or range(len(MUTANTS))
@@ -303,9 +312,9 @@ def main(argv=None) -> int:
     for number in chosen:
         mutant = MUTANTS[number]
         test, seconds = detect(mutant)
-        results[mutant.what] = test
-        print(f"{number:3} {mutant.what:45} {test or 'SURVIVED'} ({seconds:.0f} s)", flush=True)
-    survived = [what for what, test in results.items() if not test]
+        results[mutant.name] = test
+        print(f"{number:3} {mutant.name:45} {test or 'SURVIVED'} ({seconds:.0f} s)", flush=True)
+    survived = [name for name, test in results.items() if not test]
     print(f"{len(results) - len(survived)} of {len(results)} detected")
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=2) + "\n")

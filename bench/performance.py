@@ -2,9 +2,9 @@
 
     python bench/performance.py [-o build/performance] [--write docs/performance.md] [--json FILE]
 
-Each step of `implicore demo` runs in a process of its own: first with an empty build cache, then
+Each step of `implicore demo` runs in a separate process: first with an empty build cache, then
 again with the cache that the first run left. A step that trains for a fixed time runs once. Peak
-memory is the resident set of the largest single process, the subcommand or one that it starts.
+memory is the resident set of the largest process, the subcommand or one that it starts.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ def measured(command: list[str], environment: dict[str, str]) -> dict[str, float
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
-    said = process.stderr.read().decode(errors="replace").strip()
+    message = process.stderr.read().decode(errors="replace").strip()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise BadInput(f"implicore {shlex.join(command)} failed: {said}")
+        raise BadInput(f"implicore {shlex.join(command)} failed: {message}")
     return {
         "seconds": time.perf_counter() - began,
         "cpu_seconds": usage.ru_utime + usage.ru_stime,
@@ -104,7 +104,7 @@ def main() -> int:
     """Measure and print a table."""
     arguments = parser(__doc__)
     arguments.add_argument("-o", "--output", default="build/performance", help="folder to work in")
-    arguments.add_argument("--write", metavar="FILE.md", help="document whose table is replaced")
+    arguments.add_argument("--write", metavar="FILE.md", help="document whose table to replace")
     options = arguments.parse_args()
     target, library = check_tools()
     folder, cache = Path(options.output) / "demo", Path(options.output) / "cache"

@@ -1,4 +1,4 @@
-"""Accuracy of the predictor on synthesized accelerators that it was not fitted to.
+"""Accuracy of the predictor for synthesized accelerators that it was not fitted to.
 
     python bench/predict.py MODEL [--target ihp-sg13g2] [--only ROW...] [--json FILE]
 
@@ -25,7 +25,7 @@ from implicore.synth.explore.unit_costs import UnitCosts, characterize
 from implicore.synth.explore.workload import prepare
 
 AREA, ENERGY = 0.05, 0.15
-"""Greatest relative errors allowed."""
+"""Maximum relative errors."""
 
 CONFIGS = (
     # formats, zero gating, rows, columns, lanes, another network that the memories hold
@@ -71,7 +71,7 @@ COLUMNS = {
 
 
 def compare(config: AcceleratorConfig, program, costs: UnitCosts) -> dict:
-    """Synthesize and predict one accelerator and return its row."""
+    """Synthesize and predict one accelerator; return its row."""
     design = asic.map_accelerator(config, costs.target)
     clock = design.fmax_mhz
     measured = energy.summary(design, program, energy.simulate(design, program), clock)
@@ -83,9 +83,9 @@ def compare(config: AcceleratorConfig, program, costs: UnitCosts) -> dict:
         "fmax": (clock, predicted["fmax_mhz"]),
     }
     row = {}
-    for name, (real, guess) in pairs.items():
-        row |= {NAMES[name]: real, f"predicted_{NAMES[name]}": guess}
-        row[f"{name}_error"] = guess / real - 1
+    for name, (actual, prediction) in pairs.items():
+        row |= {NAMES[name]: actual, f"predicted_{NAMES[name]}": prediction}
+        row[f"{name}_error"] = prediction / actual - 1
     blocks = {block: {"area_um2": area} for block, area in design.block_areas.items()}
     for block, shares in measured["power_blocks"].items():
         blocks[block] |= shares

@@ -1,10 +1,10 @@
 """Quality at equal bits per voxel: programs against JPEG 2000, JPEG XL and HEVC.
 
-Bits include everything that a decoder needs: the whole program file (geometry and checksum
-included), every slice's codestream, the whole elementary video stream.
+The bits include everything that a decoder needs: the whole program file (with geometry and
+checksum), every slice's codestream, the whole elementary video stream.
 
-Trained networks stay in a folder and measurements in implicore's cache, so that an interrupted run
-resumes, and another run computes only what is new. Seconds are cpu-seconds of one thread.
+Trained networks stay in a folder and measurements in implicore's cache: an interrupted run resumes,
+and another run computes only what is new. Seconds are cpu-seconds of one thread.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def run(options) -> dict:
     try:
         options.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInput(f"The folder {options.folder} cannot be made: {error.strerror}.") from None
+        raise BadInput(f"{options.folder} cannot be created: {error.strerror}.") from None
     steps = sum(len(codec.settings) for codec in image_codecs.CODECS)
     steps += len(options.preset) * (1 + len(options.formats))
     results = {}
@@ -66,7 +66,7 @@ def run(options) -> dict:
             volume = VOLUMES[name]()
             inputs = {
                 "image": image_digest(volume),
-                "code": [Path(one.__file__) for one in (image_codecs, rate_points, metrics)],
+                "code": [Path(module.__file__) for module in (image_codecs, rate_points, metrics)],
             }
             codecs = {codec.name: {} for codec in image_codecs.CODECS}
             for codec in image_codecs.CODECS:
@@ -85,7 +85,7 @@ def run(options) -> dict:
 
 
 def _programs(name: str, volume: Volume, preset: str, options, bar) -> list[dict]:
-    """Make a row per format of one network: its point, or why the formats cannot hold it."""
+    """Make one row per format of a network: its point, or the error if the format is too narrow."""
     budget = rate_programs.Budget(options.seconds, options.finetune, options.seed)
     path = options.folder / f"{name}-{preset}-{budget.fit:g}s-seed{budget.seed}.model"
     bar.set_description(f"{name}, {preset}")
@@ -132,7 +132,7 @@ def _version(package: str) -> str:
 def _positive(text: str) -> float:
     value = float(text)
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"a positive number, not {text}")
+        raise argparse.ArgumentTypeError(f"it must be a positive number, not {text}")
     return value
 
 
@@ -144,7 +144,7 @@ def _formats(text: str) -> Formats:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure and print the tables; return 2 after a sentence on bad input."""
+    """Measure and print the tables; on bad input, print one sentence and return 2."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--volume", action="append", choices=VOLUMES, help="may be repeated")
     parser.add_argument("--preset", action="append", choices=NETWORKS, help="may be repeated")
@@ -173,8 +173,8 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="DIR",
         help="folder of the trained networks (default: %(default)s)",
     )
-    parser.add_argument("--json", metavar="FILE", help="write the figures to a JSON file")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("--json", metavar="FILE", help="write the results to a JSON file")
+    parser.add_argument("--quiet", action="store_true", help="show no progress bar")
     options = parser.parse_args(arguments)
     options.volume = options.volume or list(VOLUMES)
     options.preset = options.preset or list(PRESETS)
@@ -192,7 +192,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _plain(content):
-    """Turn points into dictionaries and settings into text, as JSON requires of keys."""
+    """Convert points to dictionaries and numeric keys to text, for JSON."""
     if isinstance(content, Point):
         return content._asdict()
     if isinstance(content, dict):

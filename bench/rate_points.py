@@ -27,15 +27,15 @@ def point(data: np.ndarray, decoded: np.ndarray, size: int) -> Point:
 def at_rate(points: list[Point], bits_per_voxel: float) -> Point | None:
     """Interpolate a codec's quality at a rate, linearly in the logarithm of the rate.
 
-    None outside the measured rates.
+    Return None outside the measured rates.
     """
     points = sorted(points)
     rates = [point.bits_per_voxel for point in points]
     if not rates or not rates[0] <= bits_per_voxel <= rates[-1]:
         return None
-    place = np.log(bits_per_voxel)
+    log_rate = np.log(bits_per_voxel)
     levels = ([getattr(p, field) for p in points] for field in ("psnr_db", "ssim"))
-    return Point(bits_per_voxel, *(float(np.interp(place, np.log(rates), y)) for y in levels))
+    return Point(bits_per_voxel, *(float(np.interp(log_rate, np.log(rates), y)) for y in levels))
 
 
 def rate_for(points: list[Point], psnr_db: float) -> float | None:

@@ -31,7 +31,7 @@ class Budget(NamedTuple):
 
 
 def trained(volume: Volume, preset: str, budget: Budget, path: Path, quiet: bool) -> Model:
-    """Return the network of a preset from ``path``, or train it and write it there."""
+    """Load the network of a preset from ``path``, or train it and save it there."""
     if path.exists():
         model = Model.load(path)
         if model.shape == NETWORKS[preset]:

@@ -3,9 +3,9 @@
     pip install 'implicore[peers]'
     python bench/scalesim.py [ROWSxCOLUMNS:NETWORK...] [--tiles 4] [--json FILE]
 
-``--tiles`` voxel tiles of each network, one voxel per row, are decoded. In SCALE-Sim every layer is
-a matrix product (voxels x inputs x neurons), with memories that never stall. The RTL is the
-generated Verilog in the compiled simulator. ``docs/exploration.md`` explains the columns.
+Each network decodes ``--tiles`` voxel tiles, one voxel per row. In SCALE-Sim every layer is a
+matrix product (voxels x inputs x neurons), with memories that never stall. The RTL is the generated
+Verilog in the compiled simulator. ``docs/exploration.md`` explains the columns.
 """
 
 import csv
@@ -78,8 +78,8 @@ def peer(layers, rows: int, columns: int, voxels: int) -> int:
         ]
         (folder / "t.csv").write_text("\n".join(["Layer, M, N, K, Sparsity,", *lines, ""]))
         # SCALE-Sim requires layouts even if it does not use them.
-        zeros = ", ".join("1" * 14)
-        lines = [f"layer{number}, {zeros}," for number in range(len(layers))]
+        ones = ", ".join("1" * 14)
+        lines = [f"layer{number}, {ones}," for number in range(len(layers))]
         (folder / "l.csv").write_text("\n".join(["Layer,", *lines, ""]))
         command = [sys.executable, "-c", PROGRAM]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
@@ -93,7 +93,7 @@ def peer(layers, rows: int, columns: int, voxels: int) -> int:
 
 
 def measure(pair: str, tiles: int) -> dict:
-    """Measure one array and network; results by name."""
+    """Measure one array and network; return the results by name."""
     size, _, network = pair.partition(":")
     rows, columns = map(int, size.split("x"))
     shape, formats = NETWORKS[network], Formats(8, 12)

@@ -2,9 +2,9 @@
 
     python bench/simulators.py [ACCELERATOR:NETWORK] [--json FILE]
 
-Rates are cycles per second of processor time on one core, so that other processes do not matter.
-Each simulator decodes as many points as it can in about a minute. Voxels must equal the golden
-model's and cycles the predicted ones.
+Rates are cycles per second of processor time on one core, so other processes do not matter. Each
+simulator decodes as many points as it can in about a minute. Voxels must equal the golden model's,
+and cycles must equal the predicted cycles.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def processor_seconds() -> float:
 
 
 def measure(simulator: str, config, program) -> dict:
-    """Build and run one simulator; results by name."""
+    """Build and run one simulator; return the results by name."""
     points = np.random.default_rng(1).integers(
         COORDINATE.low, COORDINATE.high + 1, (TILES[simulator] * config.rows, 3)
     )
@@ -43,10 +43,10 @@ def measure(simulator: str, config, program) -> dict:
     script.load(program)
     script.points(points)
     started, used = time.perf_counter(), processor_seconds()
-    machine = fast.build(config) if simulator == "fast" else cosim.build(config, simulator)
+    model = fast.build(config) if simulator == "fast" else cosim.build(config, simulator)
     built, used_building = time.perf_counter() - started, processor_seconds() - used
     used = processor_seconds()
-    responses = machine.run(script.operations)
+    responses = model.run(script.operations)
     used = processor_seconds() - used
     return {
         "simulator": simulator,
@@ -62,7 +62,7 @@ def measure(simulator: str, config, program) -> dict:
 
 
 def main(argv=None) -> int:
-    """Measure all; return 1 on a mismatch, or if the compiled one is not 10 times as fast."""
+    """Measure all; return 1 on a mismatch or if the compiled simulator is not 10 times as fast."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pair", nargs="?", default="medium:demo", metavar="ACCELERATOR:NETWORK")
     parser.add_argument("--json", type=Path)

@@ -1,12 +1,12 @@
-"""The sine table against a CORDIC of the same accuracy: area, energy, clock, latency, error.
+"""The sine table compared with a CORDIC of equal accuracy: area, energy, clock, latency, error.
 
     python bench/sincos.py [--target ihp-sg13g2] [--json FILE]
 
-Both map a phase of A bits to sine and cosine of A bits. The CORDIC is the smallest whose greatest
-error over all phases is at most one unit, or the table's error if that is greater. Both are mapped
-by the recipe with the smallest product of area and period. Their netlists are simulated on random
-phases, and every value is compared with the model's. The table gives one value per cycle, the
-CORDIC a pair; energies are per pair.
+Both map a phase of A bits to sine and cosine of A bits. The CORDIC is the smallest whose maximum
+error over all phases is at most one unit, or the table's error if that is larger. Both are mapped
+with the recipe that has the smallest product of area and period. Their netlists are simulated on
+random phases, and every value is compared with the model. The table gives one value per cycle, the
+CORDIC one pair; energies are per pair.
 """
 
 import argparse
@@ -35,37 +35,37 @@ CYCLES, LANES = 400, 16
 
 
 def error(bits: int, cosine: np.ndarray, sine: np.ndarray) -> float:
-    """Compute the greatest error over all phases, in units of the output."""
+    """Compute the maximum error over all phases, in units of the output."""
     angle = 2 * np.pi * (np.arange(1 << bits) + 0.5) / (1 << bits)
     half = 1 << (bits - 1)
     return max(
-        np.abs(half * truth - (found + 0.5 - half)).max()
-        for truth, found in ((np.cos(angle), cosine), (np.sin(angle), sine))
+        np.abs(half * exact - (value + 0.5 - half)).max()
+        for exact, value in ((np.cos(angle), cosine), (np.sin(angle), sine))
     )
 
 
 def smallest_cordic(bits: int, limit: float) -> tuple[Cordic, float]:
-    """Find the CORDIC with the fewest register bits within an error; return it and its error."""
-    warnings.simplefilter("ignore", UnusedElaboratable)  # most are only computed with
+    """Return the CORDIC with the fewest register bits within an error limit, and its error."""
+    warnings.simplefilter("ignore", UnusedElaboratable)  # most candidates are not elaborated
     phases = np.arange(1 << bits)
     sizes = product(range(bits - 3, bits + 3), range(0, 7))
     for turns, guard in sorted(sizes, key=lambda size: size[0] * (bits + size[1])):
         unit = Cordic(bits, bits, turns, guard)
-        found = error(bits, *unit.compute(phases))
-        if found <= limit:
-            return unit, found
-    raise ValueError(f"No CORDIC of {bits} bits errs by at most {limit}.")
+        unit_error = error(bits, *unit.compute(phases))
+        if unit_error <= limit:
+            return unit, unit_error
+    raise ValueError(f"No CORDIC of {bits} bits has an error of at most {limit}.")
 
 
 def mapped(unit, name: str, target) -> mapping.Mapped:
-    """Map a unit by the recipe with the smallest product of area and period."""
+    """Map a unit with the recipe that has the smallest product of area and period."""
     ports = [getattr(unit, port) for port in unit.signature.members]
     text = verilog.convert(unit, name=name, ports=ports, emit_src=False, strip_internal_attrs=True)
-    found = mapping.map_all(
+    candidates = mapping.map_all(
         mapping.RECIPES,
         lambda recipe: mapping.map_module(text, name, "", {}, recipe, target),
     )
-    return min(found, key=lambda one: one.area_um2 * one.period_ns)
+    return min(candidates, key=lambda module: module.area_um2 * module.period_ns)
 
 
 def energy(module: mapping.Mapped, inputs: dict, target) -> tuple[dict, float]:
@@ -91,13 +91,13 @@ def table_row(bits: int, target) -> dict:
     table = SineTable(bits, bits)
     expected = np.where(cosine, table.cosines[phase], table.sines[phase])
     assert (outputs["value"][latency:] == expected[:-latency]).all()
-    found = error(bits, table.cosines, table.sines)
-    return row("table", bits, module, 2 * pj, latency + 1, found, pairs_a_cycle=0.5)
+    max_error = error(bits, table.cosines, table.sines)
+    return row("table", bits, module, 2 * pj, latency + 1, max_error, pairs_per_cycle=0.5)
 
 
 def cordic_row(bits: int, target, limit: float) -> dict:
     """Measure the CORDIC."""
-    unit, found = smallest_cordic(bits, limit)
+    unit, max_error = smallest_cordic(bits, limit)
     latency = unit.latency
     shape = f"{unit.turns} turns, {unit.guard} guard bits"
     module = mapped(unit, f"cordic_{bits}", target)
@@ -106,10 +106,11 @@ def cordic_row(bits: int, target, limit: float) -> dict:
     cosine, sine = unit.compute(phase)
     assert (outputs["cosine"][latency:] == cosine[:-latency]).all()
     assert (outputs["sine"][latency:] == sine[:-latency]).all()
-    return {**row("CORDIC", bits, module, pj, latency, found, pairs_a_cycle=1), "shape": shape}
+    result = row("CORDIC", bits, module, pj, latency, max_error, pairs_per_cycle=1)
+    return {**result, "shape": shape}
 
 
-def row(name, bits, module, pj, latency, found, *, pairs_a_cycle) -> dict:
+def row(name, bits, module, pj, latency, max_error, *, pairs_per_cycle) -> dict:
     """Make one row of the results."""
     mhz = 1000 / module.period_ns
     return {
@@ -119,9 +120,9 @@ def row(name, bits, module, pj, latency, found, *, pairs_a_cycle) -> dict:
         "mhz": mhz,
         "latency_cycles": latency,
         "pj_per_pair": pj,
-        "mpairs_per_second": pairs_a_cycle * mhz,
-        "pairs_per_second_per_um2": pairs_a_cycle * mhz * 1e6 / module.area_um2,
-        "max_error_units": found,
+        "mpairs_per_second": pairs_per_cycle * mhz,
+        "pairs_per_second_per_um2": pairs_per_cycle * mhz * 1e6 / module.area_um2,
+        "max_error_units": max_error,
     }
 
 
@@ -134,16 +135,16 @@ def main(argv=None) -> None:
     target = find(arguments.target)
     rows = []
     print(f"{target.title}, {target.corner}")
-    print("| Bits | Unit | um2 | MHz | Cycles to a pair | pJ a pair | M pairs/s | Greatest error |")
+    print("| Bits | Unit | um2 | MHz | Latency of a pair | pJ/pair | M pairs/s | Max. error |")
     print("|---|---|---|---|---|---|---|---|")
     for bits in BITS:
         table = table_row(bits, target)
         rows += [table, cordic_row(bits, target, max(1.0, table["max_error_units"]))]
-        for one in rows[-2:]:
+        for result in rows[-2:]:
             print(
-                f"| {bits} | {one['unit']} | {one['area_um2']:,.0f} | {one['mhz']:.0f} "
-                f"| {one['latency_cycles']} | {one['pj_per_pair']:.2f} "
-                f"| {one['mpairs_per_second']:.0f} | {one['max_error_units']:.2f} |",
+                f"| {bits} | {result['unit']} | {result['area_um2']:,.0f} | {result['mhz']:.0f} "
+                f"| {result['latency_cycles']} | {result['pj_per_pair']:.2f} "
+                f"| {result['mpairs_per_second']:.0f} | {result['max_error_units']:.2f} |",
                 flush=True,
             )
     if arguments.json:

@@ -1,10 +1,10 @@
-"""Utilization of the array, from the hardware's counters in RTL simulation.
+"""Utilization of the array, read from the hardware counters in RTL simulation.
 
     python bench/utilization.py [ACCELERATOR:NETWORK...] [--size 64] [--json FILE]
 
 For each pair, the generated Verilog decodes a slice of ``size`` x ``size`` voxels of a random
-program in the compiled simulator. Voxels must equal the golden model's and cycles the predicted
-ones.
+program in the compiled simulator. Voxels must equal the golden model's, and cycles must equal the
+predicted cycles.
 """
 
 from harness import Table, parser, run
@@ -19,14 +19,14 @@ PAIRS = ("small:demo", "small:quality", "medium:demo", "medium:quality", "paper:
 
 
 def measure(accelerator: str, network: str, size: int) -> dict:
-    """Decode a slice; results by name."""
+    """Decode a slice; return the results by name."""
     config = ACCELERATORS[accelerator]
     program = random_program(NETWORKS[network], config.formats, seed=1)
     plane = program.grid.plane("axial", float(program.grid.matrix[2, 3]))
     scale = [plane.shape[0] / size, plane.shape[1] / size, 1, 1]
     grid = Grid.from_array((size, size, 1), plane.matrix * scale)
-    figures = simulate(program, config, grid=grid)
-    return {"accelerator": accelerator, "network": network, **figures}
+    metrics = simulate(program, config, grid=grid)
+    return {"accelerator": accelerator, "network": network, **metrics}
 
 
 COLUMNS = {

@@ -2,8 +2,8 @@
 
     python tools/architecture.py
 
-Blocks, their numbers and sizes are those of the Verilog of the preset `medium`. A module without a
-block in the diagram is an error. The cycles of the path follow from `implicore.dataflow` and
+Blocks, counts and sizes come from the Verilog of the preset `medium`. A module without a block in
+the diagram is an error. The cycles of the path come from `implicore.dataflow` and
 `implicore.cycles`; `tests/test_docs.py` compares them with the Verilog.
 """
 
@@ -160,16 +160,18 @@ LABELS = (
 
 def values(config: AcceleratorConfig, sidecar: dict) -> dict:
     """Return the values that format the texts of the diagram."""
-    found = {name.removeprefix(f"{PREFIX}_"): n for name, n in sidecar["modules"].items()}
+    counts = {name.removeprefix(f"{PREFIX}_"): n for name, n in sidecar["modules"].items()}
+    texts = {}
     for memory in sidecar["memories"]:
         size = f"{memory['depth']:,} x {memory['width']} bits"
         count = memory["instances"]
-        found[f"ram_{memory['role']}"] = f"{count} banks of {size}" if count > 1 else size
+        texts[f"ram_{memory['role']}"] = f"{count} banks of {size}" if count > 1 else size
     address_bits = config.formats.table_address_bits
-    found["rom"] = f"{1 << address_bits:,}-phase"
+    texts["rom"] = f"{1 << address_bits:,}-phase"
     return {
-        **found,
-        "row_unit": f"{found['row_unit']} of them",
+        **counts,
+        **texts,
+        "row_unit": f"{counts['row_unit']} of them",
         "registers": len(sidecar["registers"]),
         "rows": config.rows,
         "columns": config.columns,
@@ -189,7 +191,7 @@ def diagram(config: AcceleratorConfig, sidecar: dict) -> str:
     """
     shown = {f"{PREFIX}_{name}" for block in BLOCKS for name in block.modules}
     for name in set(sidecar["modules"]) ^ (shown | {PREFIX, f"{PREFIX}_core"}):
-        raise ValueError(f"The module {name} is either in the Verilog or in the diagram, not both.")
+        raise ValueError(f"The module {name} is in only one of the Verilog and the diagram.")
     fill = values(config, sidecar)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
@@ -229,9 +231,9 @@ def diagram(config: AcceleratorConfig, sidecar: dict) -> str:
 
 
 def path_of_a_voxel(shape: NetworkShape, config: AcceleratorConfig) -> list[tuple[int, str]]:
-    """Return cycle and event of each station of the only voxel of a job, in row 0.
+    """Return cycle and event of each station on the path of a job's only voxel, in row 0.
 
-    In cycle 0 its point is accepted. The network's output layer must run on the output-layer MACs,
+    Its point is accepted in cycle 0. The network's output layer must run on the output-layer MACs,
     and its hidden layers must have more than one column tile.
     """
     requantizer = requantizer_latency(config.formats)

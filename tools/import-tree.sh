@@ -1,5 +1,5 @@
 #!/bin/sh
-# Lay the sources out as they are imported, in links, for tools that do not run Python:
+# Link the sources into the layout in which they are imported, for tools that do not run Python:
 #
 #     tools/import-tree.sh FOLDER
 #

@@ -7,8 +7,8 @@ of one output voxel. This filter prevents aliasing and, unlike a sharper one, do
 edge of the brain.
 
 1.25 mm would just fit (916 kB, 4.4 million voxels). The default is 2 mm (248 kB, 1.07 million
-voxels): every step shall take minutes, and the slowest one, simulating the hardware, takes time for
-each voxel.
+voxels) because every step of the demo should take only minutes, and the time of the slowest one,
+simulating the hardware, grows with the number of voxels.
 
 The same template and the same version of numpy give the same bytes.
 
@@ -39,7 +39,7 @@ def find_template() -> Path:
     """Find the template in an installed nilearn without importing it."""
     spec = importlib.util.find_spec("nilearn")
     if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError("nilearn is not installed; give the template with --template")
+        raise FileNotFoundError("nilearn is not installed: name the template with --template.")
     return Path(spec.submodule_search_locations[0]) / TEMPLATE
 
 
@@ -100,7 +100,7 @@ def to_uint8(voxels: np.ndarray) -> np.ndarray:
 
 
 def encode(voxels: np.ndarray, affine: np.ndarray) -> bytes:
-    """Encode as gzipped NIfTI-1, without name or time: the bytes depend on the image only."""
+    """Encode as gzipped NIfTI-1 without name or time, so the bytes depend only on the image."""
     image = nibabel.Nifti1Image(voxels, affine)
     image.header.set_xyzt_units("mm")
     image.header["descrip"] = b"ICBM 152 2009a nonlinear symmetric T1, resampled"
@@ -113,7 +113,7 @@ def encode(voxels: np.ndarray, affine: np.ndarray) -> bytes:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Make the file; return 2 if there is no template, 1 if the result is too large."""
+    """Make the file; return 2 if the template is missing, 1 if the result is too large."""
     parser = argparse.ArgumentParser(description="Make the bundled MRI.")
     parser.add_argument("--template", type=Path, help="the 1 mm template (default: nilearn's)")
     parser.add_argument("--voxel-mm", type=float, default=VOXEL_MM, help="default: %(default)s")

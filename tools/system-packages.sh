@@ -3,11 +3,11 @@
 #
 #     tools/system-packages.sh GROUP...
 #
-# Groups: `setup` (what the virtual environment needs), `flow` (compiler, simulator, timing
-# analyser and cell library: what `implicore demo` runs), `test` (the scans, solver and
-# browser that the tests use beside these).
-# Installs as root, or through sudo; where neither works, says in one sentence what is
-# missing and exits with 2. Nothing missing: a few milliseconds and no output.
+# Groups: `setup` (needed by the virtual environment), `flow` (compiler, simulator, timing
+# analyser and cell library, needed by `implicore demo`), `test` (scans, solver and browser,
+# needed by the tests in addition).
+# The script installs as root or through sudo. If neither works, it prints one sentence with the
+# missing packages and exits with 2. If nothing is missing, it takes milliseconds and prints nothing.
 set -eu
 
 missing=""
@@ -67,7 +67,7 @@ if [ -n "$missing" ]; then
         as_root="none"
     fi
     if [ "$as_root" = none ] || ! command -v apt-get >/dev/null; then
-        echo "These system packages are missing, and installing them takes apt and root or sudo:$missing" >&2
+        echo "These system packages are missing, and installing them needs apt and root or sudo:$missing" >&2
         exit 2
     fi
     echo "Installing system packages:$missing"
