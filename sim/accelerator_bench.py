@@ -1,16 +1,16 @@
 """The cocotb bench of the whole accelerator: runs a session and checks the responses.
 
-It needs only cocotb and cocotbext-axi, so that it can be shipped beside the Verilog.
+It needs only cocotb and cocotbext-axi, so it can be shipped with the Verilog.
 
 The operations are described in ``session.py``.
 
-Environment variables name its files, of 32-bit little-endian words:
+Environment variables name files of 32-bit little-endian words:
 
     IMPLICORE_SESSION     the session
     IMPLICORE_EXPECTED    the expected responses, word by word; optional
     IMPLICORE_RESPONSES   file to write with the responses; optional
 
-cocotbext-axi drives and checks the ports. The bench's own monitor checks the voxel stream as well.
+cocotbext-axi drives and checks the ports. A monitor in this bench also checks the voxel stream.
 """
 
 import logging
@@ -78,7 +78,7 @@ class Bench:
         self.voxels = []  # received since the last decode, as pairs of value and tlast
         self.offered = 0  # cycles with tvalid high on the voxel stream
         self.ended = Event()
-        self.interrupted = False  # the job was left before its last voxel: an abort follows
+        self.interrupted = False  # the last decode ended before the last voxel; an abort follows
         self.words_accepted = 0
 
         def stream(kind, name):
@@ -97,8 +97,8 @@ class Bench:
         if stall:
             for number, channel in enumerate(channels):
                 channel.set_pause_generator(_noise(stall, (seed, number)))
-        for part in (self.program, self.points, self.sink, write, read):
-            part.log.setLevel(logging.WARNING)
+        for driver in (self.program, self.points, self.sink, write, read):
+            driver.log.setLevel(logging.WARNING)
         if FOUR_STATES:
             cocotb.start_soon(self._drive_unknown())
         cocotb.start_soon(self._monitor())
@@ -190,17 +190,17 @@ class Bench:
             return 0
         words = array("I", words)
         if stop < len(words):
-            # A frame's last word has tlast. So send more words and stop the source in time; it may
-            # already offer one of them.
+            # The last word of a frame has tlast. Send more words and stop the source in time; it
+            # may then offer one of them.
             words = words[:stop] + words[:4]
         await self.program.send(AxiStreamFrame(words.tobytes()))
-        moved = 0
-        while moved < stop and remaining:
+        accepted = 0
+        while accepted < stop and remaining:
             await RisingEdge(self.dut.clk)
-            remaining = remaining - 1 if self.words_accepted - before == moved else TIMEOUT
-            moved = self.words_accepted - before
+            remaining = remaining - 1 if self.words_accepted - before == accepted else TIMEOUT
+            accepted = self.words_accepted - before
         self._stop(self.program)
-        return moved
+        return accepted
 
     @staticmethod
     def _stop(source):
@@ -220,7 +220,7 @@ class Bench:
         self.sink.clear_pause_generator()
         self.sink.pause = True
         self._stop(self.points)
-        # The sink stays ready for one more cycle, and the monitor may see it later still.
+        # The sink stays ready for one more cycle, and the monitor may see its last voxel later.
         await ClockCycles(self.dut.clk, 2)
         while not self.sink.empty():
             self.sink.recv_nowait()
@@ -232,7 +232,7 @@ class Bench:
         return bool(lasts), [voxel for voxel, _ in received]
 
     async def idle(self, cycles):
-        """Wait; return the number of cycles in which a voxel was offered."""
+        """Wait, and return the number of cycles in which a voxel was offered."""
         before = self.offered
         await ClockCycles(self.dut.clk, cycles)
         return self.offered - before
@@ -258,16 +258,16 @@ async def session(dut):
     expected = _words(expected) if expected else None
     stall, seed = words[0] / 2**32, words[1]
     dut._log.info("stalls with probability %s, seed %s", stall, seed)
-    begun = perf_counter()
+    started = perf_counter()
     bench = await Bench.start(dut, stall, seed)
     responses = []
 
-    def respond(what, *values):
+    def respond(name, *values):
         for value in values:
             if expected is not None:
-                place = len(responses)
-                assert place < len(expected) and value == expected[place], (
-                    f"{what}: response {place} is {value}, not {expected[place : place + 1]}"
+                index = len(responses)
+                assert index < len(expected) and value == expected[index], (
+                    f"{name}: response {index} is {value}, not {expected[index : index + 1]}"
                 )
             responses.append(value)
 
@@ -291,7 +291,7 @@ async def session(dut):
                 position += len(flat)
                 points = [low | high << 32 for low, high in zip(flat[::2], flat[1::2], strict=True)]
                 ended, voxels = await bench.decode(rest[0] | rest[1] << 32, points)
-                respond("last voxel came", ended)
+                respond("last voxel received", ended)
                 respond("number of voxels", len(voxels))
                 respond("voxel", *voxels)
             elif operation == 5:
@@ -301,7 +301,7 @@ async def session(dut):
                 f"{len(responses)} responses, not {len(expected)}"
             )
     finally:
-        microseconds = round(1e6 * (perf_counter() - begun))
+        microseconds = round(1e6 * (perf_counter() - started))
         for number in (bench.cycles, microseconds):
             responses += [number & 0xFFFFFFFF, number >> 32]
         with suppress(KeyError):

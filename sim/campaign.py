@@ -10,13 +10,13 @@ from implicore.process import ToolFailed
 from . import cosim, fast
 from .cases import Case, Size, random_case
 
-ICARUS_ELEMENTS = 16
-"""PEs up to which Icarus is fast enough."""
+ICARUS_MAX_PES = 16
+"""Largest number of PEs for which Icarus is fast enough."""
 
 
 def simulator_of(case: Case) -> str:
-    """Return ``icarus`` (with cocotbext-axi at the ports) for a small array, else ``fast``."""
-    small = case.config.rows * case.config.columns <= ICARUS_ELEMENTS
+    """Return ``icarus`` (with cocotbext-axi on the ports) for a small array, else ``fast``."""
+    small = case.config.rows * case.config.columns <= ICARUS_MAX_PES
     return "icarus" if small else "fast"
 
 
@@ -33,12 +33,12 @@ def run(case: Case, simulator: str | None = None, sources=None) -> list[str]:
     """
     simulator = simulator or simulator_of(case)
     if simulator == "fast":
-        machine = fast.build(case.config, sources=sources, optimize=False)
+        simulation = fast.build(case.config, sources=sources, optimize=False)
     else:
-        machine = cosim.build(case.config, simulator, sources=sources)
+        simulation = cosim.build(case.config, simulator, sources=sources)
     script = case.script
     try:
-        responses = machine.run(script.operations, stall=case.stall, seed=case.seed)
+        responses = simulation.run(script.operations, stall=case.stall, seed=case.seed)
     except ToolFailed as error:
         return str(error).splitlines()
     return script.mismatches(responses)
@@ -72,7 +72,7 @@ class Recipe:
 
 
 def shrink(recipe: Recipe, fails: Callable[[Case], bool], attempts: int = 40) -> Recipe:
-    """Return a smaller recipe that still fails, found in at most so many runs.
+    """Return a smaller recipe that still fails, after at most ``attempts`` runs.
 
     Omit the steps one by one, then halve the limits; keep every smaller recipe that fails.
     """

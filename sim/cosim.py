@@ -25,7 +25,7 @@ VERILATOR_OPTIONS = ["-Wno-fatal", "-Wno-lint", "--noassert"]
 
 @dataclass(frozen=True)
 class CocotbSimulator:
-    """A compiled design that cocotb benches can run on.
+    """A compiled design on which cocotb benches run.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class CocotbSimulator:
         ``icarus`` or ``verilator``.
     toplevel : str
     folder : Path
-        The build.
+        Folder of the build.
     """
 
     name: Literal["icarus", "verilator"]
@@ -50,7 +50,7 @@ class CocotbSimulator:
     ) -> session.Responses:
         """Run a session, see ``fast.FastSimulator.run``; ToolFailed if the bench fails.
 
-        With ``expected``, the bench compares each word of the responses as it comes.
+        With ``expected``, the bench compares each word of the responses as it arrives.
         """
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -170,7 +170,7 @@ def _runner(simulator: str) -> tuple[object, Tool]:
         from cocotb_tools.runner import get_runner
     except ImportError:
         raise BadInput("cocotb is not installed: pip install 'implicore[sim]'.") from None
-    # Keep cocotb's messages but not its runner's, which repeats each command on stderr.
+    # Show cocotb's messages but not those of its runner, which repeats each command on stderr.
     os.environ.setdefault("COCOTB_LOG_LEVEL", "INFO")
     runner = get_runner(simulator)
     runner.log.setLevel("ERROR")

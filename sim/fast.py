@@ -23,7 +23,7 @@ from .simulators import find_verilator, verilog
 DRIVER = Path(__file__).with_name("fast.cpp")
 
 HIERARCHICAL_FROM = 1024
-"""PEs from which each row is compiled on its own: a flat model would take too long to build."""
+"""Number of PEs from which each row is compiled separately: a flat model builds too slowly."""
 
 ROWS = '`verilator_config\nhier_block -module "implicore_array_row"\n'
 
@@ -88,7 +88,7 @@ def build(
     sources : sequence of Path, optional
         Verilog files to use instead of the generated ones.
     optimize : bool
-        Optimize for long simulations. Without it, the build is shorter and the simulator several
+        Optimize for long simulations. Without it, the build is faster and the simulator several
         times slower.
     waves : bool
         Build a simulator that can write waveforms.
@@ -117,7 +117,7 @@ def build(
         run(command, folder, verilator)
         if not (folder / "simulate").is_file():
             raise ToolFailed(f"{verilator.command} ended without an error but wrote no simulator.")
-        # The objects are a hundred times as large as the simulator.
+        # The object files are a hundred times as large as the simulator.
         for path in sorted(work.rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() else path.unlink()
         work.rmdir()

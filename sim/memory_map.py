@@ -1,8 +1,8 @@
 """A simulated accelerator as a processor sees it: mapped registers and three DMA channels.
 
-It stands in for PYNQ's objects in ``implicore.host.MemoryMapped``. A process with the compiled
-simulator performs one operation of a session after the other. Simulated time advances only during
-an operation.
+It replaces PYNQ's objects in ``implicore.host.MemoryMapped``. A process with the compiled simulator
+performs the operations of a session one after another. Simulated time advances only during an
+operation.
 """
 
 from __future__ import annotations
@@ -74,21 +74,21 @@ class MemoryMap(InteractiveSimulator):
 
 
 class _Registers:
-    def __init__(self, machine: MemoryMap):
-        self._machine = machine
+    def __init__(self, memory_map: MemoryMap):
+        self._memory_map = memory_map
 
     def read(self, offset: int) -> int:
-        return self._machine.do(session.ReadWord(offset))
+        return self._memory_map.do(session.ReadWord(offset))
 
     def write(self, offset: int, value: int) -> None:
-        self._machine.do(session.Write(offset, value))
+        self._memory_map.do(session.Write(offset, value))
 
 
 class _Channel:
     """The channel of points; they are sent while their voxels are received."""
 
-    def __init__(self, machine: MemoryMap):
-        self._machine = machine
+    def __init__(self, memory_map: MemoryMap):
+        self._memory_map = memory_map
         self.start()
 
     def start(self) -> None:
@@ -103,7 +103,7 @@ class _Channel:
         self.buffer, self.transferred = buffer, 0
 
     def wait(self) -> None:
-        self._machine.voxels.run()
+        self._memory_map.voxels.run()
 
     def finish(self, transferred: int) -> None:
         self.buffer, self.transferred = None, transferred
@@ -112,7 +112,7 @@ class _Channel:
 class _ProgramChannel(_Channel):
     def wait(self) -> None:
         assert self.buffer is not None  # a transfer has begun
-        accepted = self._machine.do(session.Send(self.buffer))
+        accepted = self._memory_map.do(session.Send(self.buffer))
         if accepted < len(self.buffer):
             raise RuntimeError(
                 f"The accelerator accepted {accepted} of the program's {len(self.buffer)} words."
@@ -128,12 +128,12 @@ class _VoxelChannel(_Channel):
         """Send the buffered points and receive the voxels of the job."""
         if self.buffer is None:
             return
-        points, timeout, coordinates = self._machine.points, self._machine.timeout, None
+        points, timeout, coordinates = self._memory_map.points, self._memory_map.timeout, None
         if points.buffer is not None:
             coordinates = unpack_points(points.buffer)
-        response = self._machine.do(session.Decode(timeout, coordinates))
+        response = self._memory_map.do(session.Decode(timeout, coordinates))
         if not response.ended:
-            raise RuntimeError(f"The job's last voxel did not come within {timeout} cycles.")
+            raise RuntimeError(f"The job's last voxel did not arrive within {timeout} cycles.")
         if len(response.voxels) > len(self.buffer):
             raise RuntimeError("The job has more voxels than the buffer.")
         self.buffer[: len(response.voxels)] = response.voxels

@@ -23,7 +23,7 @@ def compare(
     decoded: np.ndarray,
     source: Volume | None = None,
 ) -> dict[str, np.ndarray]:
-    """Return pictures of one plane: what was decoded, and where it is wrong.
+    """Return pictures of one plane: the decoded voxels and their errors.
 
     Parameters
     ----------
@@ -39,8 +39,8 @@ def compare(
     -------
     dict of str to uint8 array of shape (rows, columns, 3)
         ``source``; ``golden``; ``hardware``; ``loss``, four times the absolute difference between
-        golden model and source; ``wrong``, with the voxels in red in which hardware and golden
-        model differ.
+        golden model and source; ``wrong``, with voxels in red where hardware and golden model
+        differ.
     """
     scale = 255 / program.formats.output_max
     planes = {"golden": _grey(golden * scale), "hardware": _grey(decoded * scale)}
@@ -96,7 +96,7 @@ def _grey(values: np.ndarray) -> np.ndarray:
 
 
 def sample(volume: Volume, grid: Grid) -> np.ndarray:
-    """Return the volume's nearest voxel at each voxel of a grid, its minimum outside the volume."""
+    """Return the nearest voxel of a volume at each voxel of a grid; outside it, its minimum."""
     index = np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1)
     inverse = np.linalg.inv(volume.grid.matrix)
     nearest = np.floor(grid.world(index) @ inverse[:3, :3].T + inverse[:3, 3] + 0.5).astype(int)

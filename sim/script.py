@@ -60,7 +60,8 @@ class Script:
         """Send the first ``stop`` words of a program, then abort."""
         self.do(session.Send(words, stop), stop)
         self._start("abort")
-        self._program = None if stop else self._program
+        if stop:
+            self._program = None
 
     def _send(self, words, error):
         self.do(session.Send(words), len(words))
@@ -99,7 +100,7 @@ class Script:
 
     @property
     def loaded(self) -> bool:
-        """Whether a program is loaded, so that a job can be started."""
+        """Whether a program is loaded and a job can be started."""
         return self._program is not None
 
     def _start(self, name):
@@ -148,7 +149,7 @@ class Script:
         return found
 
     def expected_words(self) -> np.ndarray:
-        """Return the expected responses as words, uint32; ValueError if one is not known."""
+        """Return the expected responses as words, uint32; ValueError if one is unknown."""
         words = []
         for operation, expected in zip(self.operations, self.expected, strict=True):
             match operation, expected:
@@ -159,13 +160,13 @@ class Script:
                 case ((session.Send() | session.Idle()), int()):
                     words.append(expected)
                 case ((session.Read() | session.Decode() | session.Send() | session.Idle()), _):
-                    raise ValueError(f"The response to {operation} is not known.")
+                    raise ValueError(f"The response to {operation} is unknown.")
         return np.array([word & 0xFFFFFFFF for word in words], np.uint32)
 
 
 @dataclass(frozen=True)
 class _Prefix:
-    """Expected of an interrupted job: any number of the first of these voxels."""
+    """Expected response to an interrupted job: any prefix of these voxels."""
 
     voxels: np.ndarray
 
@@ -183,5 +184,5 @@ def _differences(where: str, expected: np.ndarray, value: session.Decoded) -> li
     if len(value.voxels) != len(expected):
         found.append(f"{where}: {len(value.voxels)} voxels instead of {len(expected)}")
     elif not value.ended:
-        found.append(f"{where}: the last voxel came without tlast")
+        found.append(f"{where}: the last voxel had no tlast")
     return found

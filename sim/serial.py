@@ -1,7 +1,7 @@
 """A virtual board: the generated Verilog behind a simulated serial line.
 
 ``SerialBoard`` takes the place of a serial port for ``implicore.link.Link``. The accelerator and
-the line are simulated in a process of their own, which runs only while the host reads.
+the line are simulated in a separate process, which runs only while the host reads.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class SerialBoard(InteractiveSimulator):
     ----------
     config : AcceleratorConfig
     divisor : int
-        Clock cycles of a bit.
+        Clock cycles per bit.
     timeout : int
         Cycles without a byte, counted after all bytes are sent, after which a read returns.
     """
@@ -41,14 +41,14 @@ class SerialBoard(InteractiveSimulator):
         self.send(b"w" + struct.pack("<I", len(data)) + data)
 
     def read(self, size: int) -> bytes:
-        """Return bytes from the line; fewer after the timeout."""
-        found = b""
-        while len(found) < size:
+        """Return ``size`` bytes from the line, or fewer after the timeout."""
+        data = b""
+        while len(data) < size:
             self.send(b"r" + struct.pack("<I", self._timeout))
             if self.receive(1) == b"\0":
                 break
-            found += self.receive(1)
-        return found
+            data += self.receive(1)
+        return data
 
 
 def build(config: AcceleratorConfig, divisor: int) -> Path:

@@ -60,7 +60,7 @@ class ReadWord:
 
 @dataclass(frozen=True)
 class Send:
-    """Send the words of a program; with ``stop``, only so many of them."""
+    """Send the words of a program; with ``stop``, only the first ``stop`` words."""
 
     words: np.ndarray
     stop: int | None = None
@@ -70,7 +70,7 @@ class Send:
 class Decode:
     """Receive voxels up to the one with ``tlast``, or for ``limit`` cycles.
 
-    ``points``, coordinates of shape (points, 3), are sent meanwhile. A grid job has none.
+    ``points``, coordinates of shape (points, 3), are sent meanwhile; None for a grid job.
     """
 
     limit: int
@@ -86,14 +86,14 @@ class Idle:
 
 @dataclass(frozen=True)
 class Trace:
-    """Record a waveform of so many cycles from here on, if the simulator was given a file."""
+    """Record a waveform of the next ``cycles`` cycles, if the simulator was given a file."""
 
     cycles: int
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """Response to ``Decode``: the voxels, and whether ``tlast`` came with the last of them."""
+    """Response to ``Decode``: the voxels, and whether the last one had ``tlast``."""
 
     voxels: np.ndarray
     ended: bool
@@ -106,7 +106,7 @@ class Responses:
     Attributes
     ----------
     values : list
-        One for each operation: a register's value, the number of words accepted, ``Decoded``, the
+        One per operation: a register's value, the number of words accepted, ``Decoded``, the
         number of idle cycles with a voxel offered, or None.
     cycles : int
         All simulated cycles.
@@ -120,7 +120,7 @@ class Responses:
 
 
 SETTLE = 8
-"""Cycles, with a margin, from a program's last word to its status."""
+"""Cycles from the last word of a program to its status, with a margin."""
 
 
 def _halves(value: int) -> tuple[int, int]:
@@ -175,12 +175,12 @@ def encode(operations: Iterable, stall: float, seed: int) -> np.ndarray:
 
 def decode(responses: np.ndarray, operations: Sequence) -> Responses:
     """Return the responses to a session's operations from their words."""
-    place = 0
+    position = 0
 
     def take(count: int) -> np.ndarray:
-        nonlocal place
-        place += count
-        return responses[place - count : place]
+        nonlocal position
+        position += count
+        return responses[position - count : position]
 
     values = [response_to(operation, take) for operation in operations]
     cycles, microseconds = (take(2).astype("<u4").view("<u8").item() for _ in range(2))

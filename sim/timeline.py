@@ -28,7 +28,7 @@ def follow(
 ) -> list[tuple[int, int, int]]:
     """Read the counters of a grid job while it runs, in a separate run of the compiled simulator.
 
-    A reading takes about ten cycles without a voxel being received. The voxels wait in the output
+    A reading takes about ten cycles, in which no voxel is received. The voxels wait in the output
     buffer meanwhile, and the array continues.
 
     Parameters
@@ -37,15 +37,15 @@ def follow(
     operations : sequence
         A session with one grid job; its last ``Decode`` receives the job's voxels.
     begin : int
-        Number of the first operation of the job.
+        Index of the first operation of the job.
     cycles : int
         Cycles of the job.
 
     Returns
     -------
     list of (cycles, active cycles, voxels)
-        Since the start of the job: the hardware's counters, and the voxels received. The first
-        entry is zero, the last one the job's end.
+        Counters of the hardware and voxels received since the start of the job. The first entry
+        is zero, the last one is at the job's end.
     """
     job = next(
         n for n in range(begin, len(operations)) if isinstance(operations[n], session.Decode)

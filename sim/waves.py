@@ -30,7 +30,7 @@ SHOWN = {
     "column 0": ["core.columns_0.weights"],
     "voxels": [f"m_axis_voxels_t{name}" for name in ("valid", "ready", "last", "data")],
 }
-"""Signals of the save file by group; it omits those that a configuration does not have."""
+"""Signals of the save file by group; signals that a configuration lacks are omitted."""
 
 HEXADECIMAL, BINARY, COMMENT = "@22", "@28", "@200"
 """GTKWave's flags of an entry."""
@@ -56,11 +56,11 @@ def record(
     operations : sequence
         A session with one job.
     begin : int
-        Number of the operation at which the recording begins.
+        Index of the operation at which the recording begins.
     path : Path
         The VCD file; the save file has the same name with the ending .gtkw.
     stall, seed : float, int
-        Those of the session's run.
+        Stalls and seed of the session.
     window : int
         Cycles to record.
     """
@@ -106,7 +106,7 @@ def save_file(header: str, waveform: str) -> str:
     lines = [f'[dumpfile] "{waveform}"', "[timestart] 0"]
     for group, names in SHOWN.items():
         shown = [present[name] for name in names if name in present]
-        # A signal with fields is in the waveform as its fields.
+        # The waveform holds a signal with fields as separate fields.
         for name in names:
             if name not in present:
                 fields = re.compile(rf"{re.escape(name)}\.\w+$")

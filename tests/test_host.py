@@ -43,7 +43,7 @@ class Mapped:
     def shorten_timeout(self):
         """Make the next job time out."""
         self.machine.timeout = 200
-        return RuntimeError, "The job's last voxel did not come within 200 cycles"
+        return RuntimeError, "The job's last voxel did not arrive within 200 cycles"
 
     def restore_timeout(self):
         self.machine.timeout = 10**9

