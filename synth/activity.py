@@ -1,6 +1,6 @@
-"""Gate-level simulation of a whole accelerator or of a part, which counts the activity of each net.
+"""Gate-level simulation of an accelerator or a part of it, which counts the activity of each net.
 
-Cells have no delays: every net settles once a cycle, so glitches are not seen. ``sim/fast.cpp``
+Cells have no delays: every net settles once a cycle, so glitches do not occur. ``sim/fast.cpp``
 drives the netlist as it drives the verilated accelerator, from reset through the loading of a
 program to the last voxel.
 """
@@ -27,13 +27,13 @@ from .netlist import Netlist
 HERE = Path(__file__).parent
 COMPILER = "c++"
 STATES = 6
-"""Counts of each flip-flop, see ``Activity.joint``."""
+"""Number of counts per flip-flop, see ``Activity.joint``."""
 OPTIONS = ["-std=c++17", "-O2", "-Wno-unused"]
 
 
 @dataclass(frozen=True)
 class Activity:
-    """Counts of a window of cycles, all bit lanes together.
+    """Counts over a window of cycles, all bit lanes together.
 
     Attributes
     ----------
@@ -42,8 +42,8 @@ class Activity:
     toggles, highs : ndarray of shape (nets,)
         Changes of each net, and cycles in which it was high.
     joint : ndarray of shape (flip-flops, 6)
-        Cycles in which D, Q, and both were high: first of those that ended with an edge of the
-        flip-flop's clock, then of those that began with one.
+        Cycles in which D, Q, and both were high: first among cycles that ended with an edge of the
+        flip-flop's clock, then among cycles that began with one.
     reads, writes : ndarray of shape (SRAMs,)
     """
 
@@ -97,7 +97,7 @@ class Window:
     first, last : int
         Delivered voxels at which the window opens and closes.
     nets, bit_lanes : tuple of int
-        Levels to be recorded in every cycle of the window.
+        Nets and bit lanes whose levels are recorded in every cycle of the window.
     """
 
     first: int
@@ -108,7 +108,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Run:
-    """The result of a session on gates.
+    """The result of a gate-level session.
 
     Attributes
     ----------
@@ -124,16 +124,16 @@ class Run:
 
 
 def decode(circuit: Circuit, operations: list, window: Window, *, seed: int = 0) -> Run:
-    """Run a session on an accelerator in gates.
+    """Run a session on a gate-level accelerator.
 
     Parameters
     ----------
     circuit : Circuit
-        Of the whole accelerator.
+        The whole accelerator.
     operations : list of the operations in ``sim.session``
     window : Window
     seed : int
-        Seed of the flip-flops' state at power-up; all low if 0.
+        Seed of the flip-flops' state at power-up; 0 for all low.
     """
     ports = circuit.groups[0].netlist.ports
     ways = ("input", "output")
@@ -168,7 +168,7 @@ def decode(circuit: Circuit, operations: list, window: Window, *, seed: int = 0)
         responses = session.decode(np.fromfile(folder / "responses", "<u4"), operations)
         if not (folder / "activity").is_file():
             return Run(responses, None, np.zeros((0, 0, 0), bool))
-        record = _bits(folder / "record", len(window.nets), len(window.bit_lanes))
+        record = _read_bits(folder / "record", len(window.nets), len(window.bit_lanes))
         return Run(responses, Activity.read(folder / "activity", circuit), record)
 
 
@@ -197,20 +197,20 @@ def replay(
     if set(given) != set(inputs):
         raise ValueError(f"The circuit's inputs are {sorted(given)}, not {sorted(inputs)}.")
     cycles = len(next(iter(inputs.values())))
-    packed = [_packed(inputs[name], len(ports[name][1])) for name in given]
-    made = [name for name, (way, _) in ports.items() if way == "output"]
+    packed = [_pack(inputs[name], len(ports[name][1])) for name in given]
+    outputs = [name for name, (way, _) in ports.items() if way == "output"]
     nets = [net for name in given for net in circuit.port(name)]
-    seen = [net for name in made for net in circuit.port(name)]
+    output_nets = [net for name in outputs for net in circuit.port(name)]
     executable = _executable("replay", circuit, {}, [HERE / "replay.cpp"])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         encode(circuit).tofile(folder / "circuit")
-        np.array([cycles, first, len(nets), *nets, *seen], np.uint32).tofile(folder / "plan")
+        np.array([cycles, first, len(nets), *nets, *output_nets], np.uint32).tofile(folder / "plan")
         np.concatenate(packed, axis=1).tofile(folder / "inputs")
         run([executable, "."], folder)
-        bits = _bits(folder / "outputs", len(seen), bit_lanes)
+        bits = _read_bits(folder / "outputs", len(output_nets), bit_lanes)
         activity = Activity.read(folder / "activity", circuit)
-    return numbers(bits, {name: len(ports[name][1]) for name in made}), activity
+    return numbers(bits, {name: len(ports[name][1]) for name in outputs}), activity
 
 
 def numbers(bits: np.ndarray, widths: Mapping[str, int]) -> dict[str, np.ndarray]:
@@ -231,7 +231,7 @@ def numbers(bits: np.ndarray, widths: Mapping[str, int]) -> dict[str, np.ndarray
     return found
 
 
-def _packed(values: np.ndarray, width: int) -> np.ndarray:
+def _pack(values: np.ndarray, width: int) -> np.ndarray:
     """Pack the bits of a port into words: octets of shape (cycles, width * words * 8)."""
     values = np.asarray(values, np.int64)
     bits = values[:, None, :] >> np.arange(width)[None, :, None] & 1
@@ -240,7 +240,7 @@ def _packed(values: np.ndarray, width: int) -> np.ndarray:
     return np.packbits(bits, axis=2, bitorder="little").reshape(len(values), -1)
 
 
-def _bits(path: Path, nets: int, bit_lanes: int) -> np.ndarray:
+def _read_bits(path: Path, nets: int, bit_lanes: int) -> np.ndarray:
     """Read recorded bits, shape (cycles, nets, bit lanes)."""
     if not nets:
         return np.zeros((0, 0, bit_lanes), bool)
@@ -249,7 +249,7 @@ def _bits(path: Path, nets: int, bit_lanes: int) -> np.ndarray:
 
 
 def netlists_of(design) -> dict[str, Netlist]:
-    """Netlists of a mapped accelerator by module."""
+    """Return the netlists of a mapped accelerator by module."""
     return {
         name: Netlist.read(mapped.folder / "netlist.json", name)
         for name, mapped in design.modules.items()

@@ -121,14 +121,14 @@ def map_accelerator(
     """Map every module by the first suitable recipe, in order of increasing area.
 
     A recipe is suitable if the module meets the clock and has no input with a fan-out above
-    ``FAN_OUT``. If there is none, take the one that misses the clock least.
+    ``FAN_OUT``. If no recipe is suitable, take the one that misses the clock least.
 
     Parameters
     ----------
     config : AcceleratorConfig
     target : Target
     clock_mhz : float, optional
-        The default is that of the PE with the smallest product of area and period.
+        By default, the clock of the PE with the smallest product of area and period.
     """
     if clock_mhz is None:
         period = best_pe(config, target).period_ns
@@ -136,20 +136,20 @@ def map_accelerator(
         period = 1000 / clock_mhz
     modules, banks = sources(config, target, period)
     found = mapping.map_all(
-        mappers(modules, banks).values(), lambda mapper: _first_good(mapper, target, period)
+        mappers(modules, banks).values(), lambda mapper: _first_suitable(mapper, target, period)
     )
     return Design(config, target, period, {module.name: module for module in found}, banks)
 
 
-def _first_good(
+def _first_suitable(
     mapper: Callable[[Recipe, Target], Mapped], target: Target, period: float
 ) -> Mapped:
-    """Map a module by the first suitable recipe, else the best: each recipe takes seconds."""
+    """Map a module by the first suitable recipe, else by the best; each recipe takes seconds."""
     found = []
     for recipe in RECIPES:
         found.append(mapper(recipe, target))
-        *shortcomings, _ = _cost(found[-1], period)
-        if not any(shortcomings):
+        missed_ns, too_much_fan_out, _ = _cost(found[-1], period)
+        if not (missed_ns or too_much_fan_out):
             break
     return min(found, key=lambda module: _cost(module, period))
 
@@ -170,19 +170,19 @@ def best_pe(config: AcceleratorConfig, target: Target) -> Mapped:
 def flat_area(config: AcceleratorConfig, target: Target, recipe: Recipe) -> tuple[float, float]:
     """Return the area in um2 of all cells, mapped module by module and mapped as one module.
 
-    Without macros. All modules use the same recipe, so that only the hierarchy differs.
+    Macros are not included. All modules use the same recipe, so only the hierarchy differs.
     """
     modules, banks = sources(config, target, period_ns=1.0)
     jobs = mappers(modules, banks).values()
     found = mapping.map_all(jobs, lambda mapper: mapper(recipe, target))
     mapped = {module.name: module for module in found}
     design = Design(config, target, 1.0, mapped, banks)
-    apart = sum(times * mapped[name].area_um2 for name, _, times in design.instances)
+    separate = sum(times * mapped[name].area_um2 for name, _, times in design.instances)
     text = "\n".join(module.text for module in modules.values())
     stubs = "".join(
         {bank.macro.name: memories.stub(bank.macro) for bank in banks.values()}.values()
     )
-    return apart, mapping.map_module(text, TOP, stubs, {}, recipe, target).area_um2
+    return separate, mapping.map_module(text, TOP, stubs, {}, recipe, target).area_um2
 
 
 def mappers(

@@ -1,4 +1,4 @@
-"""The bare multiply-accumulate: mapped and driven like a processing element, as a lower bound."""
+"""The bare multiply-accumulate: mapped and driven like a processing element, a lower bound."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .target import Target
 
 NAME = "bare_multiply_accumulate"
 SETTLED = 4
-"""Cycles after which only its sum still depends on the state at power-up."""
+"""Cycles after which only the sum of the unit still depends on the state at power-up."""
 
 
 def verilog(formats: Formats) -> str:
-    """Signed weight times unsigned activation, a product register, an accumulator with a reset."""
-    weight, activation, total_ = (
+    """Return a signed by unsigned multiplier, a product register and an accumulator in Verilog."""
+    weight, activation, accumulator = (
         formats.weight_bits,
         formats.activation_bits,
         formats.accumulator_bits,
@@ -33,19 +33,19 @@ def verilog(formats: Formats) -> str:
   input [{weight - 1}:0] weight;
   input [{activation - 1}:0] activation;
   input done;
-  output [{total_ - 1}:0] sum;
+  output [{accumulator - 1}:0] sum;
   reg [{weight + activation - 1}:0] product;
-  reg [{total_ - 1}:0] sum;
+  reg [{accumulator - 1}:0] sum;
   always @(posedge clk) begin
     product <= $signed(weight) * $signed({{1'b0, activation}});
-    sum <= $signed(done ? {total_}'d0 : sum) + $signed(product);
+    sum <= $signed(done ? {accumulator}'d0 : sum) + $signed(product);
   end
 endmodule
 """
 
 
-def fittest(formats: Formats, target: Target, period_ns: float) -> Mapped:
-    """The bare unit by the recipe that is least late for the clock, then smallest."""
+def map_bare(formats: Formats, target: Target, period_ns: float) -> Mapped:
+    """Map the bare unit by the recipe that misses the clock least, then is smallest."""
     text = verilog(formats)
     found = mapping.map_all(
         RECIPES,
@@ -70,20 +70,20 @@ def compare(design, operands: dict[str, np.ndarray], result: dict, clock_mhz: fl
     Returns
     -------
     dict
-        Of the bare unit: ``recipe``, ``area_um2``, ``fmax_mhz``; ``pj``, its energy a cycle, of
-        which ``clock_pj`` at the clock's edges; ``operands``; ``zero_activations``, their share.
-        As multiples of it: ``pe_area`` and ``pe_energy`` of a processing element;
-        ``logic_area`` of everything but the memories, for each PE; ``machine_energy`` of a
-        useful multiply-accumulate, memories included.
+        The bare unit: ``recipe``, ``area_um2``, ``fmax_mhz``; ``pj``, its energy a cycle, of
+        which ``clock_pj`` at clock edges; ``operands``; ``zero_activations``, the share of zeros.
+        Ratios to the bare unit: ``pe_area`` and ``pe_energy`` of a processing element;
+        ``logic_area`` of everything but the memories, per PE; ``machine_energy`` of the
+        accelerator per useful multiply-accumulate, memories included.
     """
     config = design.config
-    unit = fittest(config.formats, design.target, design.period_ns)
+    unit = map_bare(config.formats, design.target, design.period_ns)
     library = read_liberty(design.target.liberty)
     netlist = Netlist.read(unit.folder / "netlist.json", NAME)
     cycles, pes = operands["done"].shape
     circuit = Circuit(NAME, {NAME: netlist}, library.cells, bit_lanes=pes)
-    # A PE holds its own operands in registers. The bare unit has none: it gets the operands
-    # a cycle later, and `done`, which a PE does not hold, as it is.
+    # A PE registers its operands but not `done`. The bare unit registers neither, so it gets the
+    # operands one cycle later than `done`.
     _, activity = replay(
         circuit,
         {

@@ -1,9 +1,9 @@
-"""Interface logic models: the part of a netlist that takes part in timing from outside.
+"""Interface logic models: the part of a netlist that timing from outside depends on.
 
-A path from register to register inside a module is equally long in every instance, so it is timed
-once, in the module alone. The timing of the whole design only needs what lies between the ports of
-an instance and its first registers, with all loads on it. This is exact where clock and wires are
-ideal.
+A register-to-register path inside a module is equally long in every instance, so it is timed once,
+in the module alone. The timing of the whole design only needs the cells between the ports of an
+instance and its first registers, with all their loads. This is exact with an ideal clock and
+without wires.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from .liberty import read_liberty
 from .netlist import Netlist
 
 SOURCES = tuple(f"implicore.synth.{name}" for name in ("boundary", "netlist", "liberty"))
-"""What the reduced netlist depends on beside the module's netlist and the library."""
+"""Modules that the reduced netlist depends on, besides the module's netlist and the library."""
 
 INSTANCE = re.compile(r"^  \w+ \\?(\S+) +\(\n.*?^  \);\n", re.M | re.S)
 
 
 def boundary(netlist: Path, name: str, liberty: Path) -> Path:
-    """The Verilog netlist of a module, reduced to its ``visible`` cells.
+    """Reduce the Verilog netlist of a module to its ``visible`` cells.
 
     Parameters
     ----------
     netlist : Path
-        Of a module without children; the same in JSON stands beside it.
+        A module without children; its JSON netlist is beside it.
     name : str
     liberty : Path
     """
@@ -47,7 +47,7 @@ def boundary(netlist: Path, name: str, liberty: Path) -> Path:
 
 
 def visible(module: Netlist, liberty: Path) -> set[str]:
-    """Names of the cells between a port and a register, with the registers and all loads."""
+    """Return the cells between a port and a register, with the registers and all loads."""
     library = read_liberty(liberty).cells
     flops = {name for name, cell in library.items() if cell.group.all("ff")}
     inputs, outputs = {}, {}
@@ -64,7 +64,12 @@ def visible(module: Netlist, liberty: Path) -> set[str]:
 
     def ports(way: str) -> set:
         named = module.ports.items()
-        return {bit for port, (is_, bits) in named if is_ == way and port != "clk" for bit in bits}
+        return {
+            bit
+            for port, (direction, bits) in named
+            if direction == way and port != "clk"
+            for bit in bits
+        }
 
     def follow(bits: set, cells_at, onward) -> tuple[set[str], set]:
         kept, seen, waiting = set(), set(bits), list(bits)
@@ -77,10 +82,10 @@ def visible(module: Netlist, liberty: Path) -> set[str]:
                     waiting += new
         return kept, seen
 
-    forward, onto = follow(ports("input"), lambda bit: sinks.get(bit, []), outputs)
-    backward, upon = follow(
+    forward, forward_nets = follow(ports("input"), lambda bit: sinks.get(bit, []), outputs)
+    backward, backward_nets = follow(
         ports("output"), lambda bit: [drivers[bit]] if bit in drivers else [], inputs
     )
-    loads = {cell for bit in onto | upon for cell in sinks.get(bit, [])}
+    loads = {cell for bit in forward_nets | backward_nets for cell in sinks.get(bit, [])}
     constants = {cell for cell, bits in inputs.items() if not bits}
     return forward | backward | loads | constants

@@ -13,7 +13,7 @@ from .liberty.tables import Arc
 from .slews import CellType
 
 CLOCK_DUTY = 0.5
-"""Part of a cycle in which the clock is high, and in which inputs of flip-flops change."""
+"""Share of a cycle in which the clock is high; the inputs of flip-flops change meanwhile."""
 
 
 class CellPower:
@@ -24,7 +24,7 @@ class CellPower:
     circuit : Circuit
     library : Library
     loads, slews : ndarray
-        Of each net, as ``slews`` computes them.
+        Load and slew of each net, as ``slews`` computes them.
     activity : Activity
     """
 
@@ -44,17 +44,17 @@ class CellPower:
         bit_lanes = np.array(circuit.bit_lanes)
         self._full = activity.cycles * bit_lanes
         self._changes = activity.toggles / activity.cycles
-        for net, enable in circuit.gated.items():  # a rise and a fall when it is enabled
+        for net, enable in circuit.gated.items():  # a rise and a fall when enabled
             self._changes[net] = 2 * self._edges(enable, bit_lanes[net])
 
     def energies(self, name: str, cells: CellType) -> dict[str, np.ndarray]:
-        """Energies of all cells of a type.
+        """Return the energies of all cells of a type.
 
         Returns
         -------
         dict of str to ndarray of shape (cells,)
-            ``switching``, ``internal`` and ``clock`` in pJ a cycle, ``leakage_mw``: all bit lanes
-            of each cell together.
+            ``switching``, ``internal`` and ``clock`` in pJ a cycle, ``leakage_mw``: the sum over
+            the bit lanes of each cell.
         """
         cell, logic = self.library.cells[name], self.circuit.logic_of(name)
         highs = self._highs(name, cells)
@@ -69,14 +69,14 @@ class CellPower:
             if pin == logic.clock:
                 found["clock"] += charge + self._clock_pin(name, cells, highs)
                 continue
-            # Tables without a condition are for tools that evaluate none.
+            # Tables without a condition are for tools that do not evaluate conditions.
             arcs = [arc for arc in cell.energy[pin] if arc.when] or cell.energy[pin]
-            hidden = sum(
+            pin_energy = sum(
                 arc.at(self.slews[nets], 0.0) * (arc.when.probability(highs) if arc.when else 1.0)
                 for arc in arcs
             )
             found["switching"] += charge
-            found["internal"] += changes * hidden
+            found["internal"] += changes * pin_energy
         for pin in logic.outputs:
             # The output of a clock gate is a clock.
             found["clock" if logic.enable else "internal"] += self._output(name, cells, pin, highs)
@@ -91,16 +91,16 @@ class CellPower:
         return found
 
     def _edges(self, enable, bit_lanes) -> np.ndarray:
-        """Rising edges of a clock with this enable, a cycle and all bit lanes together."""
+        """Return the rising edges per cycle of a clock with this enable, over all bit lanes."""
         activity = self.activity
         return np.where(enable == HIGH, bit_lanes, activity.highs[enable] / activity.cycles)
 
     def _changes_of(self, nets: np.ndarray, cells: CellType) -> np.ndarray:
-        """Changes of the net of each cell, a cycle and all bit lanes together."""
+        """Return the changes per cycle of the net of each cell, over all bit lanes."""
         return np.where(nets == CLOCK, 2.0 * cells.bit_lanes, self._changes[nets])
 
     def _highs(self, name: str, cells: CellType) -> dict[str, np.ndarray]:
-        """Probability of a high level of each pin; of a clock pin, while data change."""
+        """Return the probability that each pin is high; for a clock pin, while data change."""
         highs = {}
         for pin in self.library.cells[name].pins:
             nets = cells.nets(pin)
@@ -115,9 +115,9 @@ class CellPower:
         return highs
 
     def _output(self, name: str, cells: CellType, pin: str, highs: Mapping) -> np.ndarray:
-        """Energy of the changes of an output.
+        """Return the energy of the changes of an output.
 
-        Which input caused a change is not known: each has a share in proportion to its own changes.
+        Which input caused a change is not known: each input is weighted by its number of changes.
         """
         arcs = self.library.cells[name].energy[pin]
         nets = cells.nets(pin)
@@ -125,18 +125,18 @@ class CellPower:
         for related in dict.fromkeys(arc.related for arc in arcs):
             sources = cells.nets(related)
             weight = self._changes_of(sources, cells) + 1e-12
-            own = [arc for arc in arcs if arc.related == related]
-            total += weight * _expected(own, self.slews[sources], self.loads[nets], highs)
+            related_arcs = [arc for arc in arcs if arc.related == related]
+            total += weight * _expected(related_arcs, self.slews[sources], self.loads[nets], highs)
             weights += weight
         mean = np.divide(total, weights, out=np.zeros_like(total), where=weights > 0)
         return np.where(nets > CLOCK, self._changes[nets] * mean, 0.0)
 
     def _clock_pin(self, name: str, cells: CellType, highs: Mapping) -> np.ndarray:
-        """Internal energy of the clock pins.
+        """Return the internal energy of the clock pins.
 
-        That of a flip-flop depends on D and Q, and these on each other: they were counted together,
-        before rises and, in the cycle that a rise begins, before falls. Other pins are taken as
-        independent.
+        The energy of a flip-flop depends on D and Q, which depend on each other. They were counted
+        together, before rises and, in the cycle that a rise begins, before falls. Other pins are
+        assumed independent.
         """
         logic = self.circuit.logic_of(name)
         arcs = self.library.cells[name].energy[logic.clock]
@@ -171,7 +171,7 @@ class CellPower:
 
 
 def _expected(arcs: list[Arc], slew, load, highs: Mapping) -> np.ndarray:
-    """Expected energy of one change: the tables whose conditions hold, else those without one."""
+    """Return the expected energy of a change: of the tables whose conditions hold, else others."""
     total, weights = np.zeros(np.shape(slew)), np.zeros(np.shape(slew))
     for arc in arcs:
         if arc.when:

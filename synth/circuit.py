@@ -2,8 +2,8 @@
 
 Instances of one module at corresponding places (``array.row_3.pe_5``, ``array.row_0.pe_1``) are the
 *bit lanes* of a *group* (``array.row.pe``): they have the same cells and are simulated side by
-side. A *net index* stands for one net of a module in all bit lanes. A port has no net index of its
-own: a module reads its inputs where they are driven.
+side. A *net index* stands for one net of a module in all bit lanes. Ports have no net indices: a
+module reads its inputs where they are driven.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Sram:
 
 @dataclass(frozen=True)
 class Operation:
-    """What drives a net in every cycle.
+    """The gate or the gathered bits that drive a net in every cycle.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Operation:
     function : int, optional
         Number of the gate's function; None for a net that is gathered from other groups.
     sources : list of int
-        Nets that must settle before.
+        Nets that must settle first.
     """
 
     net: int
@@ -77,7 +77,7 @@ class Circuit:
     functions : list of str
         C++ expressions of all gates of the library.
     operations : list of Operation
-        In an order in which each one comes after those that drive its sources.
+        Each after the operations that drive its sources.
     flops : list of (Group, str)
         Flip-flops: their group and the name of their cell.
     flop_nets : list of (int, int, int)
@@ -88,13 +88,13 @@ class Circuit:
         Net that is driven in other groups to the net and the bit lane that drive each bit lane.
     srams : list of Sram
     undriven : int
-        Bits that are read and that nothing drives.
+        Number of bits that are read but not driven.
 
     Raises
     ------
     ToolFailed
-        The netlist has something that cannot be simulated: an unknown cell, a loop of logic, a
-        clock from logic, an asynchronous set or reset that is used.
+        The netlist cannot be simulated: it has an unknown cell, a combinational loop, a clock from
+        logic, or uses an asynchronous set or reset.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Circuit:
         self.operations = self._ordered()
 
     def logic_of(self, kind: str) -> Logic:
-        """The logic of a type of cell."""
+        """Return the logic of a cell type."""
         if kind not in self.logic:
             if kind not in self.cells:
                 raise ToolFailed(f"The netlist has a cell {kind}, which is not in the library.")
@@ -137,7 +137,7 @@ class Circuit:
         return self.logic[kind]
 
     def port(self, name: str) -> list[int]:
-        """Nets of a port of the top."""
+        """Return the nets of a port of the top."""
         top = self.groups[0]
         return [top.nets[bit] for bit in top.netlist.ports[name][1]]
 
@@ -151,7 +151,7 @@ class Circuit:
         return net
 
     def _number_nets(self) -> None:
-        """Number what cells, SRAMs and the top's inputs drive; note which ports drive the rest."""
+        """Number nets driven by cells, SRAMs and the top's inputs; note ports that drive others."""
         top = self.groups[0]
         for port, (direction, bits) in top.netlist.ports.items():
             if port == "clk":
@@ -184,7 +184,7 @@ class Circuit:
                                 self._new_net(group, bit)
 
     def source(self, group: Group, bit) -> tuple[np.ndarray, np.ndarray]:
-        """Net and bit lane that drive a bit, for each bit lane of the group."""
+        """Return the net and bit lane that drive a bit, for each bit lane of the group."""
         key = (id(group), bit)
         if key in self._sources:
             return self._sources[key]
@@ -196,9 +196,9 @@ class Circuit:
         else:
             child, port, index = group.drivers[bit]
             if child is not None:
-                inner, own = self.hierarchy.child(group, child)
+                inner, inner_lanes = self.hierarchy.child(group, child)
                 found = self.source(inner, inner.netlist.ports[port][1][index])
-                nets, bit_lanes = found[0][own], found[1][own]
+                nets, bit_lanes = found[0][inner_lanes], found[1][inner_lanes]
             elif group.parent is not None:
                 labels, parents = np.array(group.labels), np.array(group.parents)
                 for label in dict.fromkeys(group.labels):
@@ -213,7 +213,7 @@ class Circuit:
         return nets, bit_lanes
 
     def net(self, group: Group, bit) -> int:
-        """The net that a bit is read from in a group; gathered from other groups if need be."""
+        """Return the net of a bit in a group; if necessary, gather it from other groups."""
         if bit in group.nets:
             return group.nets[bit]
         nets, bit_lanes = self.source(group, bit)
@@ -235,9 +235,10 @@ class Circuit:
 
     def _connect(self) -> None:
         for group in self.groups:
-            own = [one for one in group.netlist.cells.items() if one[1][0] not in self.netlists]
-            later = []
-            for name, (kind, pins) in own:
+            flops_and_gates = []
+            for name, (kind, pins) in group.netlist.cells.items():
+                if kind in self.netlists:
+                    continue
                 if kind in self.macros:
                     self.srams.append(Sram(group, name, self.macros[kind]))
                     for bits in pins.values():
@@ -246,8 +247,8 @@ class Circuit:
                 elif self.logic_of(kind).enable:
                     self._connect_cell(group, name, self.logic_of(kind), pins)
                 else:
-                    later.append((name, self.logic_of(kind), pins))
-            for name, logic, pins in later:  # once all gated clocks are known
+                    flops_and_gates.append((name, self.logic_of(kind), pins))
+            for name, logic, pins in flops_and_gates:  # once all gated clocks are known
                 self._connect_cell(group, name, logic, pins)
         top = self.groups[0]
         for _, bits in top.netlist.ports.values():
@@ -269,8 +270,8 @@ class Circuit:
         for pin, level in logic.idle.items():
             if read(pin) != (HIGH if level else LOW):
                 raise ToolFailed(
-                    f"The cell {name} of {group.module} uses its asynchronous pin {pin}, which is "
-                    "not simulated."
+                    f"The cell {name} of {group.module} uses its asynchronous pin {pin}, which the "
+                    "gate-level simulator does not support."
                 )
         clock = read(logic.clock)
         if logic.enable:
@@ -287,10 +288,10 @@ class Circuit:
                 "gate."
             )
         if logic.next_state.tree[0] == "pin":
-            given = read(logic.next_state.tree[1])
+            data = read(logic.next_state.tree[1])
         else:
-            given = self._new_net(group)
-            self._compute(given, logic.next_state, list(map(read, logic.next_state.pins)))
+            data = self._new_net(group)
+            self._compute(data, logic.next_state, list(map(read, logic.next_state.pins)))
         state = None
         for pin, inverted in logic.outputs.items():
             for bit in pins.get(pin, ()):
@@ -303,7 +304,7 @@ class Circuit:
                 if inverted:
                     self._compute(group.nets[bit], parse("!Q"), [state])
         self.flops.append((group, name))
-        self.flop_nets.append((given, state, self.gated.get(clock, HIGH)))
+        self.flop_nets.append((data, state, self.gated.get(clock, HIGH)))
 
     def _compute(self, net: int, function: Function, sources: list[int]) -> None:
         self._unordered.append(Operation(net, self._numbers[function.cpp()], sources))
@@ -324,14 +325,12 @@ class Circuit:
                 if not waits[user]:
                     ready.append(user)
         if len(ready) < len(self._unordered):
-            raise ToolFailed(
-                f"The netlist of {self.groups[0].module} has a loop of logic without a flip-flop."
-            )
+            raise ToolFailed(f"The netlist of {self.groups[0].module} has a combinational loop.")
         return [self._unordered[number] for number in ready]
 
 
 def _functions(cells: Mapping[str, Cell]) -> list[str]:
-    """C++ expressions of all gates of a library, and of a flip-flop's inverted output."""
+    """Return the C++ expressions of all gates of a library and of an inverted flip-flop output."""
     found = [parse("!Q").cpp()]
     for cell in cells.values():
         try:
@@ -339,5 +338,5 @@ def _functions(cells: Mapping[str, Cell]) -> list[str]:
         except ToolFailed:
             continue
         functions = [*logic.outputs.values(), logic.next_state]
-        found += [one.cpp() for one in functions if isinstance(one, Function) and one.pins]
+        found += [each.cpp() for each in functions if isinstance(each, Function) and each.pins]
     return found

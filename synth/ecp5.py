@@ -38,7 +38,7 @@ BLOCK_RAM = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
 """Depth and width of the configurations of a DP16KD."""
 
 EFFORT = ["--placer-heap-timingweight", "30", "--placer-heap-critexp", "4"]
-"""Weigh the wires of slow paths more than nextpnr's defaults do: a few percent of the clock."""
+"""Weights on slow paths above nextpnr's defaults, which raise the clock by a few percent."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,8 @@ class Layout:
         Returns
         -------
         dict
-            ``start`` and ``end``, signals; ``delay_ns``, of which ``routing_ns``; ``steps``, each
-            a line with the time at its end, its type and its signal.
+            The signals ``start`` and ``end``; ``delay_ns``, of which ``routing_ns``; ``steps``, a
+            line each with end time, type and signal.
         """
         paths = [
             path["path"]

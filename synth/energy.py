@@ -1,8 +1,8 @@
 """Power by block, and energy of a multiply-accumulate, a voxel and a slice, from a decode.
 
 The whole accelerator in gates decodes a line of voxels through the middle of the program's image.
-Every voxel is compared with the golden model. Activity is counted over whole voxel tiles, once the
-pipeline is full: a sample in time, of every net.
+Every voxel is compared with the golden model. The activity of every net is counted over some whole
+voxel tiles, once the pipeline is full.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from .slews import CLOCK_SLEW_NS
 
 WINDOW_TILES = 2
 """Voxel tiles over which activity is counted."""
-AROUND = 3
-"""Tiles that are decoded besides: one before the window, two after it that keep the mapper busy."""
+MARGIN_TILES = 3
+"""Tiles decoded outside the window: one before it, two after it to keep the mapper active."""
 SLICE = 256 * 256
 SHARES = ("data_mw", "clock_mw", "sram_mw", "leakage_mw")
 
@@ -63,7 +63,7 @@ class Measurement:
 
 
 def line(program: Program, voxels: int) -> GridJob:
-    """A job of this many voxels, evenly spread over the middle line of the middle plane."""
+    """Return a job of voxels that are evenly spread over the middle line of the middle plane."""
     plane = GridJob.of(program.grid.middle_plane(), program.frame)
     along, across = (np.array(step) for step in plane.steps[:2])
     origin = np.array(plane.origin) + across * (plane.shape[1] // 2)
@@ -73,14 +73,14 @@ def line(program: Program, voxels: int) -> GridJob:
 
 
 def circuit_of(design) -> Circuit:
-    """The circuit of a whole mapped accelerator."""
+    """Return the circuit of a whole mapped accelerator."""
     macros = {memory.macro.name: memory.macro for memory in design.memories.values()}
     cells = read_liberty(design.target.liberty).cells
     return Circuit("implicore", activity.netlists_of(design), cells, macros)
 
 
 def simulate(design, program: Program, *, tiles: int = WINDOW_TILES, seed: int = 1) -> Measurement:
-    """Decode on gates.
+    """Decode a line of voxels at gate level.
 
     Parameters
     ----------
@@ -101,9 +101,9 @@ def simulate(design, program: Program, *, tiles: int = WINDOW_TILES, seed: int =
     circuit = circuit_of(design)
     script = Script(config)
     script.load(program)
-    job = line(program, (tiles + AROUND) * config.rows)
+    job = line(program, (tiles + MARGIN_TILES) * config.rows)
     script.grid(job)
-    pe = next(one for one in circuit.groups if one.path == PES)
+    pe = next(group for group in circuit.groups if group.path == PES)
     ports = [port for port, (way, _) in pe.netlist.ports.items() if way == "input"]
     ports = {port: pe.netlist.ports[port][1] for port in ports if port != "clk"}
     window = activity.Window(
@@ -115,7 +115,9 @@ def simulate(design, program: Program, *, tiles: int = WINDOW_TILES, seed: int =
     run = activity.decode(circuit, script.operations, window, seed=seed)
     mismatches = script.mismatches(run.responses)
     if mismatches or run.activity is None:
-        raise ToolFailed(f"The netlist does not decode: {'; '.join(mismatches) or 'no voxels'}.")
+        raise ToolFailed(
+            f"The netlist does not decode correctly: {'; '.join(mismatches) or 'no voxels'}."
+        )
     power = Power(circuit, read_liberty(design.target.liberty))
     found = Measurement(
         power.parts(run.activity),
@@ -130,11 +132,11 @@ def simulate(design, program: Program, *, tiles: int = WINDOW_TILES, seed: int =
 
 
 def accesses(config, shape, tiles: int) -> dict[str, Accesses]:
-    """Accesses to the memories in this many voxel tiles within a job, by role."""
-    one, two = (predict(shape, config, count * config.rows).memories for count in (8, 8 + tiles))
+    """Return the memory accesses of this many voxel tiles within a job, by role."""
+    short, long = (predict(shape, config, n * config.rows).memories for n in (8, 8 + tiles))
     return {
-        role: Accesses(two[role].reads - one[role].reads, two[role].writes - one[role].writes)
-        for role in one
+        role: Accesses(long[role].reads - short[role].reads, long[role].writes - short[role].writes)
+        for role in short
     }
 
 
@@ -147,17 +149,17 @@ def _check_accesses(design, program: Program, found: Measurement, tiles: int) ->
         role = design.memories[sram.group.module].role
         reads, writes = found.activity.reads[number], found.activity.writes[number]
         seen[role] = seen[role][0] + int(reads), seen[role][1] + int(writes)
-    for role, due in expected.items():
-        due = due.reads * wide[role], due.writes * wide[role]
-        if seen[role] != due:
+    for role, counts in expected.items():
+        predicted = counts.reads * wide[role], counts.writes * wide[role]
+        if seen[role] != predicted:
             raise ToolFailed(
                 f"Macros of the {role} memory were read and written {seen[role]} times in the "
-                f"window, not {due} as predicted."
+                f"window, not {predicted} as predicted."
             )
 
 
 def measure(design, program: Program, clock_mhz: float, folder: Path | None = None) -> dict:
-    """Power and energy of a decode.
+    """Return the power and energy of a decode.
 
     Parameters
     ----------
@@ -165,7 +167,7 @@ def measure(design, program: Program, clock_mhz: float, folder: Path | None = No
     program : Program
     clock_mhz : float
     folder : Path, optional
-        Where ``energy.json`` is written: the result, and the energy of each group of instances.
+        Folder for ``energy.json``: the result, and the energy of each group of instances.
 
     Returns
     -------
@@ -175,7 +177,7 @@ def measure(design, program: Program, clock_mhz: float, folder: Path | None = No
         ``power_blocks``, block to ``power_mw`` and its shares ``data_mw``, ``clock_mw``,
         ``sram_mw`` and ``leakage_mw``; ``pe_pj``, one processing element's share of a cycle;
         ``bare``, the multiply-accumulate alone on the same operands (``baseline.compare``);
-        ``annotated``, the share of nets with activity; ``activity``, what was counted.
+        ``annotated``, the share of nets with activity; ``activity``, a description of the counts.
     """
     found = simulate(design, program)
     result = summary(design, program, found, clock_mhz)
@@ -187,7 +189,7 @@ def measure(design, program: Program, clock_mhz: float, folder: Path | None = No
 
 
 def summary(design, program: Program, found: Measurement, clock_mhz: float) -> dict:
-    """The result of ``measure`` without the bare multiply-accumulate."""
+    """Return the result of ``measure`` without the bare multiply-accumulate."""
     config, shape = design.config, program.shape
     slice_ = predict(shape, config, SLICE)
     blocks: dict[str, dict[str, float]] = {}
@@ -212,7 +214,7 @@ def summary(design, program: Program, found: Measurement, clock_mhz: float) -> d
 
 
 def sram_mw(memory: Memory, job: Prediction, clock_mhz: float) -> float:
-    """Power of a memory's macros, all instances together, from the exact accesses of a job."""
+    """Return the power of all macros of a memory, from the exact accesses of a job."""
     counts = job.memories[memory.role]
     energy = counts.reads * memory.energy_pj(write=False)
     energy += counts.writes * memory.energy_pj(write=True)
@@ -220,7 +222,7 @@ def sram_mw(memory: Memory, job: Prediction, clock_mhz: float) -> float:
 
 
 def costs(blocks: dict[str, dict[str, float]], slice_: Prediction, clock_mhz: float) -> dict:
-    """Metrics of a decode at this power.
+    """Return the metrics of a decode at this power.
 
     Parameters
     ----------
@@ -252,7 +254,7 @@ def costs(blocks: dict[str, dict[str, float]], slice_: Prediction, clock_mhz: fl
 
 
 def blocks_of(design, circuit: Circuit) -> list[str]:
-    """The block of each group of instances."""
+    """Return the block of each group of instances."""
     found: dict[int, str] = {}
     for group in circuit.groups:  # parents come first
         if group.module in design.memories:
@@ -264,6 +266,6 @@ def blocks_of(design, circuit: Circuit) -> list[str]:
 
 
 def annotated(circuit: Circuit) -> float:
-    """Share of the nets that are read whose activity was counted."""
+    """Return the share of the nets that are read whose activity was counted."""
     nets = sum(circuit.bit_lanes[CLOCK + 1 :])
     return nets / (nets + circuit.undriven)

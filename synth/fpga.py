@@ -50,7 +50,7 @@ def synthesize_fpga(
     """Place and route an accelerator for a board and write its bitstream.
 
     The folder receives the board's Verilog and pin constraints, the log of every tool, nextpnr's
-    report and ``implicore.bit``. If no placement meets the clock, they are those of the fastest.
+    report and ``implicore.bit``. If no placement meets the clock, the fastest is used.
 
     Parameters
     ----------

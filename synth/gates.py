@@ -7,15 +7,15 @@ import numpy as np
 from .circuit import Circuit, Sram
 
 GATHER = 0xFFFFFFFF
-"""In the place of a function: the net is gathered from bits of other nets."""
+"""Number instead of a function: the net is gathered from bits of other nets."""
 
 
 def encode(circuit: Circuit) -> np.ndarray:
-    """Words of a circuit, uint32.
+    """Return a circuit as words, uint32.
 
-    Four sections, each after its length: bit lanes of each net; operations in order, each as its
-    function, net, sources and, of a gathered net, runs of (first bit lane, first bit of all values,
-    length); D, Q and enable of each flip-flop; SRAMs.
+    The words are four sections, each after its length: bit lanes of each net; operations in order,
+    each as its function, net, sources and, for a gathered net, runs of (first bit lane, first bit
+    of all values, length); D, Q and enable of each flip-flop; SRAMs.
     """
     words = [-(-bit_lanes // 64) for bit_lanes in circuit.bit_lanes]
     offsets = np.concatenate([[0], np.cumsum(words)])

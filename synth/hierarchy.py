@@ -27,12 +27,12 @@ class Group:
     labels : list of str
         Name of each bit lane's instance in its parent.
     parents : list of int
-        Bit lane of the parent that each bit lane stands in.
+        Bit lane of the parent that contains each bit lane.
     nets : dict
         Bit of the netlist to net index.
     drivers : dict
         Bit of the netlist to the port that drives it: the child instance, or None for a port of the
-        module itself; the name of the port; the position of the bit in the port.
+        module; the name of the port; the position of the bit in the port.
     """
 
     path: str
@@ -70,7 +70,7 @@ class Hierarchy:
         self._add(Group("", top, netlists[top], bit_lanes, parents=[0] * bit_lanes))
 
     def child(self, group: Group, name: str) -> tuple[Group, np.ndarray]:
-        """The group of a child instance, and its bit lane for each bit lane of the parent."""
+        """Return the group of a child instance and its bit lane for each bit lane of the parent."""
         return self._children[id(group), name]
 
     def _add(self, group: Group) -> None:
@@ -91,6 +91,6 @@ class Hierarchy:
                 [bit_lane for bit_lane in range(group.bit_lanes) for _ in names],
             )
             for number, name in enumerate(names):
-                own = np.arange(group.bit_lanes) * len(names) + number
-                self._children[id(group), name] = child, own
+                child_lanes = np.arange(group.bit_lanes) * len(names) + number
+                self._children[id(group), name] = child, child_lanes
             self._add(child)

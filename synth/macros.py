@@ -26,7 +26,7 @@ PINS = {
     "data_in": "DIN",
     "data_out": "DOUT",
 }
-"""Pin names of modelled macros; those of a kit stand in its target."""
+"""Pin names of modelled macros; the target gives those of a kit."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Macro:
     width : int
         Bits of a word.
     ports : int
-        1 or 2; of two, the first one writes and the last one reads.
+        1 or 2; of two ports, the first one writes and the second one reads.
     liberty : Path
     pins : dict
-        Names of its pins, as in ``PINS``; also ``mask``, and ``high``, pins that are tied high.
+        Pin names, as in ``PINS``; also ``mask``, and ``high``, the pins that are tied high.
     """
 
     name: str
@@ -80,10 +80,10 @@ class Macro:
         return self.cell.leakage[1]
 
     def energy_pj(self, *, write: bool) -> float:
-        """Energy of one access in pJ, from the internal power of the clock pin.
+        """Return the energy of one access in pJ, from the internal power of the clock pin.
 
         The first port writes, the last one reads. Inputs are as ``memories`` connects them.
-        Raises BadInput if no table of the library holds in such an access.
+        Raises BadInput if no table of the library holds for such an access.
         """
         prefix = self.prefixes[0] if write else self.prefixes[-1]
         high = {prefix + self.pins[pin] for pin in ("enable", "write" if write else "read")}
@@ -95,12 +95,12 @@ class Macro:
 
 @cache
 def _access_pj(cell: Cell, clock: str, high: frozenset[str]) -> float:
-    """Evaluated once: a sweep chooses among the same few macros thousands of times."""
+    """Return the energy of an access; cached: a sweep evaluates the same few macros many times."""
     return cell.period_energy(clock, {pin: pin in high for pin in cell.pins})
 
 
 def macros_of(target: Target) -> list[Macro]:
-    """The SRAM macros of a kit; BadInput if none has a name of the given pattern."""
+    """Return the SRAM macros of a kit; BadInput if no name matches the given pattern."""
     pattern = re.compile(target.macros["size"])
     found = []
     for path in target.macro_files:
@@ -122,24 +122,24 @@ def macros_of(target: Target) -> list[Macro]:
 _AREA = {1: [4844.6, 8.6623, 492.04, 3.3207], 2: [10919.5, 30.690, 849.56, 5.9813]}  # um2
 _READ = {1: [4.5449, 1.7010e-4, 0.50857, 7.5728e-4], 2: [1.2427, 4.5061e-3, 0.54354, 7.9385e-4]}
 _WRITE = {1: [6.1454, 1.0027e-3, 0.66477, 8.2398e-4], 2: [2.4585, 4.4076e-3, 0.68545, 9.3086e-4]}
-"""Coefficients of a constant, words, bits of a word, and bits: least squares; pJ."""
+"""Coefficients of a constant, words, bits per word, and bits, by least squares; pJ."""
 _ACCESS = {
     1: [-0.47770, 0.44165, 9.4595e-3, 8.0574e-5],
     2: [3.5267, -0.099961, 5.618e-3, 2.0010e-3],
 }
-"""Coefficients of a constant, doublings of the depth, bits of a word, and words; ns."""
-_LEAKAGE = {1: 0.012086, 2: 0.019464}  # nW for each bit
+"""Coefficients of a constant, doublings of the depth, bits per word, and words; ns."""
+_LEAKAGE = {1: 0.012086, 2: 0.019464}  # nW per bit
 _SETUP = 0.3  # ns
-_CAPACITANCE = 0.006  # pF of each pin
+_CAPACITANCE = 0.006  # pF per pin
 _SCALE, _VOLTAGE = 0.13, 1.2  # um, V: IHP SG13G2
 
 
 def modelled(depth: int, width: int, ports: int, target: Target) -> Macro:
-    """A modelled SRAM of exactly this size, as a Liberty file in the cache.
+    """Return a modelled SRAM of exactly this size, with its Liberty file in the cache.
 
     The model is a least-squares fit to the 18 one-port and 10 two-port macros of IHP SG13G2.
     ``bench/srams.py`` prints the coefficients and the residuals: area within 9 %, energy 12 %,
-    access 15 %. It is scaled by the rules of constant field: lengths by s, areas by s^2, times by
+    access 15 %. It is scaled by the constant-field rules: lengths by s, areas by s^2, times by
     s^2/v (capacitance times voltage over current), energies by s v^2, where s and v are the ratios
     of the lengths and of the voltages.
     """
@@ -169,7 +169,7 @@ def modelled(depth: int, width: int, ports: int, target: Target) -> Macro:
 def _liberty(
     name: str, depth: int, width: int, ports: int, voltage: float, figures: dict[str, float]
 ) -> str:
-    """A Liberty file of the same structure as that of a kit's macro."""
+    """Return a Liberty file of the same structure as that of a kit's macro."""
     address = max(1, (depth - 1).bit_length())
     setup = "".join(
         f'timing() {{ related_pin : "{{clock}}"; timing_type : {kind}_rising; '

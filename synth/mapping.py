@@ -1,7 +1,7 @@
 """Mapping of Verilog to cells: every distinct module is mapped once, alone, and cached.
 
-A module without a clock is merged into the module above, and logic is optimized across the two. All
-others keep their boundaries, which are registers or memories nearly everywhere.
+A module without a clock is merged into its parent, and logic is optimized across the boundary. All
+other modules keep their boundaries, which are nearly always registers or memories.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Source:
         return bool(re.search(r"^ +input (wire )?clk\b", self.text, re.M))
 
     def instances(self, modules: Iterable[str]) -> dict[str, str]:
-        """Its instances of the given modules: label to module."""
+        """Return the instances of the given modules in this module: label to module."""
         found = re.findall(r"^ +(\w+) +(?:#\(.*?\) *)?\\?(\w+) +\($", self.text, re.M)
         modules = set(modules)
         return {label: module for module, label in found if module in modules}
@@ -57,7 +57,7 @@ class Source:
 
 
 def split(verilog: str) -> dict[str, Source]:
-    """The modules of a Verilog text by name."""
+    """Return the modules of a Verilog text by name."""
     return {
         found[1]: Source(found[1], found[0])
         for found in re.finditer(r"^module (\w+).*?^endmodule$", verilog, re.M | re.S)
@@ -99,11 +99,11 @@ RECIPES = (
         buffered=True,
     ),
 )
-"""From the smallest cells to the shortest paths."""
+"""Ordered from the smallest cells to the shortest paths."""
 
 
 GATED_FLOPS = 4
-"""Least number of flip-flops with one enable for which their clock is gated."""
+"""Minimum number of flip-flops with a common enable for a clock gate."""
 
 ENABLES = "".join(
     f"module \\$_SDFF{kind}E_PP{value}P_ (input D, C, E, R, output Q);\n"
@@ -126,13 +126,13 @@ class Mapped:
     area_um2 : float
         Area of its own cells, without children.
     period_ns : float
-        Least clock period of the module alone.
+        Minimum clock period of the module alone.
     cells : dict
         Number of cells by type.
     children : dict
         Instance to module, macros included.
     fan_out : int
-        The most pins of cells that an input other than the clock drives.
+        Maximum number of cell pins that an input other than the clock drives.
     """
 
     name: str
@@ -146,7 +146,7 @@ class Mapped:
 
 
 def script(name: str, recipe: Recipe, target: Target) -> str:
-    """The Yosys script that maps ``module.v``; ``stubs.v`` declares what it instantiates."""
+    """Return the Yosys script that maps ``module.v``; ``stubs.v`` declares its children."""
     liberty = f"-liberty {target.liberty}"
     exclude = "".join(f" -dont_use {cell}" for cell in target.exclude)
     ties = ""
@@ -197,17 +197,17 @@ def map_module(
     Parameters
     ----------
     source : str
-        Verilog of the module and of those that are merged into it.
+        Verilog of the module and of the modules that are merged into it.
     name : str
     stubs : str
-        Verilog declarations of all others that it instantiates.
+        Verilog declarations of all other modules that it instantiates.
     children : dict
-        Instances of those: label to module.
+        Instances of these modules: label to module.
     recipe : Recipe
     target : Target
     macros : sequence of Path
-        Liberty files of the macros that it instantiates, which are timed as well. Their ports stand
-        in ``source``.
+        Liberty files of the macros that it instantiates, which are timed as well. ``source``
+        declares their ports.
     driver : bool
         Whether the target's driver cell drives the inputs when the module is timed; else they are
         ideal.
@@ -280,7 +280,7 @@ def _fan_out(netlist: Path, name: str) -> int:
 
 
 def merged(modules: dict[str, Source]) -> Iterator[tuple[Source, str, dict[str, str], str]]:
-    """The modules to map: each with its whole text, its children, and their declarations."""
+    """Yield the modules to map, each with its whole text, its children and their declarations."""
     for module in modules.values():
         if not module.clocked:
             continue
@@ -297,6 +297,6 @@ def merged(modules: dict[str, Source]) -> Iterator[tuple[Source, str, dict[str, 
 
 
 def map_all(jobs: Iterable, run) -> list:
-    """Run every job, two at a time; each starts a process of its own."""
+    """Run every job, two at a time; each starts a separate process."""
     with ThreadPoolExecutor(WORKERS) as pool:
         return list(pool.map(run, jobs))

@@ -8,17 +8,17 @@ from itertools import product
 from .macros import Macro, macros_of, modelled
 from .target import Target
 
-TILES_NS = 0.3
+TILE_MUX_NS = 0.3
 """Allowance for the multiplexer behind tiles in depth."""
 
-NEARLY = 1.08
-"""Factor on the shortest access time within which tilings are taken where none is fast enough."""
+ACCESS_MARGIN = 1.08
+"""Access time relative to the fastest tiling that is acceptable if no tiling meets the clock."""
 
-SHALLOWEST = 256
-"""Least depth of a modelled macro that is tiled in depth."""
+MIN_TILE_DEPTH = 256
+"""Minimum depth of a modelled macro that is tiled in depth."""
 
-NARROWEST = 8
-"""Least width of a modelled macro that is tiled in width; narrow macros are faster."""
+MIN_TILE_WIDTH = 8
+"""Minimum width of a modelled macro that is tiled in width; narrow macros are faster."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Memory:
         return self.deep * self.wide * self.macro.area_um2
 
     def energy_pj(self, *, write: bool) -> float:
-        """Energy of one access in pJ: only the tiles that hold the address are enabled."""
+        """Return the energy of an access in pJ: only tiles that hold the address are enabled."""
         return self.wide * self.macro.energy_pj(write=write)
 
     @property
@@ -67,8 +67,8 @@ class Memory:
 def choose(entry: dict, target: Target, period_ns: float) -> Memory:
     """Choose the macros of a memory.
 
-    Among the tilings that are fast enough for the clock, that of the least product of area and read
-    energy is taken. If none is fast enough, those nearly as fast as the fastest are considered.
+    Take the tiling with the smallest product of area and read energy among those that are fast
+    enough for the clock, or, if there are none, among those nearly as fast as the fastest.
 
     Parameters
     ----------
@@ -83,8 +83,8 @@ def choose(entry: dict, target: Target, period_ns: float) -> Memory:
     if target.macros:
         macros = macros_of(target)
     else:
-        depths = {min(depth, SHALLOWEST << doubling) for doubling in range(depth.bit_length())}
-        parts = range(1, 1 + max(1, width // NARROWEST))
+        depths = {min(depth, MIN_TILE_DEPTH << doubling) for doubling in range(depth.bit_length())}
+        parts = range(1, 1 + max(1, width // MIN_TILE_WIDTH))
         widths = {-(-width // count) for count in parts}
         macros = [
             modelled(*size, ports, target) for size in product(sorted(depths), sorted(widths))
@@ -100,9 +100,9 @@ def choose(entry: dict, target: Target, period_ns: float) -> Memory:
     ]
 
     def read_ns(memory: Memory) -> float:
-        return memory.macro.access_ns + (TILES_NS if memory.deep > 1 else 0.0)
+        return memory.macro.access_ns + (TILE_MUX_NS if memory.deep > 1 else 0.0)
 
-    in_time = max(0.9 * period_ns, NEARLY * min(map(read_ns, tilings)))
+    in_time = max(0.9 * period_ns, ACCESS_MARGIN * min(map(read_ns, tilings)))
 
     def cost(memory: Memory) -> float:
         return memory.area_um2 * memory.energy_pj(write=False)
@@ -155,7 +155,7 @@ def _verilog(memory: Memory) -> str:
 
 
 def _instance(macro: Macro, tile: int, part: int, bits: str) -> str:
-    """Instance of one macro; of two ports, the first one writes and the last one reads."""
+    """Return an instance of a macro; of two ports, the first one writes and the last one reads."""
     pins = macro.pins
     connected = {name: "0" for name in macro.cell.inputs}
     for number, prefix in enumerate(macro.prefixes):
@@ -184,7 +184,7 @@ def _instance(macro: Macro, tile: int, part: int, bits: str) -> str:
 
 
 def stub(macro: Macro) -> str:
-    """Verilog declaration of a macro: its ports alone."""
+    """Return the Verilog declaration of a macro, with ports only."""
     address = max(1, (macro.depth - 1).bit_length())
     lines = []
     for name, pin in macro.cell.pins.items():

@@ -1,8 +1,8 @@
 """Energy of a circuit from its activity and the tables of its Liberty files.
 
-Counted are, for every cell: the charge of the pins that its nets drive (wires are left out), the
-internal energy of each change of an output at the net's load and slew, that of input pins and, in
-every cycle, of clock pins, and leakage. The clock is ideal: no tree, and a stated slew.
+The energy of a cell consists of the charge of the pins that its nets drive (without wires), the
+internal energy of each output change at the net's load and slew, the internal energy of input pins
+and, in every cycle, of clock pins, and leakage. The clock is ideal: no tree and a fixed slew.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Part:
     switching : float
         Charge of the pins that nets drive.
     internal : float
-        Within cells, at changes of data.
+        Energy within cells when data change.
     clock : float
-        At the clock's edges.
+        Energy at clock edges.
     access : float
         Reads and writes of SRAMs.
     leakage_mw : float
@@ -65,7 +65,7 @@ class Power:
     ----------
     circuit : Circuit
     library : Library
-        Its cells.
+        Library of the circuit's cells.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class Power:
         self.slews = slews(circuit, library, self._types, self.loads)
 
     def parts(self, activity: Activity) -> list[Part]:
-        """Energy of each group, in the order of the hierarchy."""
+        """Return the energy of each group, in the order of the hierarchy."""
         groups = self.circuit.groups
         found = {id(group): Part(group.path, group.module, group.bit_lanes) for group in groups}
         power = CellPower(self.circuit, self.library, self.loads, self.slews, activity)
@@ -96,7 +96,7 @@ class Power:
 
 
 def total(parts: list[Part]) -> Mapping[str, float]:
-    """Sums over all parts."""
+    """Return the sums over all parts."""
     return {
         name: sum(getattr(part, name) for part in parts)
         for name in ("switching", "internal", "clock", "access", "leakage_mw", "pj")

@@ -12,13 +12,13 @@ from .slews import CLOCK_SLEW_NS, sram_nets
 
 
 def sram_energies(circuit: Circuit, number: int, activity: Activity) -> Iterator[tuple[str, float]]:
-    """Energies of one SRAM, all bit lanes together, pin by pin.
+    """Yield the energies of one SRAM, all bit lanes together, pin by pin.
 
     Parameters
     ----------
     circuit : Circuit
     number : int
-        Of the SRAM in the circuit.
+        Index of the SRAM in the circuit.
     activity : Activity
 
     Yields
@@ -42,12 +42,12 @@ def sram_energies(circuit: Circuit, number: int, activity: Activity) -> Iterator
             continue
         nets = sram_nets(circuit, sram, pin)
         changes = float(np.sum(activity.toggles[nets])) / activity.cycles
-        hidden = sum(
+        pin_energy = sum(
             float(arc.at(CLOCK_SLEW_NS, 0.0)) * (arc.when.probability(highs) if arc.when else 1)
             for arc in cell.energy[pin]
         )
         yield "switching", changes * capacitance * square / 2
-        yield "internal", changes * hidden
+        yield "internal", changes * pin_energy
     for write, counts in ((False, activity.reads), (True, activity.writes)):
         count = int(counts[number]) / activity.cycles
         yield "access", count * macro.energy_pj(write=write)

@@ -17,7 +17,7 @@ from .target import find
 
 LEFT_OUT = (
     "wires: no placement, no routing, no parasitics",
-    "the clock tree: the clock is ideal, its energy that of the flip-flops' pins",
+    "the clock tree: the clock is ideal, its energy is that of the flip-flops' pins",
     "glitches: activity comes from a simulation without delays",
     "hold times, scan chains, pads, the power grid, macro keep-outs",
 )
@@ -35,8 +35,8 @@ def synthesize(
 ) -> dict:
     """Run the flow of a target on an accelerator.
 
-    The folder receives ``report.json`` and ``report.txt``, with a cell library also the mapped
-    ``netlist.v``, whose modules are those of the Verilog, and with an FPGA the bitstream.
+    The folder receives ``report.json`` and ``report.txt``, for a cell library also the mapped
+    ``netlist.v``, with the modules of the Verilog, and for an FPGA the bitstream.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def synthesize(
         Clock to map for. The default is that of the PE with the smallest product of area and
         period.
     program : Program, optional
-        Program to decode for the activity. Without it there are no metrics of energy.
+        Program to decode for the activity. Without it, energy is not measured.
     report : callable
         Called with a line of progress.
 
@@ -77,12 +77,12 @@ def synthesize(
         report(f"mapping to {library.title}")
         design = asic.map_accelerator(config, library, clock_mhz=clock_mhz)
         report("timing the whole accelerator")
-        metrics = figures(design)
+        metrics = area_and_clock(design)
         if program is not None:
             report("simulating a decode at gate level")
             metrics |= energy.measure(design, program, metrics["clock_mhz"], folder)
-            for block, figure in metrics.pop("power_blocks").items():
-                metrics["blocks"].setdefault(block, {"area_um2": 0.0}).update(figure)
+            for block, powers in metrics.pop("power_blocks").items():
+                metrics["blocks"].setdefault(block, {"area_um2": 0.0}).update(powers)
         lines = describe(metrics)
         with atomic_write(folder / "netlist.v") as temporary, open(temporary, "w") as netlist:
             for module in design.modules.values():
@@ -96,7 +96,7 @@ def synthesize(
     return metrics
 
 
-def figures(design: Design) -> dict:
+def area_and_clock(design: Design) -> dict:
     """Return the area of each block and the clock of a mapped accelerator."""
     target, areas, path = design.target, design.block_areas, design.paths[0]
     return {
@@ -129,18 +129,18 @@ def figures(design: Design) -> dict:
 def describe(metrics: dict) -> list[str]:
     """Return the lines of the report."""
     blocks = sorted(metrics["blocks"].items(), key=lambda item: -item[1]["area_um2"])
-    whole = metrics["area_um2"]
+    total = metrics["area_um2"]
     path = metrics["critical_path"]
     lines = [
         f"{metrics['target']}, {metrics['corner']} ({metrics['library']})",
         f"Memories: {metrics['memories']}",
         "",
-        f"Area {whole / 1e6:.3f} mm2, {metrics['logic_area_um2'] / 1e6:.3f} mm2 without memories",
+        f"Area {total / 1e6:.3f} mm2, {metrics['logic_area_um2'] / 1e6:.3f} mm2 without memories",
     ]
-    for block, figure in blocks:
-        share = figure["area_um2"] / whole
+    for block, values in blocks:
+        share = values["area_um2"] / total
         macro = metrics["macros"].get(block.removeprefix("memory "), "")
-        lines.append(f"  {block:18} {figure['area_um2']:12,.0f} um2 {share:6.1%}  {macro}".rstrip())
+        lines.append(f"  {block:18} {values['area_um2']:12,.0f} um2 {share:6.1%}  {macro}".rstrip())
     lines += [
         "",
         f"Clock {metrics['fmax_mhz']:.0f} MHz; one processing element alone "
@@ -165,13 +165,13 @@ def describe_energy(metrics: dict) -> list[str]:
         f"{metrics['nj_per_voxel']:.1f} nJ a voxel, "
         f"{metrics['mj_per_slice']:.3f} mJ a slice of 256 x 256",
         f"  {metrics['voxels_per_second']:,.0f} voxels a second, "
-        f"{metrics['voxels_per_joule']:,.0f} a joule",
+        f"{metrics['voxels_per_joule']:,.0f} voxels a joule",
         f"  {'':18} {'mW':>9} {'logic':>9} {'clock':>9} {'SRAM':>9} {'leakage':>9}",
     ]
     powered = [item for item in metrics["blocks"].items() if "power_mw" in item[1]]
-    for block, figure in sorted(powered, key=lambda item: -item[1]["power_mw"]):
+    for block, values in sorted(powered, key=lambda item: -item[1]["power_mw"]):
         names = ("power_mw", "data_mw", "clock_mw", "sram_mw", "leakage_mw")
-        numbers = " ".join(f"{figure[name]:9.3f}" for name in names)
+        numbers = " ".join(f"{values[name]:9.3f}" for name in names)
         lines.append(f"  {block:18} {numbers}")
     return [
         *lines,
@@ -180,9 +180,9 @@ def describe_energy(metrics: dict) -> list[str]:
         f"{bare['fmax_mhz']:.0f} MHz, {bare['pj']:.2f} pJ",
         f"  one processing element: {bare['pe_area']:.2f} times the area, "
         f"{bare['pe_energy']:.2f} times the energy",
-        f"  the whole machine: {bare['logic_area']:.2f} times the area without memories, "
+        f"  the whole accelerator: {bare['logic_area']:.2f} times the area without memories, "
         f"{bare['machine_energy']:.2f} times the energy with them",
         "",
         f"Activity: {metrics['activity']}",
-        f"  {metrics['annotated']:.1%} of the nets annotated",
+        f"  {metrics['annotated']:.1%} of the nets are annotated",
     ]

@@ -1,7 +1,7 @@
 """Targets: a cell library and the memories that go with it.
 
-A target is a Liberty file and a short description in TOML. Those in ``synth/targets`` are chosen by
-name, any other by the path of its description.
+A target is a Liberty file and a short description in TOML. A target of ``synth/targets`` is chosen
+by name, any other by the path of its description.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FIELDS = {
 
 
 def names() -> list[str]:
-    """Names of the targets that come with the package."""
+    """Return the names of the targets that come with the package."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
@@ -43,17 +43,17 @@ class Target:
     tie_high, tie_low : tuple of str
         Cell and pin of a constant; empty if the library has none.
     driver : str
-        Cell that is assumed to drive the inputs of every module; empty if none is.
+        Cell that is assumed to drive the inputs of every module; empty for ideal inputs.
     clock_gate : tuple of str
         Clock gate: cell, enable, clock and output; empty if clocks are not gated.
     exclude : tuple of str
         Cells that are not used.
     macros : dict
-        Where the SRAM macros lie, and the names of their pins; empty if there are none.
+        Paths of the SRAM macros and the names of their pins; empty if there are none.
     macro_files : tuple of Path
         Liberty files of the SRAM macros.
     estimate : dict
-        ``scale`` in um and ``voltage`` in V of a model of the memories, where there are no macros.
+        ``scale`` in um and ``voltage`` in V of the memory model, if there are no macros.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Target:
 
     @property
     def memories(self) -> str:
-        """Source of the figures of the memories, in a sentence."""
+        """Source of the memories' area, delay and energy, in a sentence."""
         if self.macros:
             return f"SRAM macros of {self.title}, from their Liberty files"
         scale = f"{self.estimate['scale']} um and {self.estimate['voltage']} V"
@@ -82,9 +82,9 @@ class Target:
 
 
 def find(name: str) -> Target:
-    """The target of this name, or the one that this TOML file describes.
+    """Return the target of this name, or the one that this TOML file describes.
 
-    Raises BadInput if it or one of its files does not exist, or if the description is wrong.
+    Raises BadInput if the target or one of its files does not exist, or the description is invalid.
     """
     path = FOLDER / f"{name}.toml" if name in names() else Path(name)
     if path.suffix != ".toml":

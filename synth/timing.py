@@ -23,7 +23,7 @@ PERIOD_NS = 1000.0
 
 
 def find_sta() -> str:
-    """The command of OpenSTA; BadInput, with the way to install it, if there is none."""
+    """Return the command of OpenSTA; BadInput with the command that installs it if missing."""
     command = shutil.which("sta")
     if command is None:
         raise BadInput("Timing needs OpenSTA: apt-get install opensta.")
@@ -37,9 +37,9 @@ class TimingPath:
     Attributes
     ----------
     delay_ns : float
-        The least clock period that it allows, setup included.
+        The minimum clock period that it allows, setup included.
     start, end : str
-        Names of the Amaranth source: instance by instance, then the register.
+        Names in the Amaranth source: the instances, then the register.
     steps : tuple of (float, str)
         Arrival time in ns, and pin with its cell, for each line of the report.
     """
@@ -53,12 +53,12 @@ class TimingPath:
 def least_period(
     name: str, netlist: Path, liberties: Sequence[Path], folder: Path, *, driver: str = ""
 ) -> float:
-    """The least clock period of a module alone, in ns; 0 if it has no timing path.
+    """Return the minimum clock period of a module alone, in ns; 0 without a timing path.
 
     Inputs arrive at the clock edge, driven by a cell of type ``driver`` if one is given. Children
-    are timed if they are macros of one of the libraries. The ports of all others stand in
-    ``stubs.v`` beside the netlist: without a direction, OpenSTA would take each of their pins as
-    the driver of all others on its net.
+    are timed if they are macros of one of the libraries. ``stubs.v`` beside the netlist declares
+    the ports of all other children: without directions, OpenSTA would take each of their pins for
+    a driver of its net.
     """
     script = [f"read_liberty {wireless(liberty)}" for liberty in liberties]
     script += [f"read_verilog {netlist.with_name('stubs.v')}", f"read_verilog {netlist}"]
@@ -77,7 +77,7 @@ def longest_paths(
     *,
     inside: bool = False,
 ) -> list[TimingPath]:
-    """The longest paths of a design, longest first.
+    """Return the longest paths of a design, longest first.
 
     Parameters
     ----------
@@ -101,9 +101,9 @@ def longest_paths(
 
 
 def wireless(liberty: Path) -> Path:
-    """A copy of the library without default wire loads, which OpenSTA would add to every net.
+    """Copy the library without default wire loads, which OpenSTA would add to every net.
 
-    They are estimates of a typical net of the process; the figures of this flow leave wires out.
+    They are estimates of a typical net of the process; this flow leaves wires out.
     """
 
     def make(folder: Path) -> None:
@@ -123,12 +123,12 @@ set_output_delay 0 -clock clk [all_outputs]
 set_load {OUTPUT_LOAD_PF} [all_outputs]"""
 
 
-# A reset from outside ends long before operation begins. One that comes from logic is timed.
+# An external reset ends long before operation begins. A reset from logic is timed.
 _FALSE_PATHS = "if {[llength [get_ports -quiet rst]]} {set_false_path -from [get_ports rst]}"
 
 
 def _sta(script: list[str], folder: Path) -> str:
-    """Run a script in a folder; what OpenSTA prints."""
+    """Run a script in a folder and return the output of OpenSTA."""
     (folder / "sta.tcl").write_text("\n".join([*script, "exit"]) + "\n", encoding="utf-8")
     run([find_sta(), "-no_splash", "-exit", "sta.tcl"], folder)
     text = (folder / "sta.log").read_text(encoding="utf-8")

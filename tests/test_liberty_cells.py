@@ -119,8 +119,8 @@ def test_leakage_that_leaves_out_a_state(tmp_path):
 @pytest.mark.parametrize(
     ("when", "message"),
     [
-        ("A & W", r"the condition 'A & W' names W, which is not a pin of one bit\.$"),
-        ("D", r"the condition 'D' names D, which is not a pin of one bit\.$"),
+        ("A & W", r"the condition 'A & W' names W, which is not a one-bit pin\.$"),
+        ("D", r"the condition 'D' names D, which is not a one-bit pin\.$"),
         ("A &", r"the condition 'A &' is not a Boolean function of a Liberty file\.$"),
     ],
 )
@@ -143,8 +143,8 @@ def test_supply_voltage(tmp_path):
 
 
 def test_a_file_that_cannot_be_used(tmp_path):
-    with pytest.raises(BadInput, match=r"^.*other\.lib is not a Liberty file .* used: [^.]+\.$"):
+    with pytest.raises(BadInput, match=r"^.*other\.lib is not a usable Liberty file: [^.]+\.$"):
         library(tmp_path, "}")
     (tmp_path / "binary.lib").write_bytes(b"library(a) { \xff }")
-    with pytest.raises(BadInput, match=r"binary\.lib is not a Liberty file that can be used: 'utf"):
+    with pytest.raises(BadInput, match=r"binary\.lib is not a usable Liberty file: 'utf"):
         read_liberty(tmp_path / "binary.lib")

@@ -1,4 +1,4 @@
-"""Liberty files: reader, units, conditions, tables, and what they say of each cell.
+"""Liberty files: reader, units, conditions, tables and the data of each cell.
 
 The format is that of the *Liberty User Guide* (Synopsys, 2017.06).
 """

@@ -1,4 +1,4 @@
-"""What a Liberty file says of each cell."""
+"""The data of a Liberty file for each cell."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Library:
 
     @cached_property
     def voltage(self) -> float:
-        """Nominal supply, in V; BadInput if the file does not give it."""
+        """Nominal supply voltage in V; BadInput if the file does not give it."""
         conditions = self.group.text("default_operating_conditions")
         voltage = self.group.number("nom_voltage")
         if voltage is None:
@@ -58,7 +58,7 @@ class Library:
 
 @cache
 def read_liberty(path: Path) -> Library:
-    """The library in a file, which is read once in a process.
+    """Return the library in a file, which each process reads once.
 
     Raises BadInput if the file is not a Liberty file.
     """
@@ -66,7 +66,7 @@ def read_liberty(path: Path) -> Library:
         return Library(parse_liberty(path.read_text(encoding="utf-8")))
     except (BadInput, UnicodeDecodeError) as error:
         reason = str(error).rstrip(".")
-        raise BadInput(f"{path} is not a Liberty file that can be used: {reason}.") from None
+        raise BadInput(f"{path} is not a usable Liberty file: {reason}.") from None
 
 
 class Cell:
@@ -111,7 +111,7 @@ class Cell:
 
     @cached_property
     def capacitance(self) -> dict[str, float]:
-        """Capacitance of each input pin in pF; of a bus, of each bit."""
+        """Capacitance of each input pin in pF; for a bus, of each bit."""
         return {
             name: (self.pins[name].number("capacitance") or 0.0) * self.library.units.pf
             for name in self.inputs
@@ -128,7 +128,7 @@ class Cell:
         return self._arcs("timing", ("rise_transition", "fall_transition"), self.library.units.ns)
 
     def period_energy(self, pin: str, levels: Mapping[str, bool]) -> float:
-        """Energy of one period of a pin, a rise and a fall, in pJ; the mean over the tables.
+        """Return the energy of a rise and a fall of a pin in pJ, the mean over the tables.
 
         Parameters
         ----------
@@ -157,7 +157,7 @@ class Cell:
     def leakage(self) -> tuple[list[tuple[Function, float]], float]:
         """Leakage under each condition, and where none holds, in mW.
 
-        Raises BadInput if conditions leave out a state for which no figure stands.
+        Raises BadInput if the conditions leave out a state and there is no other value for it.
         """
         mw = self.library.units.mw
         groups = self.group.all("leakage_power")
@@ -178,7 +178,7 @@ class Cell:
             conditions = ", ".join(repr(group.text("when")) for group in groups)
             raise BadInput(
                 f"{self._place()}: the conditions of its leakage_power, {conditions}, leave out a "
-                "state, for which there is no cell_leakage_power."
+                "state, and there is no cell_leakage_power for it."
             )
         return found, (otherwise or 0.0) * mw
 
@@ -194,7 +194,7 @@ class Cell:
 
         found: dict[str, list[Arc]] = {}
         for name, pin in self.pins.items():
-            # The pins within a bus are all alike.
+            # All pins of a bus have the same tables.
             groups = pin.all(kind) or [
                 group for inner in pin.all("pin")[-1:] for group in inner.all(kind)
             ]
@@ -206,7 +206,7 @@ class Cell:
                     when = self._condition(name, text) if text else None
                     related = group.text("related_pin").split() or [""]
                     tables = read(rise), read(fall)
-                    found[name] += [Arc(one, when, *tables) for one in related]
+                    found[name] += [Arc(source, when, *tables) for source in related]
         return found
 
     def _condition(self, pin: str, text: str) -> Function:
@@ -217,8 +217,8 @@ class Cell:
         for name in when.pins:
             if name not in self.pins or self.pins[name].kind == "bus":
                 raise BadInput(
-                    f"{self._place(pin)}: the condition {text!r} names {name}, which is not a pin "
-                    "of one bit."
+                    f"{self._place(pin)}: the condition {text!r} names {name}, which is not a "
+                    "one-bit pin."
                 )
         return when
 

@@ -1,4 +1,4 @@
-"""Boolean functions of a Liberty file: what cells compute, and when a table holds."""
+"""Boolean functions of a Liberty file: the outputs of cells, and the conditions of tables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAME: /[A-Za-z_]\w*(\[\d+\])?/
 CONSTANT: /[01](?!\w)/
 %ignore /\s+/
 """
-"""From the weakest operator to the strongest; a space between two operands is an AND."""
+"""Operators from the weakest to the strongest; a space between two operands is an AND."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,16 @@ class Function:
         return tuple(dict.fromkeys(_pins(self.tree)))
 
     def at(self, levels: Mapping[str, bool]) -> bool:
-        """Value at these levels of the pins."""
+        """Return the value at these levels of the pins."""
         return bool(_value(self.tree, levels))
 
     def probability(self, highs: Mapping[str, float]) -> float:
-        """Probability of a true value.
+        """Return the probability that the value is true.
 
         Parameters
         ----------
         highs : mapping of str to float or ndarray
-            Probability of a high level of each pin. Pins are taken as independent.
+            Probability of a high level of each pin. Pins are assumed independent.
         """
         total = 0.0
         for levels in product((False, True), repeat=len(self.pins)):
@@ -63,7 +63,7 @@ class Function:
         return total
 
     def cpp(self) -> str:
-        """A C++ expression over ``x(0)``, ``x(1)``...: words of bit lanes, in the pins' order."""
+        """Return a C++ expression over ``x(0)``, ``x(1)``...: words of bit lanes, in pin order."""
         return _cpp(self.tree, {pin: f"x({number})" for number, pin in enumerate(self.pins)})
 
 
@@ -83,7 +83,7 @@ def parse(text: str) -> Function:
 
 @cache
 def _parser():
-    """The parser, made once. Imported here: most of the package works without lark."""
+    """Return the parser, built once. Only this function imports lark: the rest works without."""
     from lark import Lark, Transformer
 
     class Build(Transformer):

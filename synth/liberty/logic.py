@@ -1,4 +1,4 @@
-"""What a cell computes: gate, flip-flop or clock gate."""
+"""The logic of a cell: gate, flip-flop or clock gate."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Logic:
     Attributes
     ----------
     outputs : dict
-        Output pin to its function; of a flip-flop, to whether it gives the state inverted.
+        Output pin to its function; for a flip-flop, to whether it is the inverted state.
     clock : str, optional
         Clock pin of a flip-flop or a clock gate.
     next_state : Function, optional
@@ -37,7 +37,7 @@ class Logic:
 
 
 def logic_of(cell: Cell) -> Logic:
-    """The logic of a cell; ToolFailed for a kind of cell that this flow does not simulate."""
+    """Return the logic of a cell; ToolFailed for a kind of cell that cannot be simulated."""
     if cell.group.text("clock_gating_integrated_cell").startswith("latch_posedge"):
         return _clock_gate(cell)
     functions = {

@@ -37,8 +37,8 @@ class Group:
     kind : str
     arguments : tuple of str
     attributes : dict
-        Name to value: a str, or a tuple of str of an attribute in parentheses. Quotes are removed.
-        The last value counts where a name is repeated.
+        Name to value: a str, or a tuple of str for an attribute in parentheses. Quotes are removed.
+        If a name is repeated, the last value counts.
     groups : tuple of Group
         In the order of the file.
     """
@@ -54,18 +54,18 @@ class Group:
         return self.arguments[0] if self.arguments else ""
 
     def all(self, *kinds: str) -> list[Group]:
-        """Inner groups of these kinds, kind by kind."""
+        """Return the inner groups of these kinds, kind by kind."""
         return [group for kind in kinds for group in self.groups if group.kind == kind]
 
     def text(self, attribute: str) -> str:
-        """Value of a simple attribute; empty if it is missing."""
+        """Return the value of a simple attribute; empty if it is missing."""
         value = self.attributes.get(attribute, "")
         return value if isinstance(value, str) else ", ".join(value)
 
     def number(self, attribute: str) -> float | None:
-        """Value of a simple attribute as a number; None if it is missing.
+        """Return the value of a simple attribute as a number; None if it is missing.
 
-        Raises BadInput if it is no number.
+        Raises BadInput if it is not a number.
         """
         if attribute not in self.attributes:
             return None
@@ -75,9 +75,9 @@ class Group:
         return value
 
     def numbers(self, attribute: str) -> list[float]:
-        """Numbers of an attribute, row after row; none if it is missing.
+        """Return the numbers of an attribute, row after row; empty if it is missing.
 
-        Raises BadInput if one is no number.
+        Raises BadInput if a value is not a number.
         """
         value = self.attributes.get(attribute, ())
         rows: Sequence[str] = (value,) if isinstance(value, str) else value
@@ -91,9 +91,9 @@ class Group:
 
 
 def parse_liberty(text: str) -> Group:
-    """The library group of a Liberty file.
+    """Return the library group of a Liberty file.
 
-    Raises BadInput with line and column if the text is something else.
+    Raises BadInput with line and column if the text is not a Liberty file.
     """
     from lark import UnexpectedInput
 
@@ -109,11 +109,11 @@ def parse_liberty(text: str) -> Group:
 
 @cache
 def _parser():
-    """The parser, made once. Imported here: most of the package works without lark."""
+    """Return the parser, built once. Only this function imports lark: the rest works without."""
     from lark import Lark, Transformer
 
     class Build(Transformer):
-        """Makes groups while the text is parsed: no tree of the whole file is ever held."""
+        """Build groups during parsing, without a tree of the whole file."""
 
         def STRING(self, token):  # noqa: N802, the terminal's name
             return token[1:-1].replace("\\\r\n", "").replace("\\\n", "").strip()

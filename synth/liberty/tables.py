@@ -21,9 +21,9 @@ class Table:
     Attributes
     ----------
     slews : ndarray of shape (m,)
-        In ns, rising; two of them at least.
+        In ns, increasing; at least two.
     loads : ndarray of shape (n,)
-        In pF, rising; two of them at least.
+        In pF, increasing; at least two.
     entries : ndarray of shape (m, n)
         Constant along an axis that the file does not have.
     """
@@ -33,7 +33,7 @@ class Table:
     entries: np.ndarray
 
     def at(self, slew, load) -> np.ndarray:
-        """Bilinear interpolation; beyond the table, its edge."""
+        """Interpolate bilinearly; beyond the table, return its edge."""
         row, down = _between(self.slews, slew)
         column, right = _between(self.loads, load)
         low = self.entries[row, column] * (1 - right) + self.entries[row, column + 1] * right
@@ -53,7 +53,7 @@ class Arc:
     Attributes
     ----------
     related : str
-        The pin that causes the change; empty for an input's own energy.
+        The pin that causes the change; empty for the energy of an input pin.
     when : Function, optional
         The condition under which the tables hold.
     rise, fall : Table
@@ -65,19 +65,19 @@ class Arc:
     fall: Table
 
     def at(self, slew, load) -> np.ndarray:
-        """The mean of a rise and a fall."""
+        """Return the mean of a rise and a fall."""
         return (self.rise.at(slew, load) + self.fall.at(slew, load)) / 2
 
 
 def read_table(
     group: Group, templates: Mapping[str, Group], units: Units, scale: float = 1.0
 ) -> Table:
-    """A table, whichever order its template has the axes in.
+    """Read a table, with the axes in either order.
 
     Parameters
     ----------
     group : Group
-        With ``values``, and axes of its own or those of its template.
+        The table: ``values``, and axes, which otherwise come from its template.
     templates : mapping of str to Group
     units : Units
         Of the axes.
@@ -106,7 +106,7 @@ def read_table(
         entries = entries[None, :]
     elif list(axes) == ["slew"]:
         entries = entries[:, None]
-    # An axis of one point gets a second one: every table can then be interpolated alike.
+    # An axis of one point gets a second one, so every table is interpolated the same way.
     for number, axis in enumerate(("slew", "load")):
         if len(axes.get(axis, ())) < 2:
             axes[axis] = np.array([0.0, 1.0])

@@ -17,7 +17,7 @@ MW = {"fw": 1e-12, "pw": 1e-9, "nw": 1e-6, "uw": 1e-3, "mw": 1.0}
 
 @dataclass(frozen=True)
 class Units:
-    """What one unit of each quantity of a library is worth.
+    """The scale of one unit of each quantity of a library.
 
     Attributes
     ----------
@@ -43,9 +43,9 @@ class Units:
 
     @classmethod
     def of(cls, library: Group) -> Units:
-        """The units of a library; 1 ns, 1 pF, 1 V and 1 nW where it gives none, as in OpenSTA.
+        """Read the units of a library; 1 ns, 1 pF, 1 V and 1 nW where it gives none, as in OpenSTA.
 
-        Raises BadInput for a unit that is not known.
+        Raises BadInput for an unknown unit.
         """
         load = " ".join(library.attributes.get("capacitive_load_unit", ("1", "pf")))
         return cls(
