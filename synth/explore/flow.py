@@ -1,4 +1,4 @@
-"""What the workers of a sweep do: compile, characterize, predict, synthesize."""
+"""The tasks of a sweep's workers: compile, characterize, predict, synthesize."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def predict_all(
     Returns
     -------
     list of dict
-        For each point its id as ``point`` and its metrics, with a device also ``fits``; or its
+        For each point, its id as ``point`` and its metrics, with a device also ``fits``; or its
         id and ``error``.
     """
     records = []

@@ -83,7 +83,7 @@ class Journal:
 
     def add(self, records: Iterable[dict]) -> None:
         """Append records, each with its ``stage`` and ``point``, and sync them to the disk."""
-        records = [{name: _plain(value) for name, value in one.items()} for one in records]
+        records = [{name: _plain(value) for name, value in record.items()} for record in records]
         self._write(records)
         self.records.update({(record["stage"], record["point"]): record for record in records})
 

@@ -50,11 +50,11 @@ METRICS = {
 }
 
 OBJECTIVES = ("psnr_db", "nj_per_voxel", "area_mm2", "voxels_per_second")
-"""The objectives of a sweep that does not name its own."""
+"""Default objectives of a sweep."""
 
 
 def metric(name: str) -> Metric:
-    """Return the metric of this name; BadInput, with all names, if there is none."""
+    """Return the metric of this name; BadInput that lists all names if there is none."""
     if name not in METRICS:
         raise BadInput(f"{name} is not a metric of a design: choose from {', '.join(METRICS)}.")
     return METRICS[name]

@@ -12,7 +12,7 @@ from .metrics import METRICS
 
 
 def available(table: pd.DataFrame, objectives: Sequence[str]) -> list[str]:
-    """Return the objectives that any row has a value of: without a program, energy has none."""
+    """Return the objectives with a value in any row; without a program, energy has none."""
     return [name for name in objectives if table[name].notna().any()]
 
 

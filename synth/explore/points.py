@@ -17,13 +17,13 @@ from implicore.program import Program
 SOURCES = ("model", "program", "network")
 """Kinds of source: a model that is compiled for each format, a program, or a preset's shape."""
 
-WIDTHS = tuple(one.name for one in fields(Formats))[2:]
-"""Widths of the formats that are axes of their own besides the formats' names."""
+WIDTHS = tuple(field.name for field in fields(Formats))[2:]
+"""Widths of the formats that are separate axes, besides the names of the formats."""
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """What the accelerator of a point decodes.
+    """The network that the accelerator of a point decodes.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Source:
     shape : NetworkShape
     content : Model, Program or None
     digest : str
-        Of the file; empty for a preset.
+        Digest of the file; empty for a preset.
     """
 
     kind: str
@@ -43,13 +43,13 @@ class Source:
 
     @property
     def network(self) -> str:
-        """Name of the preset with this shape; without one, the shape in words."""
+        """Name of the preset with this shape; if there is none, the shape in words."""
         for name, shape in NETWORKS.items():
             if shape == self.shape:
                 return name
-        one = self.shape
-        skips = f", skips {','.join(map(str, one.skips))}" if one.skips else ""
-        return f"L {one.frequencies}, width {one.width}, depth {one.depth}{skips}"
+        shape = self.shape
+        skips = f", skips {','.join(map(str, shape.skips))}" if shape.skips else ""
+        return f"L {shape.frequencies}, width {shape.width}, depth {shape.depth}{skips}"
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Point:
     config : AcceleratorConfig or None
         None if the values do not make a configuration.
     error : str
-        Why they do not; else empty.
+        The reason, if ``config`` is None; else empty.
     """
 
     id: str
@@ -79,7 +79,7 @@ class Point:
 def make_point(settings: dict, source: Source) -> Point:
     """Return the point with these values of the axes.
 
-    Unless ``networks`` is among them, the memories and lanes are sized for the source.
+    The memories and lanes are sized for the source, unless ``networks`` is one of the axes.
     """
     values = {name: value for name, value in settings.items() if name in (*FIELDS, "networks")}
     values.setdefault("networks", [source.shape])
@@ -95,8 +95,8 @@ def make_point(settings: dict, source: Source) -> Point:
         config = make_config(values)
     except (TypeError, ValueError, BadInput) as problem:
         error = str(problem)
-    made = config.to_dict() if config else settings
-    text = json.dumps([made, source.kind, source.name], sort_keys=True)
+    fields_of_point = config.to_dict() if config else settings
+    text = json.dumps([fields_of_point, source.kind, source.name], sort_keys=True)
     size = f"{settings['rows']}x{settings['columns']}"
     formats = config.formats if config else settings.get("formats", "")
     identity = hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -1,7 +1,7 @@
 """The counts that the area and the power of each block are proportional to.
 
 ``docs/exploration.md`` lists them. A block's area or power is the sum of these regressors, each
-times its unit cost (``unit_costs``). SRAM macros are known exactly and are not among them.
+times its unit cost (``unit_costs``). SRAM macros are known exactly and have no regressors.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _part_counts(config: AcceleratorConfig) -> dict[str, tuple[float, ...]]:
         "array": (pes, rows),
         "row units": (rows, rows * (max(feature, hidden) + hidden)),
         "requantizers": (rows,),
-        # Registers of enable and address, of the word to write, and those that skew the word read.
+        # Registers of enable and address, of the word to write, and of the skew of the word read.
         "column units": (
             weight_banks * (weight + 1),
             weight_banks * per_bank,

@@ -29,7 +29,7 @@ PREDICTED, SYNTHESIZED, FAILED = "predicted", "synthesized", "failed"
 """Source of a row's metrics; also the stages in the journal."""
 
 COMPARED = ("area_um2", "fmax_mhz", "nj_per_voxel")
-"""Metrics whose prediction has a column of its own."""
+"""Metrics whose predictions have separate columns."""
 
 COLUMNS = {
     **dict.fromkeys(("point", "network", "program"), "string"),
@@ -48,7 +48,7 @@ COLUMNS = {
 
 DERIVED = ("feasible", "front")
 CONDITION_COLUMNS = tuple(name for name in COLUMNS if name not in DERIVED)
-"""Columns that a condition may compare: those that do not depend on it."""
+"""Columns that a condition may compare: the columns that do not depend on the condition."""
 
 
 def collect(spec: Spec, points: list[Point], records: Records, folder: Path) -> pd.DataFrame:
@@ -72,13 +72,13 @@ def collect(spec: Spec, points: list[Point], records: Records, folder: Path) -> 
 
 def _row(spec: Spec, point: Point, records: Records, folder: Path) -> dict | None:
     stages = (PREDICTED, SYNTHESIZED, FAILED)
-    predicted, synthesized, failed = (records.get((one, point.id)) for one in stages)
+    predicted, synthesized, failed = (records.get((stage, point.id)) for stage in stages)
     if not (predicted or failed):
         return None
     row = {"point": point.id, "network": point.source.network}
-    made = vars(point.config) if point.config else point.settings
-    row |= {name: made[name] for name in FIELDS if isinstance(made.get(name), bool | int)}
-    row["formats"] = str(made.get("formats", ""))
+    values = vars(point.config) if point.config else point.settings
+    row |= {name: values[name] for name in FIELDS if isinstance(values.get(name), bool | int)}
+    row["formats"] = str(values.get("formats", ""))
     predicted = predicted or {}
     row |= {f"predicted_{name}": predicted.get(name) for name in COMPARED}
     row |= {name: predicted.get(name) for name in ("program", "image", "fits")}

@@ -25,7 +25,7 @@ SAMPLES = (
 )
 """Rows, columns, lanes, and a network that the memories hold besides that of the program.
 
-The sides are unequal and the memories differ in size, so that the regressors are independent. With
+The sides are unequal and the memories differ in size, which makes the regressors independent. With
 one lane, 16 x 32 has to wait for features: it separates the costs of idle and of active cycles.
 """
 
@@ -79,7 +79,7 @@ def sample_of(design: asic.Design, program: Program | None) -> Sample:
 def powers_of(design: asic.Design, program: Program) -> dict[str, dict[str, float]]:
     """Return shares of the power of each block at ``CLOCK_MHZ``, from a gate-level decode.
 
-    They are cached, so that an interrupted characterization resumes at the next sample.
+    They are cached: an interrupted characterization resumes at the next sample.
     """
     inputs = {
         "modules": [module.folder.name for module in design.modules.values()],

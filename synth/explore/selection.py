@@ -76,7 +76,7 @@ def best(table: pd.DataFrame, name: str, condition: str | None = None) -> pd.Ser
     table : DataFrame
         A sweep's results.
     name : str
-        Of the metric, which defines whether less or more is better.
+        Name of the metric, which defines whether less or more is better.
     condition : str, optional
         Condition that the row meets, see ``where``.
     """
@@ -114,7 +114,7 @@ def write_best(
         for column, value in row.items()
         if not pd.isna(value)
     }
-    # Results of an earlier version lack the fields that are newer.
+    # Results of earlier versions lack newer fields.
     fields = {field: values[field] for field in FIELDS if field in values}
     config = AcceleratorConfig.from_dict(fields)
     path = Path(folder) / "best.toml"

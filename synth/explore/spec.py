@@ -182,12 +182,12 @@ def _grid(path: Path, content) -> dict[str, list]:
         if name not in content:
             raise BadInput(f"The grid of {path} lacks the axis {name}.")
     grid = {}
-    for name, given in content.items():
-        whole = name == "networks" and isinstance(given, list) and not _nested(given)
-        values = given if isinstance(given, list) and not whole else [given]
+    for name, value in content.items():
+        one_list = name == "networks" and isinstance(value, list) and not _nested(value)
+        values = value if isinstance(value, list) and not one_list else [value]
         _require(values, path, name, "a value or a list of values")
-        for one in values:
-            names = one if name == "networks" and isinstance(one, list) else [one]
+        for entry in values:
+            names = entry if name == "networks" and isinstance(entry, list) else [entry]
             if name in (*SOURCES, "networks", "formats"):
                 _require(all(isinstance(text, str) for text in names), path, name, "strings")
         grid[name] = values

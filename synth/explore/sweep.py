@@ -30,13 +30,13 @@ from .workers import Workers, one_line
 from .workload import Workloads
 
 BATCHES_PER_WORKER = 8
-"""Number of batches that the predictions are divided into, for each worker."""
+"""Number of batches of predictions for each worker."""
 
 MAX_BATCH = 250
-"""Greatest number of predictions in a batch: what each worker of a killed sweep loses."""
+"""Maximum number of predictions in a batch, which each worker of a killed sweep loses."""
 
 Bar = Callable[[int, str], AbstractContextManager]
-"""Makes a progress bar with a total and a text, whose ``update`` takes the number done."""
+"""Function that makes a progress bar with a total and a text; ``update`` takes a number done."""
 
 
 def sweep(
@@ -206,8 +206,8 @@ class _Run:
             return
         missing = self._prepare(workers, missing)
         futures = {}
-        # The largest come first, so that no long synthesis is left for the end. The formats
-        # alternate, so that workers rarely wait for each other's modules.
+        # Large arrays come first, which leaves no long synthesis for the end. Formats alternate,
+        # which keeps workers from waiting for each other's modules.
         for point in _alternating(missing):
             arguments = point.config, self.spec.library, self.workloads.of(point).program
             future = workers.submit(self.flow.synthesize, *arguments, priority=-len(futures))
@@ -223,11 +223,11 @@ class _Run:
     def _selected(self) -> set[str]:
         """Return the ids of the points to synthesize.
 
-        They depend on the predictions alone, not on what is synthesized already.
+        They depend on the predictions only, not on points that are already synthesized.
         """
         if self.spec.synthesize == "none":
             return set()
-        records = {key: one for key, one in self.journal.records.items() if key[0] == PREDICTED}
+        records = {k: record for k, record in self.journal.records.items() if k[0] == PREDICTED}
         predictions = results.collect(self.spec, self.points, records, self.folder)
         if self.spec.synthesize == "all":
             return set(predictions["point"])
@@ -235,9 +235,9 @@ class _Run:
         return set(feasible["point"][pareto_front(feasible, self.spec.objectives, self.spec.near)])
 
     def _synthesized(self, point: Point, outcome: dict) -> dict:
-        """Return the record of a synthesis. The predicted cycles are exact: they give throughput.
+        """Return the record of a synthesis.
 
-        Synthesis without a program does not report it.
+        Synthesis without a program reports no throughput, which follows from the predicted cycles.
         """
         record = {"stage": SYNTHESIZED, "point": point.id, **_columns(outcome)}
         cycles = self.journal.records[PREDICTED, point.id]["cycles_per_slice"]
@@ -262,8 +262,9 @@ class _Run:
         """Prepare the points' workloads; return the points for which that succeeded."""
         self.workloads.prepare(points, self.flow.prepare, workers, self.bar)
         outcomes = [(point, self.workloads.of(point)) for point in points]
-        self._fail([(p, one_line(one)) for p, one in outcomes if isinstance(one, Exception)])
-        return [point for point, one in outcomes if not isinstance(one, Exception)]
+        failed = [(point, each) for point, each in outcomes if isinstance(each, Exception)]
+        self._fail([(point, one_line(error)) for point, error in failed])
+        return [point for point, each in outcomes if not isinstance(each, Exception)]
 
 
 def _columns(metrics: dict) -> dict:
@@ -271,8 +272,8 @@ def _columns(metrics: dict) -> dict:
     metrics = {**metrics, "area_mm2": metrics["area_um2"] / 1e6}
     kept = {name: metrics[name] for name in (*METRICS, "seconds") if name in metrics}
     blocks = {
-        block: {name: one[name] for name in ("area_um2", "power_mw") if name in one}
-        for block, one in metrics["blocks"].items()
+        block: {name: values[name] for name in ("area_um2", "power_mw") if name in values}
+        for block, values in metrics["blocks"].items()
     }
     return {**kept, "blocks": json.dumps(blocks)}
 

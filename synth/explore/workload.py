@@ -1,4 +1,4 @@
-"""What the accelerators of a sweep decode: programs, compiled once for each format."""
+"""The workloads of a sweep: programs, compiled once for each format."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class Workload:
-    """What the accelerators of one source and one format decode.
+    """The program that the accelerators of one source and one format decode.
 
     Attributes
     ----------

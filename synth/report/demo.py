@@ -29,7 +29,7 @@ FILLING = 4000
 PANELS = (("area_mm2", "nj_per_voxel"), ("area_mm2", "voxels_per_second"))
 
 PLOT = (4.3, 2.9)
-"""Size in inches. At the width of a phone, the plots' text is as large as the page's."""
+"""Size in inches; on a phone, the text of the plots is as large as that of the page."""
 
 
 def demo_page(folder: str | Path) -> Path:
@@ -144,7 +144,7 @@ def facts(metrics: dict) -> list[dict]:
 
 def summary(metrics: dict, folder: Path) -> list[tuple[str, str]]:
     """Return the summary for the terminal: name and value of each line."""
-    lines = [(one["name"], f"{one['number']} {one['unit']}") for one in facts(metrics)]
+    lines = [(fact["name"], f"{fact['number']} {fact['unit']}") for fact in facts(metrics)]
     synth = metrics["synth"]
     lines.append(("Library", f"{synth['target']}, {synth['corner']}"))
     return [*lines, ("Verilog", str(folder / "verilog" / "implicore.v"))]
@@ -236,13 +236,13 @@ def _magnified(folder: Path) -> tuple[str, str]:
             raise BadInput(f"{path} cannot be read: {error.strerror or 'damaged'}.") from None
     voxels = np.array(images[1].size * 2)
     box = (voxels * REGION).round()
-    found = []
+    regions = []
     for image in images:
         file = io.BytesIO()
-        own = box * np.array(image.size * 2) / voxels
-        image.crop(own.round().astype(int).tolist()).save(file, format="PNG")
-        found.append(data_png(file.getvalue()))
-    return found[0], found[1]
+        pixels = box * np.array(image.size * 2) / voxels
+        image.crop(pixels.round().astype(int).tolist()).save(file, format="PNG")
+        regions.append(data_png(file.getvalue()))
+    return regions[0], regions[1]
 
 
 def _nanojoules(synth: dict) -> float:
@@ -252,10 +252,11 @@ def _nanojoules(synth: dict) -> float:
 
 def _bars(synth: dict, metric: str, scale: float) -> list[dict]:
     """Return the blocks by decreasing value of a metric, with shares of greatest and total."""
-    found = {block: own[metric] * scale for block, own in synth["blocks"].items() if metric in own}
-    most, total = max(found.values()), sum(found.values())
+    blocks = synth["blocks"].items()
+    found = {block: row[metric] * scale for block, row in blocks if metric in row}
+    largest, total = max(found.values()), sum(found.values())
     return [
-        {"block": block, "value": value, "of_most": value / most, "of_all": value / total}
+        {"block": block, "value": value, "of_largest": value / largest, "of_total": value / total}
         for block, value in sorted(found.items(), key=lambda item: -item[1])
     ]
 
@@ -264,8 +265,8 @@ def _predicted(rows: list[dict], config: dict) -> dict | None:
     """Return the sweep's row of the synthesized accelerator, or None."""
     fields = {**config, "formats": str(Formats(**config["formats"]))}
     for row in rows:
-        known = row.get("area_mm2") and row.get("nj_per_voxel")
-        if known and all(row.get(name) == value for name, value in fields.items()):
+        complete = row.get("area_mm2") and row.get("nj_per_voxel")
+        if complete and all(row.get(name) == value for name, value in fields.items()):
             return row
     return None
 

@@ -50,9 +50,9 @@ STYLE = {
 
 
 RASTERIZED_FROM = 1000
-"""Number of points above which an SVG file contains them as pixels, to limit its size."""
+"""Number of points above which they are pixels in an SVG file, to limit its size."""
 
-WIDE = 20
+LOG_RATIO = 20
 """Ratio of greatest to least value above which an axis is logarithmic."""
 
 
@@ -109,14 +109,14 @@ def scatter(
     """
     with style():
         figure = Figure(figsize=(size[0] * len(panels), size[1]), layout="constrained")
-        for number, ((x, across), (y, up)) in enumerate(panels):
+        for number, ((x, x_quantity), (y, y_quantity)) in enumerate(panels):
             axes = figure.add_subplot(1, len(panels), number + 1)
             for chosen, colour, layer in ((~front, SOFT, 2), (front, SECOND, 3)):
                 for filled in (False, True):
-                    some = chosen & (synthesized == filled)
+                    drawn = chosen & (synthesized == filled)
                     axes.plot(
-                        columns[x][some],
-                        columns[y][some],
+                        columns[x][drawn],
+                        columns[y][drawn],
                         "o",
                         markersize=5 if filled else 4,
                         markerfacecolor=colour if filled else "none",
@@ -124,20 +124,20 @@ def scatter(
                         markeredgewidth=1.1,
                         alpha=1.0 if colour == SECOND else 0.65,
                         zorder=layer,
-                        rasterized=some.sum() > RASTERIZED_FROM,
+                        rasterized=drawn.sum() > RASTERIZED_FROM,
                     )
-            for name, axis, to in (
+            for name, axis, set_scale in (
                 (x, axes.xaxis, axes.set_xscale),
                 (y, axes.yaxis, axes.set_yscale),
             ):
-                known = columns[name][np.isfinite(columns[name])]
-                if len(known) and known.min() > 0 and known.max() > WIDE * known.min():
-                    to("log")
+                finite = columns[name][np.isfinite(columns[name])]
+                if len(finite) and finite.min() > 0 and finite.max() > LOG_RATIO * finite.min():
+                    set_scale("log")
                     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
                     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
                     axis.set_minor_formatter(NullFormatter())
-            axes.set_xlabel(_label(across))
-            axes.set_ylabel(_label(up))
+            axes.set_xlabel(_label(x_quantity))
+            axes.set_ylabel(_label(y_quantity))
         if legend:
             figure.legend(
                 [_mark(SECOND, True), _mark(SOFT, True), _mark(SOFT, False)],
@@ -157,5 +157,5 @@ def _mark(colour: str, filled: bool) -> Line2D:
     )
 
 
-def _label(one: Quantity) -> str:
-    return f"{one.title}, {one.unit}" if one.unit else one.title
+def _label(quantity: Quantity) -> str:
+    return f"{quantity.title}, {quantity.unit}" if quantity.unit else quantity.title

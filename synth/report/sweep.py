@@ -135,7 +135,7 @@ def _summary(folder: Path, description: dict, rows: Sequence[dict]) -> dict:
         count[row.get("source") or PREDICTED] += 1
     target = description.get("target", "")
     where = f" for {target}" if target else ""
-    known = ", ".join(f"{number:,} {source}" for source, number in count.items() if number)
+    counts = ", ".join(f"{number:,} {source}" for source, number in count.items() if number)
     constraints = description.get("constraints") or []
     within = f" Constraints: {'; '.join(constraints)}." if constraints else ""
     objectives = description.get("objectives", {})
@@ -143,7 +143,7 @@ def _summary(folder: Path, description: dict, rows: Sequence[dict]) -> dict:
     return {
         "name": folder.resolve().name,
         "title": f"{len(rows):,} accelerators{where}",
-        "summary": f"{known}.{within}",
+        "summary": f"{counts}.{within}",
         "objectives": ", ".join(
             f"{BETTER.get(way, way)} {_inside(quantity(name).title)}"
             for name, way in objectives.items()
@@ -241,20 +241,20 @@ def _filter(name: str, kind: str, different: set, objectives: dict) -> str | Non
         return "range"
     if name in ("command", "error", "image", "point") or len(different) > CHOICES:
         return None
-    whole = all(isinstance(value, int | str | bool) for value in different)
-    return "choice" if whole else None
+    discrete = all(isinstance(value, int | str | bool) for value in different)
+    return "choice" if discrete else None
 
 
 def _blocks(rows: Sequence[dict]) -> dict:
     """Return area in mm2 and power in mW of every point, by block."""
     blocks: dict[str, dict[str, list]] = {}
     for number, row in enumerate(rows):
-        for block, own in (row.get("blocks") or {}).items():
+        for block, values in (row.get("blocks") or {}).items():
             columns = blocks.setdefault(
                 block, {"area": [None] * len(rows), "power": [None] * len(rows)}
             )
-            columns["area"][number] = _rounded(_scaled("area_um2", own.get("area_um2")))
-            columns["power"][number] = _rounded(own.get("power_mw"))
+            columns["area"][number] = _rounded(_scaled("area_um2", values.get("area_um2")))
+            columns["power"][number] = _rounded(values.get("power_mw"))
     return blocks
 
 

@@ -46,9 +46,9 @@ const colours = names.filter((name) => columns[name].varies && (columns[name].ki
 fill($("color"), colours.map((name) => [name, label(name)]), data.axes.color);
 
 // ---------------------------------------------------------------------------- the filters
-const tests = []; // functions of a row, each of which reads its own inputs
+const tests = []; // functions of a row, each of which reads its inputs
 function buildFilters() {
-  const home = $("filter-fields");
+  const container = $("filter-fields");
   for (const name of names) {
     const column = columns[name];
     if (!column.varies || name === "point" || !column.filter) continue;
@@ -66,8 +66,8 @@ function buildFilters() {
         return [choice, box];
       });
       tests.push((row) => {
-        const own = value(name, row);
-        return own === null || boxes.some(([choice, box]) => box.checked && choice === own);
+        const entry = value(name, row);
+        return entry === null || boxes.some(([choice, box]) => box.checked && choice === entry);
       });
       field.append(chips);
     } else {
@@ -75,14 +75,14 @@ function buildFilters() {
         element("input", { type: "number", step: "any", placeholder, ariaLabel: `${placeholder} ${label(name)}` }));
       field.append(element("div", { className: "between" }, low, "–", high));
       tests.push((row) => {
-        const own = value(name, row);
+        const entry = value(name, row);
         if (low.value === "" && high.value === "") return true;
-        return own !== null && (low.value === "" || own >= +low.value) && (high.value === "" || own <= +high.value);
+        return entry !== null && (low.value === "" || entry >= +low.value) && (high.value === "" || entry <= +high.value);
       });
     }
-    home.append(field);
+    container.append(field);
   }
-  $("filters").querySelector("details").open = innerWidth > 900; // closed on a phone, so that the plot is visible
+  $("filters").querySelector("details").open = innerWidth > 900; // closed on a phone, which keeps the plot visible
   $("filters").addEventListener("input", filter);
   $("filters").addEventListener("submit", (event) => event.preventDefault());
   $("filters").addEventListener("reset", () => setTimeout(filter));
@@ -104,15 +104,15 @@ function paretoFront(points, x, y) {
     .sort((a, b) => way(x) * (value(x, a) - value(x, b)) || way(y) * (value(y, a) - value(y, b)));
   let best = Infinity;
   return ordered.filter((row) => {
-    const own = way(y) * value(y, row);
-    if (own >= best) return false;
-    best = own;
+    const entry = way(y) * value(y, row);
+    if (entry >= best) return false;
+    best = entry;
     return true;
   });
 }
 const PALETTE = ["#1b8a97", "#8a63d2", "#5f9a2e", "#d1478c", "#3f7fd4", "#94792b", "#6b7a86", "#b34a4a"]; // none is the colour of the Pareto front
 function spread(name, points) {
-  const all = points.map((row) => value(name, row)).filter((own) => own > 0);
+  const all = points.map((row) => value(name, row)).filter((entry) => entry > 0);
   return all.length === points.length && Math.max(...all) > 20 * Math.min(...all);
 }
 function describe(row) {
@@ -176,17 +176,17 @@ function draw() {
 function bars(key, title, unit, row, second) {
   const entries = Object.entries(data.blocks)
     .map(([block, metrics]) => [block, metrics[key][row]])
-    .filter(([, own]) => own !== null && own !== undefined)
+    .filter(([, entry]) => entry !== null && entry !== undefined)
     .sort((a, b) => b[1] - a[1]);
   if (!entries.length) return "";
-  const most = Math.max(...entries.map(([, own]) => own));
-  const total = entries.reduce((sum, [, own]) => sum + own, 0);
+  const largest = Math.max(...entries.map(([, entry]) => entry));
+  const total = entries.reduce((sum, [, entry]) => sum + entry, 0);
   const body = element("tbody");
-  for (const [block, own] of entries) {
+  for (const [block, entry] of entries) {
     const bar = element("span", { className: second ? "bar second" : "bar" });
-    bar.style.width = `${(100 * own) / most}%`;
+    bar.style.width = `${(100 * entry) / largest}%`;
     body.append(element("tr", {}, element("th", { scope: "row", textContent: block }), element("td", {}, bar),
-      element("td", { className: "number", textContent: format(own) })));
+      element("td", { className: "number", textContent: format(entry) })));
   }
   return element("div", {}, element("h3", { textContent: `${title}: ${format(total)} ${unit}` }),
     element("table", { className: "bars", id: `blocks-${key}` }, body));
@@ -196,19 +196,19 @@ function picture(source, alt, caption) {
 }
 function choose(row, scroll) {
   state.chosen = row;
-  const home = $("point");
-  home.replaceChildren(element("h2", { textContent: data.titles[row] }));
+  const container = $("point");
+  container.replaceChildren(element("h2", { textContent: data.titles[row] }));
   const badges = [[value("source", row), value("source", row) === "failed"]];
   if (value("front", row)) badges.push(["on the Pareto front", false]);
   if (value("feasible", row) === false) badges.push(["violates the constraints", true]);
-  home.append(element("p", {}, ...badges.filter(([text]) => text).flatMap(([text, bad]) => [element("span", { className: bad ? "badge bad" : "badge", textContent: text }), " "])));
-  if (value("error", row)) home.append(element("p", { textContent: value("error", row) }));
+  container.append(element("p", {}, ...badges.filter(([text]) => text).flatMap(([text, bad]) => [element("span", { className: bad ? "badge bad" : "badge", textContent: text }), " "])));
+  if (value("error", row)) container.append(element("p", { textContent: value("error", row) }));
   const table = element("tbody");
   for (const name of names) {
-    const own = value(name, row);
-    if (own === null || own === "" || ["command", "error", "point", "image"].includes(name)) continue;
+    const entry = value(name, row);
+    if (entry === null || entry === "" || ["command", "error", "point", "image"].includes(name)) continue;
     table.append(element("tr", {}, element("th", { scope: "row", textContent: columns[name].title }),
-      element("td", { className: "number", textContent: `${format(own)} ${columns[name].unit}`.trim() })));
+      element("td", { className: "number", textContent: `${format(entry)} ${columns[name].unit}`.trim() })));
   }
   const grid = element("div", { className: "chosen-grid" });
   const images = element("div", { className: "pair" });
@@ -219,13 +219,13 @@ function choose(row, scroll) {
   const left = element("div", {}, images);
   if (images.children.length) grid.append(left);
   for (const figure of [bars("area", "Area by block", "mm²", row, false), bars("power", "Power by block", "mW", row, true)]) if (figure) grid.append(figure);
-  home.append(grid, element("details", {}, element("summary", { textContent: "All metrics" }), element("table", { id: "metrics" }, table)));
+  container.append(grid, element("details", {}, element("summary", { textContent: "All metrics" }), element("table", { id: "metrics" }, table)));
   const command = value("command", row);
-  if (command) home.append(element("h3", { textContent: "Command that synthesizes this point", style: "margin-top: 18px" }),
+  if (command) container.append(element("h3", { textContent: "Command that synthesizes this point", style: "margin-top: 18px" }),
     element("div", { className: "command" }, element("code", { textContent: command, id: "command" }), element("button", { type: "button", className: "copy", textContent: "Copy" })));
   list();
   draw();
-  if (scroll) home.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth", block: "nearest" });
+  if (scroll) container.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth", block: "nearest" });
 }
 
 // ------------------------------------------------------------------------------- the table
