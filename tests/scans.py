@@ -83,7 +83,7 @@ def write_dicom(folder, data, *, slope=1, intercept=0, position=None, series="1.
     return folder
 
 
-def refused(path):
+def rejected(path):
     with pytest.raises(BadInput) as caught:
         load_volume(path)
     message = str(caught.value)

@@ -28,14 +28,14 @@ COMMAND = {"start_grid": 1, "start_points": 2, "abort": 4}
 
 
 class Host:
-    """What software does: registers, streams; every transfer may be held up at random."""
+    """The host's view of the accelerator: registers and streams, which stall at random."""
 
     def __init__(self, ctx, dut, stall=0.0, seed=0):
         self.ctx, self.dut, self.stall = ctx, dut, stall
         self.rng = np.random.default_rng(seed)
 
     async def until(self, signal):
-        """Wait for a signal, not for ever."""
+        """Wait for a signal, with a time limit."""
         for _ in range(1000):
             if self.ctx.get(signal):
                 return
@@ -94,7 +94,7 @@ class Host:
             ctx.set(dut.s_axis_program_tvalid, 0)
 
     async def load(self, words):
-        """Send a program; the error register afterwards."""
+        """Send a program; return the error register."""
         await self.send(words)
         for _ in range(6):
             await self.ctx.tick()
@@ -114,7 +114,7 @@ class Host:
                 await self.write(addresses()[name] + 8 * index + 4, value >> 32)
 
     async def take(self, number=None, points=(), limit=20_000):
-        """Voxels up to ``tlast`` or so many; points are given meanwhile."""
+        """Receive voxels up to ``tlast`` or a count, while sending points."""
         ctx, dut = self.ctx, self.dut
         taken, given, offered, words = [], 0, None, pack_points(points).tolist()
         for _ in range(limit):
@@ -229,7 +229,7 @@ def test_points_grids_and_counters(stall):
 
 
 def changed(item, value):
-    """The good program with one item of the header changed, and the checksum left as it was."""
+    """Return the good program with one item of the header changed and the old checksum."""
     items = GOOD.view("<u2").copy()
     items[HEADER.index(item)] = value
     return items.view("<u4")
@@ -261,7 +261,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_program_names_its_cause_and_the_next_one_works(name):
+def test_a_bad_program_reports_its_cause_and_the_next_one_loads(name):
     words, cause = BROKEN[name]
 
     async def scenario(host):
@@ -280,7 +280,7 @@ def test_a_broken_program_names_its_cause_and_the_next_one_works(name):
     run(scenario)
 
 
-def test_programs_of_other_shapes_follow_each_other():
+def test_programs_of_different_shapes_in_sequence():
     other = random_program(OTHER, FORMATS, seed=5)
 
     async def scenario(host):
@@ -293,7 +293,7 @@ def test_programs_of_other_shapes_follow_each_other():
 
 
 @pytest.mark.parametrize("columns", [4, 5])  # the last bank is full, or holds one column
-def test_each_bank_gets_its_own_columns(columns):
+def test_each_weight_bank_gets_the_weights_of_its_columns(columns):
     word = 2 * FORMATS.weight_bits
     config = AcceleratorConfig.sized(2, columns, FORMATS, [SHAPE], weight_word_bits=word)
 
@@ -306,7 +306,7 @@ def test_each_bank_gets_its_own_columns(columns):
 
 
 @pytest.mark.parametrize("after", [0, 5, 20, 60, 100, 150, 200, 250, 300])
-def test_abort_in_the_middle_of_a_job(after):
+def test_abort_during_a_job(after):
     async def scenario(host):
         ctx, dut = host.ctx, host.dut
         assert await host.load(GOOD) == Error.NONE
@@ -318,15 +318,15 @@ def test_abort_in_the_middle_of_a_job(after):
         await host.command("abort")
         assert await host.read("status") == 1
         assert not ctx.get(dut.m_axis_voxels_tvalid)
-        await host.command("start_points")  # the program is still there
+        await host.command("start_points")  # the program is still loaded
         assert await host.take(points=POINTS) == EXPECTED
 
     run(scenario)
 
 
 @pytest.mark.parametrize("shape", [OTHER, NetworkShape(1, 1, 1)], ids=str)
-def test_nothing_of_an_aborted_job_reaches_the_next_one(shape):
-    """Short jobs at once after aborts at any time, on an array that takes long to run empty."""
+def test_an_aborted_job_does_not_affect_the_next_one(shape):
+    """Short jobs start right after aborts at any time, on an array that drains slowly."""
     config = AcceleratorConfig.sized(40, 2, FORMATS, [shape])
     program = random_program(shape, FORMATS, seed=3)
     points = np.concatenate([POINTS] * 11)
@@ -347,7 +347,7 @@ def test_nothing_of_an_aborted_job_reaches_the_next_one(shape):
 
 
 @pytest.mark.parametrize("words", [1, 5, 9, 20, 40])
-def test_abort_in_the_middle_of_a_program(words):
+def test_abort_while_a_program_loads(words):
     async def scenario(host):
         await host.send(GOOD[:words], last=False)
         await host.command("start_points")
@@ -363,7 +363,7 @@ def test_abort_in_the_middle_of_a_program(words):
 
 @pytest.mark.parametrize("after", [0, 3, 33, 77, 123, 211])
 @pytest.mark.parametrize("during", ["program", "job"])
-def test_reset_in_the_middle_of_anything(during, after):
+def test_reset_at_any_time(during, after):
     async def scenario(host):
         ctx, dut = host.ctx, host.dut
         if during == "program":

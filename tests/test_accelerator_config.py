@@ -80,7 +80,7 @@ def test_presets_hold_their_networks_and_differ():
         assert AcceleratorConfig.from_dict({**fields, "formats": str(config.formats)}) == config
 
 
-def test_init_wrong():
+def test_invalid_arguments():
     for field, value, limits in (
         ("rows", 0, "1 to 256"),
         ("columns", 300, "1 to 256"),

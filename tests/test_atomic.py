@@ -32,7 +32,7 @@ def test_failure_leaves_the_old_file_and_nothing_else(tmp_path):
     assert os.listdir(tmp_path) == ["out"]
 
 
-def test_permissions_are_those_of_any_new_file(tmp_path):
+def test_new_file_has_the_default_permissions(tmp_path):
     (tmp_path / "plain").touch()
     with atomic_write(tmp_path / "atomic"):
         pass
@@ -74,7 +74,7 @@ def test_folder_that_is_a_file(tmp_path):
         pytest.fail("the body must not run")
 
 
-def test_closed_folder(tmp_path, monkeypatch):
+def test_read_only_folder(tmp_path, monkeypatch):
     def touch(path, **options):  # root, as which CI runs, may write anywhere
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
@@ -128,13 +128,13 @@ def test_write_json(tmp_path):
     assert path.read_text().endswith("}\n")
 
 
-def test_write_json_writes_nothing_it_cannot_express(tmp_path):
+def test_write_json_rejects_other_objects(tmp_path):
     with pytest.raises(TypeError):
         write_json(tmp_path / "metrics.json", {"object": object()})
     assert os.listdir(tmp_path) == []
 
 
-def test_what_cannot_be_written_is_known_beforehand(tmp_path):
+def test_require_writable_detects_unwritable_paths(tmp_path):
     require_writable(tmp_path / "new")
     require_writable("/dev/null")
     assert os.listdir(tmp_path) == []

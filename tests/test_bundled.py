@@ -110,7 +110,7 @@ def test_maker_without_template(maker, tmp_path, capsys):
     assert not (tmp_path / "o").exists()
 
 
-def test_maker_refuses_what_the_package_cannot_hold(maker, tmp_path, capsys):
+def test_maker_rejects_what_the_package_cannot_hold(maker, tmp_path, capsys):
     noise = np.random.default_rng(0).integers(0, 256, (128, 128, 128), dtype=np.uint8)
     nibabel.save(nibabel.Nifti1Image(noise, np.eye(4)), tmp_path / "noise.nii")
     arguments = ["--template", str(tmp_path / "noise.nii"), "-o", str(tmp_path / "o")]

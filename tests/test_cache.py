@@ -30,7 +30,7 @@ def test_a_result_is_made_once(tmp_path):
     assert cached("thing", [source, {"a": 2}], make) != first and len(made) == 3
 
 
-def test_a_failure_leaves_nothing_behind(tmp_path):
+def test_a_failure_leaves_no_files(tmp_path):
     def make(folder):
         (folder / "half").write_text("")
         raise RuntimeError
@@ -52,7 +52,7 @@ def test_concurrent_callers_share_one_result():
     assert first == second and len(made) == 1
 
 
-def test_cache_that_cannot_be_written(monkeypatch, tmp_path):
+def test_unwritable_cache(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("IMPLICORE_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(BadInput, match=r"^The cache .* cannot be written .* set IMPLICORE_CACHE"):
@@ -68,7 +68,7 @@ def test_location_of_the_cache(monkeypatch, tmp_path):
     assert cache_folder() == tmp_path / "here"
 
 
-def test_key_is_of_contents_not_of_paths(tmp_path):
+def test_key_depends_on_contents_not_on_paths(tmp_path):
     folders = []
     for name in ("here", "there"):
         (tmp_path / name / "part").mkdir(parents=True)
@@ -85,7 +85,7 @@ def test_missing_input_is_an_error(tmp_path):
         cached("thing", tmp_path / "missing", lambda folder: None)
 
 
-def test_json_values_come_back_exactly():
+def test_json_values_are_returned_exactly():
     values = {"floats": [0.1, 1 / 3, 5e-324, -0.0, 1e300, 2**0.5], "none": None, "text": "\u03c3"}
     made = []
     for _ in range(2):

@@ -76,7 +76,7 @@ def test_a_model_is_read_without_torch(tmp_path):
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "m")], check=True)
 
 
-def test_a_damaged_file_is_refused(tmp_path):
+def test_a_damaged_file_is_rejected(tmp_path):
     make_model().save(tmp_path / "m")
     whole = (tmp_path / "m").read_bytes()
     rng = np.random.default_rng(0)
@@ -96,7 +96,7 @@ def test_a_damaged_file_is_refused(tmp_path):
         assert pattern.fullmatch(str(caught.value))
 
 
-def test_a_foreign_file_is_refused(tmp_path):
+def test_a_foreign_file_is_rejected(tmp_path):
     (tmp_path / "text").write_text("hello, this is no model\n" * 10)
     with pytest.raises(BadInput, match=r"^.*/text is not a model file of implicore, or it is dam"):
         Model.load(tmp_path / "text")
@@ -112,7 +112,7 @@ def test_a_foreign_file_is_refused(tmp_path):
         Model.load(tmp_path)
 
 
-def test_another_version_is_refused(tmp_path):
+def test_another_version_is_rejected(tmp_path):
     write_tensors(tmp_path / "m", {}, {"kind": "model", "version": 99})
     with pytest.raises(
         BadInput, match=r"^.*/m has version 99, but this release reads version 1\.$"
@@ -121,7 +121,7 @@ def test_another_version_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("missing", ["shape", "frame", "grids", "intensity", "images", "training"])
-def test_a_header_without_a_part_is_refused(tmp_path, missing):
+def test_a_header_without_a_part_is_rejected(tmp_path, missing):
     make_model().save(tmp_path / "m")
     tensors, header = read_tensors(tmp_path / "m", "model")
     del header[missing]

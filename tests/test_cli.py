@@ -91,13 +91,13 @@ def test_any_scale_keeps_the_field_of_view(folder):
 
 
 @pytest.mark.parametrize("plane", ["axial:8", "coronal:3.5", "sagittal:-1"])
-def test_planes_become_pictures(folder, plane):
+def test_planes_are_saved_as_pictures(folder, plane):
     run("render", folder / "scan.inr", "-o", folder / "p.png", "--plane", plane, "--scale", 3)
     picture = np.asarray(Image.open(folder / "p.png"))
     assert picture.ndim == 2 and min(picture.shape) > 20 and picture.std() > 20
 
 
-def test_a_free_grid(folder):
+def test_a_sheared_grid(folder):
     grid = {
         "shape": [5, 4, 3],
         "affine": [[1, 0.1, 0, 0], [0, 1, 0.2, 5], [0, 0, 1, 6], [0, 0, 0, 1]],
@@ -187,7 +187,7 @@ def test_quiet_prints_nothing(folder, capsys):
         ),
     ],
 )
-def test_bad_input_is_one_sentence(folder, capsys, arguments, text):
+def test_bad_input_is_reported_in_one_sentence(folder, capsys, arguments, text):
     message = rejected(capsys, *(str(a).format(folder) for a in arguments))
     assert re.search(text, message), message
     assert not any((folder / name).exists() for name in ("x", "x.nii", "x.png", "x.jpg"))
@@ -206,7 +206,7 @@ def test_a_missing_training_image_is_named(folder, capsys, tmp_path):
         moved.rename(folder / "scan.nii.gz")
 
 
-def test_bad_options_exit_with_two(folder):
+def test_invalid_options_exit_with_code_two(folder):
     for arguments in (["fit"], ["render"], [], ["compile", "m", "-o", "x", "--formats", "w8"]):
         with pytest.raises(SystemExit) as stopped:
             main(arguments)
@@ -228,7 +228,7 @@ OLD_NAMES = [
     (subcommand, old, new) for subcommand, names in RENAMED.items() for old, new in names.items()
 ]
 REQUIRED = {"render": ["p.inr", "-o", "x.nii"], "simulate": ["p.inr"], "sweep": ["spec.toml"]}
-"""What a command needs besides the renamed option."""
+"""Other arguments that a command needs besides the renamed option."""
 
 
 @pytest.mark.parametrize("form", ["{} place", "{}=place"])
@@ -259,7 +259,7 @@ def test_old_names_are_not_in_help(capsys):
         assert new in text and old not in text
 
 
-def test_an_old_name_in_a_whole_run(folder, capsys):
+def test_an_old_name_in_a_complete_run(folder, capsys):
     old = ("--reference", folder / "scan.nii.gz", "--json", folder / "old.json")
     run("render", folder / "scan.inr", "-o", folder / "old.nii", *old)
     (line,) = capsys.readouterr().err.splitlines()
@@ -267,7 +267,7 @@ def test_an_old_name_in_a_whole_run(folder, capsys):
     assert "psnr_db" in json.loads((folder / "old.json").read_text())
 
 
-def test_help_loads_no_numpy():
+def test_help_does_not_import_numpy():
     """Start-up stays fast: whatever computes is imported by the subcommand that runs."""
     code = (
         "import sys; from implicore.cli import make_parser; make_parser().format_help(); "
@@ -277,7 +277,7 @@ def test_help_loads_no_numpy():
     assert done.stdout == "set()\n"
 
 
-def test_generate_puts_tests_of_a_program_beside_the_verilog(folder, tmp_path):
+def test_generate_writes_tests_of_a_program_beside_the_verilog(folder, tmp_path):
     verilog = tmp_path / "verilog"
     run(
         *("generate", "-o", verilog, "--config", "tiny", "--tests"),

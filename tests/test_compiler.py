@@ -38,7 +38,7 @@ def trained():
     return fit([volume], shape, steps=400, sigma=0.7, quiet=True), volume
 
 
-def test_psnr_is_that_of_the_rendered_volume(trained):
+def test_psnr_equals_the_psnr_of_the_rendered_volume(trained):
     model, volume = trained
     compiled = compile_model(model, Formats.parse("w8a12"), [volume])
     top = compiled.program.formats.output_max
@@ -89,7 +89,7 @@ def test_the_same_input_compiles_to_the_same_bytes(trained):
     assert programs[0].to_bytes() == programs[1].to_bytes()
 
 
-def test_wide_formats_lose_next_to_nothing(trained):
+def test_wide_formats_lose_almost_nothing(trained):
     model, volume = trained
     assert abs(compile_model(model, Formats.parse("w16a16"), [volume]).loss_db) < 0.01
 
@@ -115,7 +115,7 @@ def test_tuning_recovers_the_loss_of_narrow_weights(trained):
     assert tuned.psnr_db > plain.psnr_db + 3
 
 
-def test_tuning_that_lowers_the_psnr_is_dropped(trained):
+def test_tuning_that_lowers_the_psnr_is_discarded(trained):
     model, volume = trained
     formats = Formats.parse("w8a12")
     spoil = compile_model(
@@ -131,7 +131,7 @@ def test_tuning_that_lowers_the_psnr_is_dropped(trained):
 
 
 @pytest.mark.parametrize("formats", ["w8a8", "w5a7m3", "w8a12"])
-def test_tuning_sees_the_integers_that_the_hardware_sees(trained, formats):
+def test_tuning_computes_with_the_integers_of_the_hardware(trained, formats):
     model, volume = trained
     formats = Formats.parse(formats)
     voxels = Voxels(model, [volume])
@@ -146,7 +146,7 @@ def test_tuning_sees_the_integers_that_the_hardware_sees(trained, formats):
     assert np.median(error) < 2.0**-formats.activation_bits / 4
 
 
-def test_other_images_than_the_models_are_rejected(trained):
+def test_images_other_than_the_models_are_rejected(trained):
     model, volume = trained
     with pytest.raises(BadInput, match=r"^The model was trained on 1 images, not on 2: give .*\.$"):
         Voxels(model, [volume, volume])

@@ -27,7 +27,7 @@ def test_utilization_of_a_slice(accelerator, network, target):
 
 @pytest.mark.parametrize("rows", [1, 4, 7])
 @pytest.mark.parametrize("skips", [(), (2,), (2, 4)])
-def test_skipping_the_repetition_changes_nothing(rows, skips, monkeypatch):
+def test_skipping_repetitions_does_not_change_the_prediction(rows, skips, monkeypatch):
     shape = NetworkShape(frequencies=5, width=6, depth=4, skips=skips)
     config = AcceleratorConfig.sized(rows, 4, Formats(8, 8), [shape])
     quick = [predict(shape, config, voxels) for voxels in (1, rows, 200, 201, 1000)]
@@ -39,5 +39,5 @@ def test_a_whole_volume_is_predicted_at_once():
     shape, config = NETWORKS["demo"], ACCELERATORS["small"]
     volume, half = predict(shape, config, 512**3), predict(shape, config, 256 * 512 * 512)
     tiles = 256 * 512 * 512 // config.rows
-    assert volume.cycles - half.cycles == tiles * 7680  # no bubble at all
+    assert volume.cycles - half.cycles == tiles * 7680  # no bubbles
     assert volume.memories["weights"].reads == 2 * half.memories["weights"].reads

@@ -1,4 +1,4 @@
-"""The demo's own part: which steps run, are skipped, continued or rejected."""
+"""The demo itself: which steps run, are skipped, continued or rejected."""
 
 import json
 import os
@@ -154,7 +154,7 @@ def test_an_interrupted_demo_continues(demonstrate, error):
 @pytest.mark.parametrize("changed", [False, True])
 @pytest.mark.parametrize(("name", "half"), [("fit", "mri.model.part"), ("sweep", "sweep")])
 def test_only_an_attempt_with_the_same_key_continues(demonstrate, monkeypatch, name, half, changed):
-    """What another version left half done is removed: the subcommands would reject it."""
+    """Partial outputs of another version are removed, because the subcommands would reject them."""
     demonstrate.subcommands.fails[name] = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
         demonstrate()
@@ -189,7 +189,7 @@ def test_a_damaged_record_counts_as_empty(demonstrate):
         assert demonstrate.subcommands.called == demonstrate.names
 
 
-def test_a_folder_with_a_blank_in_its_name(demonstrate, tmp_path):
+def test_a_folder_name_with_a_space(demonstrate, tmp_path):
     (step, *_) = steps.steps("osu018", LIBRARY)
     assert step.command(tmp_path / "a b")[1] == f"{tmp_path}/a b/scan.nii.gz"
 
@@ -212,7 +212,7 @@ def test_missing_packages_are_reported_before_the_first_step(tmp_path, monkeypat
         (["iverilog", "vvp"], "Verilator needs make: apt-get install make g++ perl."),
     ],
 )
-def test_a_missing_tool_is_one_sentence(tmp_path, tools, sentence):
+def test_a_missing_tool_is_reported_in_one_sentence(tmp_path, tools, sentence):
     for name in tools:
         (tmp_path / name).write_text("#!/bin/sh\n")
         (tmp_path / name).chmod(0o755)

@@ -53,7 +53,7 @@ def test_source_digest_changes_with_names_and_new_files(package):
     assert len(found) == 3
 
 
-def test_source_digest_ignores_what_is_no_source(package):
+def test_source_digest_ignores_other_files(package):
     before = source_digest("sample")
     write(package / "notes.txt", "notes")
     write(package / "__pycache__" / "part.pyc", "compiled")
@@ -69,7 +69,7 @@ def test_layers_above_count_only_by_their_own_name(package):
     assert [one == other for one, other in zip(before, after, strict=True)] == [True, False, False]
 
 
-def test_source_digest_does_not_depend_on_the_place(package, tmp_path, monkeypatch):
+def test_source_digest_does_not_depend_on_the_location(package, tmp_path, monkeypatch):
     before = source_digest("sample", "sample.above")
     folder = tmp_path / "there" / "sample"
     shutil.copytree(package, folder)
@@ -87,7 +87,7 @@ def test_results_of_files_changed_since_the_start_are_not_shared(package, monkey
     assert source_digest("sample") not in (before, changed)
 
 
-def test_source_digest_of_what_does_not_exist():
+def test_source_digest_of_a_missing_module():
     with pytest.raises(ModuleNotFoundError, match=r"^There is no .* module implicore\.x\.$"):
         source_digest("implicore.x")
 

@@ -49,8 +49,8 @@ architecture = script("tools", "architecture")
 
 def test_architecture_is_up_to_date():
     for path, text in architecture.documents().items():
-        due = path.read_text(encoding="utf-8")
-        assert due == text, f"{path.name} is not up to date: run python tools/architecture.py"
+        current = path.read_text(encoding="utf-8")
+        assert current == text, f"{path.name} is not up to date: run python tools/architecture.py"
 
 
 def test_document_states_the_number_of_mutants():
@@ -188,7 +188,7 @@ HOST_CONFIG = AcceleratorConfig.sized(3, 2, Formats.parse("w8a8m3"), [HOST_SHAPE
 
 @pytest.fixture
 def host_example(tmp_path, monkeypatch):
-    """Runs an example of a host in a folder with a program; what it decoded, and what was due."""
+    """Run an example of a host beside a program; return the decoded and the expected voxels."""
     program = random_program(HOST_SHAPE, HOST_CONFIG.formats, seed=1)
     program.save(tmp_path / "mri.inr")
     monkeypatch.chdir(tmp_path)

@@ -25,7 +25,7 @@ def test_format_names_read_back(name):
 
 
 @pytest.mark.parametrize("text", ["", "w8", "a12", "w8a12w8", "w8a12x3", "8x12", "w8 a12", "W8A12"])
-def test_unreadable_format_names_are_refused(text):
+def test_unreadable_format_names_are_rejected(text):
     with pytest.raises(ValueError, match=rf"^Formats must have the form .*, not '{text}'\.$"):
         Formats.parse(text)
 
@@ -33,6 +33,6 @@ def test_unreadable_format_names_are_refused(text):
 @pytest.mark.parametrize(
     "text", ["w3a12", "w17a8", "w8a3", "w8a8t15", "w8a8m16", "w8a8c45", "w8a8o7"]
 )
-def test_impossible_formats_are_refused(text):
+def test_impossible_formats_are_rejected(text):
     with pytest.raises(ValueError, match=r"^Formats \w+ must be .* from \d+ to \d+, not \d+\.$"):
         Formats.parse(text)

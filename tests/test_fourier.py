@@ -27,11 +27,11 @@ def test_features_of_tiles(rows, lanes, frequencies, formats, pause, release):
 def test_latency_of_a_lane():
     for name in ("w8a8", "w8a12t12"):
         formats = Formats.parse(name)
-        # The mapper asks for a coefficient a cycle before the lane gets it; the sine comes a cycle
-        # after the cosine and is readable a cycle later.
+        # The mapper requests a coefficient one cycle before the lane receives it; the sine follows
+        # the cosine by one cycle and is readable one cycle later.
         assert mapper_latency(formats) == 1 + FourierLane(formats).latency + 2
 
 
-def test_init_wrong():
+def test_invalid_arguments():
     with pytest.raises(ValueError, match=r"^Mapper lanes must be an integer from 1 to 3, not 4\.$"):
         FourierMapper(3, 4, 1, Formats(8, 8))

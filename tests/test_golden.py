@@ -24,7 +24,7 @@ FORMATS = ["w8a12", "w8a8", "w4a4m0", "w16a16m15t14", "w8a12m0t6", "w12a16t12", 
 
 
 def plain(program, point) -> int:
-    """One voxel in Python's own integers, straight from docs/numerics.md."""
+    """Decode one voxel in Python integers, following docs/numerics.md."""
     formats = program.formats
     bits = formats.table_address_bits
     table = SineTable(bits, formats.activation_bits)
@@ -77,8 +77,8 @@ def test_extreme_weights(weights, formats):
 @pytest.mark.parametrize("shift", [0, 2, 5])
 @pytest.mark.parametrize("inputs", [1, 17, 18, 35, 70])
 @pytest.mark.parametrize(("top", "activation_bits"), [(15, 16), (15, 9), (32767, 16), (3, 4)])
-def test_sums_at_the_end_of_the_exact_floats(top, activation_bits, inputs, shift, multiplier):
-    """Large sums with varied last bits, around the 2**24 and 2**53 where floats become inexact."""
+def test_sums_near_the_limits_of_exact_floats(top, activation_bits, inputs, shift, multiplier):
+    """Large sums with varied last bits, around 2**24 and 2**53, where floats become inexact."""
     rng = np.random.default_rng(inputs)
     high = (1 << activation_bits) - 1
     weights = rng.integers(top - 1, top + 1, (16, inputs)).astype(np.int16)
@@ -92,7 +92,7 @@ def test_sums_at_the_end_of_the_exact_floats(top, activation_bits, inputs, shift
     assert (stage(activations.astype(np.float32)) == expected).all()
 
 
-def test_blocks_join_without_a_seam():
+def test_blocks_are_joined_correctly():
     program = random_program(NetworkShape(2, 3, 2), Formats(8, 8))
     renderer = Renderer(program)
     points = np.random.default_rng(5).integers(-16384, 16384, (BLOCK + 3, 3))

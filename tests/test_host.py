@@ -89,11 +89,11 @@ def test_voxels_are_the_golden_models(host):
     assert (host.voxels(POINTS) == Renderer(OTHER).voxels(POINTS)).all()
 
 
-@pytest.mark.parametrize("most", [1, 7, 100])
-def test_a_large_job_is_split(host, place, most):
+@pytest.mark.parametrize("limit", [1, 7, 100])
+def test_a_large_job_is_split(host, place, limit):
     host.load(PROGRAM)
     asked = []
-    place.transport.max_job_voxels = most
+    place.transport.max_job_voxels = limit
     decode = place.transport.decode
     place.transport.decode = lambda voxels, points=None: (
         asked.append(voxels) or decode(voxels, points)
@@ -101,7 +101,7 @@ def test_a_large_job_is_split(host, place, most):
     grid = Grid.from_array((5, 3, 4), GRID.affine)
     assert (host.render(grid) == GOLDEN.render(grid)).all()
     assert (host.voxels(POINTS[:30]) == GOLDEN.voxels(POINTS[:30])).all()
-    assert max(asked) <= most and sum(asked) == 60 + 30
+    assert max(asked) <= limit and sum(asked) == 60 + 30
 
 
 def test_counters(host, place):
@@ -141,7 +141,7 @@ def test_a_truncated_program_is_rejected(host, length):
 
 
 @pytest.mark.parametrize("points", [None, POINTS])
-def test_an_abort_in_the_middle_of_a_job(host, place, points):
+def test_an_abort_during_a_job(host, place, points):
     host.load(PROGRAM)
     host.voxels(POINTS[:5])
     error, message = place.shorten_timeout()
@@ -174,7 +174,7 @@ def test_an_abort_without_a_job(host):
     assert (host.voxels(POINTS[:3]) == GOLDEN.voxels(POINTS[:3])).all()
 
 
-def test_another_accelerator(place):
+def test_a_configuration_mismatch_is_rejected(place):
     other = AcceleratorConfig.sized(3, 3, FORMATS, [SHAPE])
     message = (
         r"^The accelerator does not match the configuration: its configuration digest is "
@@ -204,14 +204,14 @@ def test_arguments_are_checked_first(host):
     assert host.program is PROGRAM
 
 
-def test_no_status(host, place):
+def test_a_missing_status_is_a_timeout(host, place):
     host._timeout = 0.01
     place.transport.program = lambda words: None
     with pytest.raises(BadInput, match=r"reported no status of the program within 0\.01 s"):
         host.load(PROGRAM)
 
 
-def test_transfers_stay_within_the_dma():
+def test_transfers_stay_within_the_dma_limit():
     with MemoryMap(CONFIG, optimize=False) as machine:
         sizes = []
         for channel in (machine.points, machine.voxels):

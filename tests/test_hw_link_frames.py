@@ -20,7 +20,7 @@ def simulate(component, *benches):
 
 
 def decoded(data: bytes, framing_errors=()) -> list:
-    """The contents of the good frames that the decoder finds in bytes; None for each bad one."""
+    """Return the contents of the good frames in ``data``, and None for each bad frame."""
     decoder = FrameDecoder()
     found, content = [], bytearray()
 

@@ -1,4 +1,4 @@
-"""What the parser does with each frame; the whole link is in test_sim_serial."""
+"""The request parser's action for each frame; test_sim_serial tests the complete link."""
 
 import pytest
 from amaranth.sim import Simulator
@@ -8,7 +8,7 @@ from implicore.link import ITEM_BYTES, QUEUED, Kind, NakReason
 
 
 def parse(frames, full_at=None) -> list[dict]:
-    """What happens to each frame, a pair of content and whether its CRC is good.
+    """Return what happens to each frame, given as a pair of content and whether its CRC is good.
 
     ``full_at`` is the number of the byte, counted over all frames, from which the queue is full for
     one byte.

@@ -14,7 +14,7 @@ def simulate(component, *benches):
     simulator.run()
 
 
-def test_reads_what_is_committed_and_not_what_is_dropped():
+def test_committed_tokens_are_read_and_dropped_tokens_are_not():
     queue = RequestQueue(8)
     got = []
 
@@ -80,6 +80,6 @@ def test_is_full_at_every_write_pointer():
 
 
 @pytest.mark.parametrize("depth", [0, 1, 6])
-def test_wrong_depth(depth):
+def test_invalid_depth(depth):
     with pytest.raises(ValueError, match=rf"^Queue depth must be a power of two, not {depth}\.$"):
         RequestQueue(depth)

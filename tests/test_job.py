@@ -32,7 +32,7 @@ def test_every_corner_is_within_half_a_unit(shape, scale):
             assert abs(int(got[axis]) - exact) <= 0.5 + 3e-4
 
 
-def test_numbering_runs_the_first_axis_fastest():
+def test_voxels_are_numbered_with_the_first_axis_fastest():
     grid = Grid.from_array((3, 4, 5), OBLIQUE)
     job = GridJob.of(grid, Frame.around([grid]))
     all_of_them = job.coordinates(0, job.voxels)
@@ -47,7 +47,7 @@ def test_a_single_sample_needs_no_step():
     assert GridJob.of(grid, Frame.around([grid])).steps[0] == (0, 0, 0)
 
 
-def test_a_grid_beyond_the_coordinates_is_refused():
+def test_a_grid_beyond_the_coordinate_range_is_rejected():
     grid = Grid.from_array((3, 4, 5), OBLIQUE)
     frame = Frame.around([grid])
     for factor in (3, 1e300):
@@ -57,7 +57,7 @@ def test_a_grid_beyond_the_coordinates_is_refused():
             GridJob.of(Grid.from_array((3, 4, 5), far), frame)
 
 
-def test_moves_lead_from_each_voxel_to_the_next():
+def test_increments_lead_from_each_voxel_to_the_next():
     grid = Grid.from_array((3, 4, 2), OBLIQUE)
     job = GridJob.of(grid, Frame.around([grid]))
     at = np.array(job.origin)
@@ -67,12 +67,12 @@ def test_moves_lead_from_each_voxel_to_the_next():
         assert (at >> GRID_GUARD == exact).all()
 
 
-@pytest.mark.parametrize("most", [1, 2, 5, 6, 7, 29, 30, 31, 59, 60, 1000])
-def test_parts_give_the_same_voxels_in_the_same_order(most):
+@pytest.mark.parametrize("limit", [1, 2, 5, 6, 7, 29, 30, 31, 59, 60, 1000])
+def test_parts_give_the_same_voxels_in_the_same_order(limit):
     job = GridJob((3, 5, 4), (17, -5, 1 << 30), ((3, 1, 1 << 26), (-7, 1 << 27, 0), (0, 5, 9)))
-    parts = list(job.parts(most))
-    assert all(1 <= part.voxels <= most for part in parts)
-    assert len(parts) <= 2 * -(-job.voxels // most)
+    parts = list(job.parts(limit))
+    assert all(1 <= part.voxels <= limit for part in parts)
+    assert len(parts) <= 2 * -(-job.voxels // limit)
     coordinates = np.concatenate([part.coordinates(0, part.voxels) for part in parts])
     assert (coordinates == job.coordinates(0, job.voxels)).all()
 

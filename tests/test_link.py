@@ -45,7 +45,7 @@ def test_frames(seed):
     assert decode(frame[1:-1]) == (0xC0, payload)
 
 
-def test_the_checksum_is_the_standards():
+def test_the_crc_has_the_standard_check_value():
     """CRC-16/IBM-3740: the check value of its catalogue."""
     assert encode(ord("1"), b"23456789") == b"\xc0123456789\x29\xb1\xc0"
 

@@ -52,6 +52,6 @@ def test_layers_of_odd_shapes():
         ),
     ],
 )
-def test_impossible_shapes_are_refused(arguments, error, text):
+def test_impossible_shapes_are_rejected(arguments, error, text):
     with pytest.raises(error, match=text):
         NetworkShape(*arguments)

@@ -44,5 +44,5 @@ def test_a_zero_activation_leaves_the_sum_as_it_is():
     simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
     simulator.run()
-    # The first three cycles clear what was there; a cleared sum keeps its value and is empty.
+    # The first three cycles clear the accumulator; when cleared, it keeps its value and is empty.
     assert seen[2:] == [(15, 0)] * 3 + [(27, 0)] * 2 + [(27, 1)] * 3 + [(4, 0)]

@@ -24,7 +24,7 @@ def reseal(body: bytes) -> bytes:
 
 
 def with_header(program: Program, change) -> bytes:
-    """Return the file of a program whose header was edited and whose checksum is right."""
+    """Return the file of a program with an edited header and a valid checksum."""
     data = program.to_bytes()[:-CHECK_BYTES]
     size = PREFIX.unpack_from(data)[2]
     header = json.loads(data[PREFIX.size : PREFIX.size + size])
@@ -72,7 +72,7 @@ def test_the_digest_covers_everything():
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_500_damaged_files_each_are_rejected(seed):
+def test_500_damaged_files_are_rejected(seed):
     """Byte flips, truncations and extensions: one sentence each, and no large allocation."""
     rng = np.random.default_rng(seed)
     data = random_program(SHAPE, Formats(8, 12), seed=seed).to_bytes()
@@ -91,7 +91,7 @@ def test_500_damaged_files_each_are_rejected(seed):
     tracemalloc.stop()
 
 
-def test_damage_under_a_right_checksum_never_escapes():
+def test_damage_with_a_valid_checksum_is_handled():
     """A forged checksum also gives one sentence, or a valid program."""
     rng = np.random.default_rng(9)
     body = random_program(SHAPE, Formats(8, 12)).to_bytes()[:-CHECK_BYTES]
@@ -174,7 +174,7 @@ def test_a_plane_that_unpacks_to_gigabytes_is_rejected():
     tracemalloc.stop()
 
 
-def test_files_that_are_no_programs_are_named(tmp_path):
+def test_files_that_are_not_programs_are_named(tmp_path):
     with pytest.raises(BadInput, match=r"^The program .*none\.inr cannot be read: No such .*\.$"):
         Program.load(tmp_path / "none.inr")
     other = tmp_path / "other.inr"

@@ -22,7 +22,7 @@ SHAPES = [
 
 
 def random_model(shape: NetworkShape, seed: int = 0, *, dead: bool = False) -> Model:
-    """A network with outputs between 0 and 1; with ``dead``, some neurons are always off."""
+    """Return a network with outputs between 0 and 1; with ``dead``, some neurons are inactive."""
     rng = np.random.default_rng(seed)
     weights, biases = [], []
     for size in shape.layers:
@@ -84,13 +84,13 @@ def test_rounded_weights_are_whole_multiples_of_their_scales():
 
 
 @pytest.mark.parametrize("formats", ["w8a12", "w8a8m4", "w4a4m15"])
-def test_neurons_that_never_fire_do_no_harm(formats):
+def test_inactive_neurons_are_harmless(formats):
     model, formats = random_model(SHAPES[3], dead=True), Formats.parse(formats)
     trained, decoded = outputs(model, compiled(model, formats), points(500, seed=1))
     assert np.sqrt(((trained - decoded) ** 2).mean()) < 8.0 * 2.0**-formats.weight_bits
 
 
-def test_rounding_makes_up_for_its_own_errors():
+def test_rounding_compensates_for_its_errors():
     """Fitted rounding is far better than rounding each weight to the nearest integer."""
     model, formats = random_model(SHAPES[3]), Formats.parse("w5a12")
     where, test = points(4000), points(1000, seed=1)
@@ -118,7 +118,7 @@ def test_the_stages_end_at_what_the_golden_model_decodes(shape, formats):
     np.testing.assert_array_equal(stages["float"], stages["coordinates"])
 
 
-def test_formats_that_cannot_hold_the_network_are_refused():
+def test_formats_that_cannot_hold_the_network_are_rejected():
     model = random_model(SHAPES[3])
     with pytest.raises(
         BadInput, match=r"^The program's accumulators can need \d+ bits, more than the 12 of .*\.$"

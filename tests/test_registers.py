@@ -13,7 +13,7 @@ from implicore.registers import (
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def test_addresses_are_those_of_version_1():
+def test_addresses_are_unchanged_since_version_1():
     """Drivers rely on them: a register that moves needs another version."""
     single = range(0x00, 0x24, 4)  # identity to interrupt_enable
     grid = (0x24, 0x30, 0x48)  # 3 words, 3 x 2 words, 9 x 2 words

@@ -53,7 +53,7 @@ def test_every_value_is_far_from_a_tie():
             assert np.abs(scaled - np.round(scaled)).min() > 1e-7
 
 
-def test_wrong_widths_are_refused():
+def test_wrong_widths_are_rejected():
     with pytest.raises(ValueError, match=r"^SineTable address_bits must be .* 6 to 14, not 5\.$"):
         SineTable(5, 12)
     with pytest.raises(ValueError, match=r"^SineTable output_bits must be .* 4 to 16, not 17\.$"):

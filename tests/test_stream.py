@@ -59,6 +59,6 @@ def test_extreme_constants(neuron):
     assert all(-(1 << 15) <= item < 1 << 16 for item in constant_items(*neuron))
 
 
-def test_a_program_that_does_not_fit_is_refused():
+def test_a_program_that_does_not_fit_is_rejected():
     with pytest.raises(BadInput, match=r"^The program does not fit the accelerator: width is "):
         program_stream(random_program(NetworkShape(3, 6, 3), FORMATS), CONFIG)

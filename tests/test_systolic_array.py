@@ -18,7 +18,7 @@ def test_matrix_products(rows, columns, gate_zeros):
     formats = Formats.parse("w5a7")
     array = SystolicArray(rows, columns, formats, gate_zeros=gate_zeros)
     rng = np.random.default_rng(rows)
-    # One product after the other; each has at least as many inputs as its predecessor columns.
+    # Products follow each other; each has at least as many inputs as its predecessor has columns.
     lengths = [columns, columns + 3, columns, columns + 1]
     products = [
         (rng.integers(0, 128, (rows, k)), rng.integers(-16, 16, (k, columns))) for k in lengths
@@ -66,7 +66,7 @@ def test_row_with_bypass_sums(columns, gate_zeros):
     run(feed_forward.array_row, ArrayRow(columns, formats, gate_zeros=gate_zeros), config)
 
 
-def test_init_wrong():
+def test_invalid_arguments():
     with pytest.raises(ValueError, match=r"^Array rows must be an integer from 1 to 256, not 0\.$"):
         SystolicArray(0, 1, Formats(8, 8))
     with pytest.raises(ValueError, match=r"^Array columns must be .* from 1 to 256, not 257\.$"):

@@ -40,7 +40,7 @@ def same_network(a: Model, b: Model) -> bool:
     return all(np.array_equal(x, y) for x, y in zip(*arrays, strict=True))
 
 
-def test_an_image_is_learnt_and_the_stated_psnr_is_that_of_its_rendering():
+def test_an_image_is_learned_and_the_stated_psnr_is_correct():
     model = fit_blobs(steps=400)
     volume = blobs()
     error = reconstruct(model, volume.grid) - volume.data
@@ -52,7 +52,7 @@ def test_an_image_is_learnt_and_the_stated_psnr_is_that_of_its_rendering():
     assert model.images[0]["name"] == "blobs"
 
 
-def test_intensities_come_back_in_their_unit():
+def test_intensities_are_reconstructed_in_their_unit():
     volume = blobs(dtype=np.int16)
     volume = Volume(volume.data * np.int16(10) - np.int16(1500), volume.grid, "ct")
     model = fit([volume], SHAPE, steps=300, sigma=1.0, quiet=True)
@@ -77,7 +77,7 @@ def test_the_probe_is_repeatable_and_finds_a_good_sigma():
     assert a.training["sigma_given"] is False
 
 
-def test_a_budget_of_seconds_is_kept():
+def test_the_budget_of_seconds_is_respected():
     ticks = counting()  # a clock that counts its readings
     model = fit_blobs(steps=None, seconds=100, clock=lambda: float(next(ticks)))
     assert 100 <= model.training["seconds"] < 110
@@ -115,7 +115,7 @@ fit_blobs(steps={steps}, output={output!r}, resume=True, clock=lambda: 0.0)
 """
 
 
-def test_a_killed_training_goes_on_to_the_same_bytes(tmp_path):
+def test_a_killed_training_run_resumes_to_the_same_bytes(tmp_path):
     steps, output = 1500, tmp_path / "killed"
     script = SCRIPT.format(folder=os.path.dirname(__file__), steps=steps, output=str(output))
     part = tmp_path / "killed.part"
@@ -155,7 +155,7 @@ def interrupt(monkeypatch, output, after=40, **options):
             fit_blobs(output=output, **options)
 
 
-def test_the_clock_goes_on_where_it_stopped(tmp_path, monkeypatch):
+def test_the_clock_resumes_where_it_stopped(tmp_path, monkeypatch):
     ticks = iter(range(100_000))
     options = {"steps": None, "seconds": 400, "clock": lambda: float(next(ticks))}
     interrupt(monkeypatch, tmp_path / "m", after=120, **options)
@@ -164,7 +164,7 @@ def test_the_clock_goes_on_where_it_stopped(tmp_path, monkeypatch):
     assert abs(model.training["steps"] - again.training["steps"]) < 40
 
 
-def test_an_unfinished_training_is_not_lost(tmp_path, monkeypatch):
+def test_an_unfinished_training_run_is_not_overwritten(tmp_path, monkeypatch):
     interrupt(monkeypatch, tmp_path / "m")
     before = (tmp_path / "m.part").read_bytes()
     with pytest.raises(
@@ -179,7 +179,7 @@ def test_an_unfinished_training_is_not_lost(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "change", [{"seed": 1}, {"steps": 61}, {"sigma": 1.5}, {"profile": "slice"}]
 )
-def test_resume_with_other_settings_is_refused(tmp_path, monkeypatch, change):
+def test_resume_with_other_settings_is_rejected(tmp_path, monkeypatch, change):
     interrupt(monkeypatch, tmp_path / "m")
     (name,) = change
     with pytest.raises(
@@ -190,23 +190,23 @@ def test_resume_with_other_settings_is_refused(tmp_path, monkeypatch, change):
         fit_blobs(output=tmp_path / "m", resume=True, **change)
 
 
-def test_resume_with_another_image_is_refused(tmp_path, monkeypatch):
+def test_resume_with_another_image_is_rejected(tmp_path, monkeypatch):
     interrupt(monkeypatch, tmp_path / "m")
     with pytest.raises(BadInput, match=r"^.*/m\.part was trained with other images "):
         fit([blobs((16, 16, 16))], SHAPE, steps=60, sigma=1.0, output=tmp_path / "m", resume=True)
 
 
-def test_a_damaged_checkpoint_is_refused(tmp_path):
+def test_a_damaged_checkpoint_is_rejected(tmp_path):
     (tmp_path / "m.part").write_bytes(b"nothing")
     with pytest.raises(BadInput, match=r"^.*/m\.part is not a checkpoint file of implicore, or "):
         fit_blobs(output=tmp_path / "m", resume=True)
 
 
-def test_resume_without_a_checkpoint_begins(tmp_path):
+def test_resume_without_a_checkpoint_starts_from_the_beginning(tmp_path):
     assert same_network(fit_blobs(output=tmp_path / "m", resume=True), fit_blobs())
 
 
-def test_training_goes_on_after_it_diverged(monkeypatch):
+def test_training_continues_after_it_diverged(monkeypatch):
     def advance(self, rate, _advance=Trainer.advance):
         loss = _advance(self, rate)
         if rate > 0.4 and self.step > 30:  # ruined at the full rate only
@@ -220,7 +220,7 @@ def test_training_goes_on_after_it_diverged(monkeypatch):
     assert model.training["psnr_db"] > 17
 
 
-def test_training_that_always_diverges_says_so(monkeypatch):
+def test_training_that_always_diverges_is_reported(monkeypatch):
     nan = torch.tensor(float("nan"))
 
     def advance(self, rate):
@@ -256,14 +256,14 @@ def test_progress_goes_to_stderr_unless_quiet(capsys):
         ({"profile": "box"}, r"^The profile must be one of point, slice, not 'box'\.$"),
     ],
 )
-def test_fit_wrong_options(options, message):
+def test_fit_rejects_invalid_options(options, message):
     with pytest.raises(BadInput, match=message):
         fit_blobs(**options)
 
 
-@pytest.mark.parametrize(("there", "best"), [(False, "cpu"), (True, "cuda")])
-def test_devices(monkeypatch, there, best):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+@pytest.mark.parametrize(("available", "best"), [(False, "cpu"), (True, "cuda")])
+def test_devices(monkeypatch, available, best):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
     assert choose_device("auto").type == best
     assert choose_device("cpu").type == "cpu"
 

@@ -3,7 +3,7 @@ import numpy as np
 from implicore.model.train.schedule import learning_rate
 
 
-def test_learning_rate_warms_up_and_falls_to_nothing():
+def test_learning_rate_warms_up_and_falls_to_zero():
     rates = [learning_rate(spent) for spent in np.linspace(0, 1, 1001)]
     assert 0 < rates[0] < 0.02
     assert max(rates) > 0.99

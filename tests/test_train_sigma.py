@@ -11,7 +11,7 @@ from implicore.network_shape import NetworkShape
 
 
 @pytest.mark.parametrize("best", [0.3, 0.8, 1.0, 1.9, 4.4])
-def test_the_probe_climbs_to_the_best_sigma(best):
+def test_the_probe_finds_the_best_sigma(best):
     tried = []
 
     def loss(candidate):

@@ -86,12 +86,12 @@ def test_a_line_held_low_gives_one_framing_error():
     assert receive(8, [*[0] * 1000, *[1] * 20, *line([7], 8)]) == [(0, 1), (7, 0)]
 
 
-def test_a_glitch_is_no_start_bit():
+def test_a_glitch_is_not_a_start_bit():
     assert receive(16, [1] * 5 + [0] * 4 + [1] * 40) == []
 
 
 @pytest.mark.parametrize("component", [UartReceiver, UartTransmitter])
-def test_wrong_divisor(component):
+def test_invalid_divisor(component):
     with pytest.raises(ValueError, match=r"^UART divisor must be .*3"):
         component(3)
     with pytest.raises(TypeError, match=r"^UART divisor must be .*"):

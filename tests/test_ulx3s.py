@@ -14,7 +14,7 @@ def test_pll(mhz):
     assert 400 <= pll.mhz * pll.output <= 800
 
 
-def test_pll_of_100_mhz_is_what_ecppll_makes_of_it():
+def test_pll_of_100_mhz_matches_ecppll():
     assert Pll.near(100) == Pll(input=1, feedback=4, output=6)
 
 
@@ -49,7 +49,7 @@ def test_every_port_has_a_pin_and_every_pin_a_port():
         assert f'IOBUF PORT "{port}" ' in constraints()
 
 
-def test_the_board_holds_the_accelerator_by_name_and_its_pll():
+def test_the_board_instantiates_the_accelerator_and_the_pll():
     text = convert(Ulx3s(ACCELERATORS["tiny"], Pll.near(100)), "ulx3s")
     assert len(re.findall(r"^  implicore accelerator \(", text, re.M)) == 1
     assert ".CLKOP_DIV(32'd6)" in text

@@ -75,26 +75,27 @@ def test_dicom_stack_that_is_uneven_only_by_rounding(tmp_path):
     load_volume(folder)
 
 
-def test_dicom_refusals(tmp_path):
+def test_dicom_rejects_unusable_series(tmp_path):
     lps = np.diag([-1, -1, 1, 1]) @ scans.affine()
     start, step = lps[:3, 3], lps[:3, 2]
 
     (tmp_path / "empty").mkdir()
-    assert scans.refused(tmp_path / "empty") == "IMAGE holds no readable DICOM series."
+    assert scans.rejected(tmp_path / "empty") == "IMAGE holds no readable DICOM series."
 
     folder = scans.write_dicom(tmp_path / "two", scans.voxels())
     scans.write_dicom(folder, scans.voxels(), series="1.2.3.5")
     assert (
-        scans.refused(folder) == "IMAGE holds 2 DICOM series, but an image must be a single series."
+        scans.rejected(folder)
+        == "IMAGE holds 2 DICOM series, but an image must be a single series."
     )
 
     folder = scans.write_dicom(tmp_path / "one", scans.voxels()[..., :1])
-    assert scans.refused(folder) == "IMAGE holds a single DICOM slice, not a volume."
+    assert scans.rejected(folder) == "IMAGE holds a single DICOM slice, not a volume."
 
     folder = scans.write_dicom(
         tmp_path / "gap", scans.voxels(), position=lambda k: start + step * (k + (k > 2))
     )
-    assert scans.refused(folder) == (
+    assert scans.rejected(folder) == (
         "The DICOM series in IMAGE has missing or unevenly spaced slices: "
         "neighbours are 1.3 to 2.6 mm apart."
     )
@@ -102,20 +103,20 @@ def test_dicom_refusals(tmp_path):
     folder = scans.write_dicom(
         tmp_path / "time", scans.voxels(), position=lambda k: start + step * (k // 2)
     )
-    assert scans.refused(folder) == (
+    assert scans.rejected(folder) == (
         "The DICOM series in IMAGE has several slices at the same position, "
         "but an image must be a single volume."
     )
 
     folder = scans.write_dicom(tmp_path / "sizes", scans.voxels())
     scans.write_dicom(folder, scans.voxels()[:4, :, :1])
-    assert scans.refused(folder) == (
+    assert scans.rejected(folder) == (
         "The DICOM series in IMAGE must have grey slices of the same size, one per file."
     )
 
     folder = scans.write_dicom(tmp_path / "directions", scans.voxels())
     scans.write_dicom(folder, scans.voxels()[..., :1], **{"0020|0037": "1\\0\\0\\0\\1\\0"})
-    assert scans.refused(folder) == (
+    assert scans.rejected(folder) == (
         "The DICOM series in IMAGE has slices of different orientation or pixel size."
     )
 
@@ -124,17 +125,17 @@ def test_dicom_refusals(tmp_path):
         raw = file.read_bytes()
         start = raw.index(b"\x20\x00\x32\x00") + 8  # the value of Image Position (Patient)
         file.write_bytes(raw[:start] + b"?" + raw[start + 1 :])
-    assert scans.refused(folder) == "The DICOM series in IMAGE is damaged or cannot be read."
+    assert scans.rejected(folder) == "The DICOM series in IMAGE is damaged or cannot be read."
 
     folder = scans.write_dicom(tmp_path / "cut", scans.voxels())
     file = sorted(folder.iterdir())[-1]
     file.write_bytes(file.read_bytes()[:-40])
-    assert scans.refused(folder) == (
+    assert scans.rejected(folder) == (
         f"IMAGE/{file.name} is damaged or is not an image of the DICOM series beside it."
     )
 
 
-def test_dicom_comes_back_to_the_last_bit(tmp_path):
+def test_dicom_is_preserved_exactly(tmp_path):
     volume = load_volume(scans.write_dicom(tmp_path / "series", scans.voxels(), intercept=-1024))
     image = scans.saved(tmp_path, volume)
     assert type(image) is nib.Nifti1Image

@@ -11,19 +11,19 @@ scans = module_from_spec(_SPEC)
 _SPEC.loader.exec_module(scans)
 
 
-def test_refuses_what_is_no_image(tmp_path):
-    assert scans.refused(tmp_path / "none.nii") == "IMAGE does not exist."
+def test_rejects_files_that_are_not_images(tmp_path):
+    assert scans.rejected(tmp_path / "none.nii") == "IMAGE does not exist."
 
     text = tmp_path / "photo.jpg"
     text.write_text("hello")
-    assert scans.refused(text) == (
+    assert scans.rejected(text) == (
         "IMAGE is neither a NIfTI file (.nii, .nii.gz) nor a folder with a DICOM series."
     )
     for name in ("text.nii", "text.nii.gz"):
         (tmp_path / name).write_text("hello")
-        assert scans.refused(tmp_path / name) == "IMAGE is damaged or is not a NIfTI file."
+        assert scans.rejected(tmp_path / name) == "IMAGE is damaged or is not a NIfTI file."
     (tmp_path / "nothing.nii").touch()
-    assert scans.refused(tmp_path / "nothing.nii") == "IMAGE is damaged or is not a NIfTI file."
+    assert scans.rejected(tmp_path / "nothing.nii") == "IMAGE is damaged or is not a NIfTI file."
 
 
 def test_libraries_stay_silent(tmp_path):
@@ -51,39 +51,41 @@ def test_libraries_stay_silent(tmp_path):
         ((6, 7), "IMAGE is a single slice of 6 x 7 x 1 voxels, not a volume"),
     ],
 )
-def test_refuses_a_single_slice(tmp_path, shape, message):
+def test_rejects_a_single_slice(tmp_path, shape, message):
     path = scans.write_nifti(
         tmp_path / "scan.nii", np.arange(np.prod(shape), dtype="i2").reshape(shape)
     )
-    assert scans.refused(path) == f"{message}: at least 2 are needed along each axis."
+    assert scans.rejected(path) == f"{message}: at least 2 are needed along each axis."
 
 
-def test_refuses_values_that_are_not_finite(tmp_path):
+def test_rejects_values_that_are_not_finite(tmp_path):
     data = scans.voxels("f4")
     data[1, 2, 3] = np.nan
     path = scans.write_nifti(tmp_path / "scan.nii", data)
     assert (
-        scans.refused(path)
+        scans.rejected(path)
         == "IMAGE has 1 voxel with a value that is not finite (NaN or infinite)."
     )
     data[0, :, 0] = -np.inf
     path = scans.write_nifti(tmp_path / "scan.nii", data)
     assert (
-        scans.refused(path)
+        scans.rejected(path)
         == "IMAGE has 8 voxels with a value that is not finite (NaN or infinite)."
     )
     data = scans.voxels("f8")
     data[0, 0, 0], data[1, 0, 0] = 1e308, -1e308
     path = scans.write_nifti(tmp_path / "scan.nii", data)
-    assert scans.refused(path) == "IMAGE has intensities from -1e+308 to 1e+308, which is too wide."
+    assert (
+        scans.rejected(path) == "IMAGE has intensities from -1e+308 to 1e+308, which is too wide."
+    )
 
 
-def test_refuses_a_constant_image(tmp_path):
+def test_rejects_a_constant_image(tmp_path):
     path = scans.write_nifti(tmp_path / "scan.nii", np.full(scans.SHAPE, 7, "i2"))
-    assert scans.refused(path) == "IMAGE is constant: every voxel is 7."
+    assert scans.rejected(path) == "IMAGE is constant: every voxel is 7."
 
 
-def test_refuses_an_invalid_geometry(tmp_path):
+def test_rejects_an_invalid_geometry(tmp_path):
     expected = (
         "IMAGE has no valid geometry: its affine is singular or has numbers that are not finite."
     )
@@ -93,14 +95,14 @@ def test_refuses_an_invalid_geometry(tmp_path):
         path = scans.write_nifti(tmp_path / "scan.nii", scans.voxels(), matrix)
         raw = np.array([[1, column[0], 0, 0], [0, column[1], 0, 0], [0, column[2], 1, 0]])
         scans.patch(path, 280, "<12f", *raw.ravel())  # srow_x, srow_y, srow_z
-        assert scans.refused(path) == expected
+        assert scans.rejected(path) == expected
 
     path = scans.write_nifti(tmp_path / "scan.nii", scans.voxels())
     scans.patch(path, 252, "<hh", 1, 0)  # qform only
     scans.patch(path, 80, "<f", 0.0)  # pixdim[1]
-    assert scans.refused(path) == "IMAGE has no valid geometry: a voxel size is zero."
+    assert scans.rejected(path) == "IMAGE has no valid geometry: a voxel size is zero."
     path = scans.write_nifti(tmp_path / "scan.nii", scans.voxels())
     scans.patch(path, 123, "<B", 3)  # xyzt_units
-    assert scans.refused(path) == (
+    assert scans.rejected(path) == (
         "IMAGE gives its geometry in micrometres, but only millimetres are supported."
     )

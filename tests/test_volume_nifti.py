@@ -77,68 +77,69 @@ def test_trailing_axes_of_length_one_are_dropped(tmp_path):
     assert np.array_equal(volume.data, data)
 
 
-def test_refuses_truncated_files(tmp_path):
+def test_rejects_truncated_files(tmp_path):
     path = scans.write_nifti(tmp_path / "scan.nii", scans.voxels())
     path.write_bytes(path.read_bytes()[:-1])
     assert (
-        scans.refused(path) == "IMAGE is truncated or damaged: its 6 x 7 x 5 voxels cannot be read."
+        scans.rejected(path)
+        == "IMAGE is truncated or damaged: its 6 x 7 x 5 voxels cannot be read."
     )
     path.write_bytes(path.read_bytes()[:400])
-    assert scans.refused(path) == "IMAGE is truncated: it does not hold its 6 x 7 x 5 voxels."
+    assert scans.rejected(path) == "IMAGE is truncated: it does not hold its 6 x 7 x 5 voxels."
     path.write_bytes(path.read_bytes()[:300])
-    assert scans.refused(path) == "IMAGE is damaged or is not a NIfTI file."
+    assert scans.rejected(path) == "IMAGE is damaged or is not a NIfTI file."
 
 
-def test_refuses_truncated_and_damaged_gzip(tmp_path):
+def test_rejects_truncated_and_damaged_gzip(tmp_path):
     data = np.tile(scans.voxels(), (10, 10, 10))
     path = scans.write_nifti(tmp_path / "scan.nii.gz", data)
     whole = path.read_bytes()
     expected = "IMAGE is truncated or damaged: its 60 x 70 x 50 voxels cannot be read."
     for lost in (1, 8, 9, len(whole) // 2):
         path.write_bytes(whole[:-lost])
-        assert scans.refused(path) == expected
+        assert scans.rejected(path) == expected
     damaged = bytearray(whole)
-    damaged[-6] ^= 1  # in the checksum: the voxels can be read, but are not to be trusted
+    damaged[-6] ^= 1  # in the checksum: the voxels can be read, but cannot be trusted
     path.write_bytes(damaged)
-    assert scans.refused(path) == expected
+    assert scans.rejected(path) == expected
 
 
-def test_refuses_a_size_that_the_file_cannot_hold(tmp_path):
+def test_rejects_a_size_that_the_file_cannot_hold(tmp_path):
     path = scans.write_nifti(tmp_path / "scan.nii", scans.voxels())
     scans.patch(path, 42, "<hhh", 32767, 32767, 32767)
     expected = "IMAGE is truncated: it does not hold its 32767 x 32767 x 32767 voxels."
-    assert scans.refused(path) == expected
+    assert scans.rejected(path) == expected
     zipped = tmp_path / "scan.nii.gz"
     zipped.write_bytes(gzip.compress(path.read_bytes()))
-    assert scans.refused(zipped) == expected
+    assert scans.rejected(zipped) == expected
 
 
 @pytest.mark.parametrize(("shape", "count"), [((6, 7, 5, 3), 3), ((6, 7, 5, 1, 2), 2)])
-def test_refuses_several_volumes(tmp_path, shape, count):
+def test_rejects_several_volumes(tmp_path, shape, count):
     path = scans.write_nifti(tmp_path / "scan.nii", np.zeros(shape, "u1"))
     size = " x ".join(map(str, shape))
-    assert scans.refused(path) == (
+    assert scans.rejected(path) == (
         f"IMAGE holds {count} volumes ({size} voxels), but an image must be a single volume."
     )
 
 
 @pytest.mark.parametrize("length", [0, -3])
-def test_refuses_an_empty_image(tmp_path, length):
+def test_rejects_an_empty_image(tmp_path, length):
     path = scans.patch(scans.write_nifti(tmp_path / "scan.nii", scans.voxels()), 42, "<h", length)
-    assert scans.refused(path) == f"IMAGE is empty: its size is {length} x 7 x 5 voxels."
+    assert scans.rejected(path) == f"IMAGE is empty: its size is {length} x 7 x 5 voxels."
 
 
-def test_refuses_colours_and_complex_numbers(tmp_path):
+def test_rejects_colours_and_complex_numbers(tmp_path):
     colours = np.zeros(scans.SHAPE, [("R", "u1"), ("G", "u1"), ("B", "u1")])
     for data, kind in ((colours, "colours"), (np.zeros(scans.SHAPE, "c8"), "complex numbers")):
         path = scans.write_nifti(tmp_path / "scan.nii", data)
         assert (
-            scans.refused(path) == f"IMAGE holds {kind}, but only real intensities are supported."
+            scans.rejected(path) == f"IMAGE holds {kind}, but only real intensities are supported."
         )
 
 
 @pytest.mark.parametrize("name", ["out.nii", "out.nii.gz"])
-def test_sform_comes_back_to_the_last_bit(tmp_path, name):
+def test_sform_is_preserved_exactly(tmp_path, name):
     volume = load_volume(scans.write_nifti(tmp_path / "scan.nii", scans.voxels()))
     image = scans.saved(tmp_path, volume, name=name)
     assert type(image) is nib.Nifti1Image
@@ -151,14 +152,14 @@ def test_sform_comes_back_to_the_last_bit(tmp_path, name):
 
 @pytest.mark.parametrize("qfac", [-1.0, 1.0])
 @pytest.mark.parametrize("quaternion", [(0, 0, 0), (0, 0, 1), (0.3, -0.2, 0.1), (0.01, 0.02, 0.99)])
-def test_qform_comes_back_to_the_last_bit(tmp_path, quaternion, qfac):
+def test_qform_is_preserved_exactly(tmp_path, quaternion, qfac):
     volume = load_volume(scans.qform_only(tmp_path / "scan.nii", quaternion, qfac))
     image = scans.saved(tmp_path, volume)
     assert type(image) is nib.Nifti1Image
     assert np.array_equal(image.affine, nib.load(tmp_path / "scan.nii").affine)
 
 
-def test_nifti2_comes_back_to_the_last_bit(tmp_path):
+def test_nifti2_is_preserved_exactly(tmp_path):
     # Sheared, too: only an sform can describe it.
     matrix = scans.affine() @ [[1, 0.1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
     path = scans.write_nifti(tmp_path / "scan.nii", scans.voxels(), matrix, kind=nib.Nifti2Image)
@@ -210,7 +211,7 @@ def test_same_image_same_bytes(tmp_path):
     assert (tmp_path / "one.nii.gz").read_bytes()[3:8] == bytes(5)
 
 
-def test_save_refusals(tmp_path):
+def test_save_rejects_invalid_arguments(tmp_path):
     grid = Grid.from_array(scans.SHAPE, scans.affine())
     with pytest.raises(
         BadInput, match=r"^A volume is written as \.nii or \.nii\.gz, not as out\.mha\.$"

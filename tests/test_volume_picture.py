@@ -16,7 +16,7 @@ def test_png_is_upright(tmp_path):
     assert np.asarray(picture).tolist() == [[85, 85, 85, 255], [85, 85, 85, 85], [0, 85, 85, 85]]
 
 
-def test_png_refusals(tmp_path):
+def test_png_rejects_invalid_arguments(tmp_path):
     with pytest.raises(BadInput, match=r"^A plane is written as \.png, not as plane\.jpg\.$"):
         save_plane_png(tmp_path / "plane.jpg", np.zeros((4, 3)), 0, 1)
     with pytest.raises(ValueError, match=r"^The darkest value, 1, must be below the brightest, 1$"):

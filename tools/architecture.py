@@ -191,7 +191,7 @@ def diagram(config: AcceleratorConfig, sidecar: dict) -> str:
     """
     shown = {f"{PREFIX}_{name}" for block in BLOCKS for name in block.modules}
     for name in set(sidecar["modules"]) ^ (shown | {PREFIX, f"{PREFIX}_core"}):
-        raise ValueError(f"The module {name} is in only one of the Verilog and the diagram.")
+        raise ValueError(f"The module {name} is either in the Verilog or in the diagram, not both.")
     fill = values(config, sidecar)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
