@@ -1,7 +1,7 @@
-"""A renderer written from docs/numerics.md alone, by somebody who had not seen the code.
+"""A renderer written from docs/numerics.md alone, by an author who had not seen the code.
 
-Python's standard library only. ``test_numerics.py`` holds it against the golden model: whoever
-changes the one has to say so in the document, and then here.
+It uses Python's standard library only. ``test_numerics.py`` compares it with the golden model: a
+change of the golden model must be described in the document first, then made here.
 """
 
 import hashlib

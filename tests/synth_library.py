@@ -1,4 +1,4 @@
-"""For the tests of energies: a library to calculate with by hand, an accelerator in real cells."""
+"""For tests of energy: a library for hand calculations, and an accelerator in real cells."""
 
 import pytest
 
@@ -16,7 +16,7 @@ SMALL = AcceleratorConfig.sized(2, 3, FORMATS, [NETWORK])
 
 
 def cells(name):
-    """A target, or a skip that says why."""
+    """Return a target, or skip the test with the reason."""
     try:
         return target.find(name)
     except BadInput as error:
@@ -24,7 +24,7 @@ def cells(name):
 
 
 def mapped(config, library):
-    """A design by one recipe alone: what is simulated here is not judged by its clock."""
+    """Map a design by one recipe: its clock does not matter here."""
     modules, banks = asic.sources(config, library, 4.0)
     found = {
         name: mapper(mapping.RECIPES[1], library)

@@ -73,10 +73,10 @@ def waveform(config, program, point) -> dict[str, list[int]]:
     script.points(point[None])
     script.operations.insert(begin, session.Trace(2000))
     script.expected.insert(begin, None)
-    machine = fast.build(config, optimize=False, waves=True)
+    simulator = fast.build(config, optimize=False, waves=True)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "path.vcd"
-        responses = machine.run(script.operations, waves=path)
+        responses = simulator.run(script.operations, waves=path)
         tokens = list(tokenize(io.BytesIO(path.read_bytes())))
     assert script.mismatches(responses) == []
     codes, scopes, now, cycles, time = {}, [], {}, [], 1
@@ -101,7 +101,7 @@ def waveform(config, program, point) -> dict[str, list[int]]:
 
 
 def test_path_of_a_voxel_equals_the_waveform():
-    """Each station at its cycle, with the value that the golden model's integers have there."""
+    """Compare each event's cycle, found by the value that the golden model has there."""
     shape = NetworkShape(6, 7, 3)
     program = random_program(shape, CONFIG.formats, seed=4)
     point = np.array([3000, -12000, 700])
@@ -219,11 +219,13 @@ def test_serial_host_example(host_example, monkeypatch, capsys):
 
 
 def test_pynq_example(host_example, monkeypatch):
-    with MemoryMap(HOST_CONFIG, optimize=False) as machine:
+    with MemoryMap(HOST_CONFIG, optimize=False) as accelerator:
         overlay = SimpleNamespace(
-            implicore=SimpleNamespace(mmio=machine.registers),
-            dma_program=SimpleNamespace(sendchannel=machine.program),
-            dma_points=SimpleNamespace(sendchannel=machine.points, recvchannel=machine.voxels),
+            implicore=SimpleNamespace(mmio=accelerator.registers),
+            dma_program=SimpleNamespace(sendchannel=accelerator.program),
+            dma_points=SimpleNamespace(
+                sendchannel=accelerator.points, recvchannel=accelerator.voxels
+            ),
         )
         pynq = SimpleNamespace(Overlay=lambda name: overlay, allocate=np.zeros)
         monkeypatch.setitem(sys.modules, "pynq", pynq)

@@ -115,8 +115,9 @@ def test_every_point_has_one_row_and_is_computed_once(swept):
     assert all(count == 1 for count in log.values())
     failed = table[table["source"] == "failed"]
     assert metrics["failed"] == len(failed)
-    luck = failed[failed["rows"] == 13]
-    assert set(luck["error"]) == {"Thirteen rows are not supported."} and len(luck) == 3
+    unsupported = failed[failed["rows"] == 13]
+    assert set(unsupported["error"]) == {"Thirteen rows are not supported."}
+    assert len(unsupported) == 3
     tool = failed[failed["rows"] != 13]
     assert set(tool["error"]) == {"RuntimeError: The tool crashed."} and set(tool["columns"]) == {7}
     assert failed["area_um2"].isna().all() and not failed["feasible"].any()

@@ -17,5 +17,5 @@ def test_proof_holds_and_its_broken_variant_does_not(name, tmp_path):
 
 @pytest.mark.parametrize("name", PROOFS)
 def test_the_fault_of_a_proof_applies(name):
-    """A renamed signal would make it stop with an error, at the next proof only."""
+    """Otherwise a renamed signal would be noticed only at the next proof."""
     PROOFS[name].harness(faulty(PROOFS[name]))

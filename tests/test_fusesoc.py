@@ -25,7 +25,7 @@ def core(tmp_path_factory):
 
 
 def fusesoc(folder: Path, *arguments) -> subprocess.CompletedProcess:
-    """A command of FuseSoC in a workspace of its own, with Verilator at hand."""
+    """Run a command of FuseSoC in a workspace, with Verilator on the path."""
     verilator = find_verilator()
     environment = {**os.environ, **verilator.environment}
     # `verilator` is what the build that FuseSoC writes calls.
@@ -53,7 +53,7 @@ def test_library_and_lint(core, tmp_path):
 
 
 def test_lint_fails_on_a_warning(core, tmp_path):
-    """That is, FuseSoC runs Verilator on the Verilog, and heeds what it says."""
+    """FuseSoC runs Verilator on the Verilog and fails on its warnings."""
     broken = tmp_path / "core"
     broken.mkdir()
     for path in core.iterdir():

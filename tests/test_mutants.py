@@ -1,4 +1,4 @@
-"""The mutants of bench/mutants.py: each must still find the one piece of source that it changes."""
+"""The mutants of bench/mutants.py: each must match exactly one piece of source."""
 
 import importlib.util
 from pathlib import Path

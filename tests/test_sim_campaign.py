@@ -1,4 +1,4 @@
-"""Fresh random cases in each run, and whether what fails can be run again and made small."""
+"""New random cases in each run, and the reproduction and shrinking of failing cases."""
 
 import json
 import secrets
@@ -23,7 +23,7 @@ FRESH = secrets.randbelow(10**6) * GROUP
 def test_new_random_cases_pass(group):
     for seed in range(FRESH + group * GROUP, FRESH + (group + 1) * GROUP):
         recipe = Recipe(seed, QUICK, tuple(range(QUICK.steps)))
-        print(f"to run it again: {recipe.command()}")
+        print(f"reproduce with: {recipe.command()}")
         assert campaign.run(recipe.case()) == []
 
 
@@ -96,7 +96,7 @@ def test_campaign_script_writes_a_report(tmp_path):
 
 
 def test_broken_accelerator_fails(monkeypatch, tmp_path):
-    """Every bank keeps one word alone."""
+    """Every bank stores all words at address 0."""
 
     def broken(config):
         sources = []

@@ -1,4 +1,4 @@
-"""The whole accelerator in every simulator, from one description of what is to happen."""
+"""The whole accelerator in every simulator, from one description of a session."""
 
 from dataclasses import replace
 
@@ -39,7 +39,7 @@ def simulator(request):
     return build(request.param)
 
 
-def everything(stall=0.0) -> Script:
+def every_operation(stall=0.0) -> Script:
     script = Script(CONFIG, stall)
     good = program_stream(PROGRAM, CONFIG)
     script.rejected("start_points", Error.NO_PROGRAM)
@@ -63,7 +63,7 @@ def everything(stall=0.0) -> Script:
 @pytest.mark.parametrize(("stall", "seed"), [(0.0, 0), (0.4, 5)])
 def test_every_host_operation(simulator, stall, seed):
     print("seed", seed)
-    script = everything(stall)
+    script = every_operation(stall)
     responses = simulator.run(script.operations, stall=stall, seed=seed)
     assert script.mismatches(responses) == []
     assert responses.cycles > 2000 and responses.seconds > 0
@@ -120,17 +120,17 @@ def test_broken_accelerator_is_detected(name, tmp_path):
 
 @pytest.mark.parametrize("name", ["icarus", "fast"])
 def test_withdrawn_voxel_is_detected(name, tmp_path):
-    """A machine that drops tvalid whenever it has been kept waiting."""
+    """The accelerator drops tvalid when a voxel has to wait."""
     port = "assign m_axis_voxels_tvalid = "
     sources = broken(tmp_path, port, "assign offered = ")
     text = sources[0].read_text()
     head = "  wire m_axis_voxels_tvalid;\n"
     assert head in text
-    nervous = (
+    unstable = (
         head + "  wire offered; reg waited = 0; assign m_axis_voxels_tvalid = offered & ~waited;\n"
         "  always @(posedge clk) waited <= offered & ~waited & ~m_axis_voxels_tready;\n"
     )
-    sources[0].write_text(text.replace(head, nervous, 1))
+    sources[0].write_text(text.replace(head, unstable, 1))
     script = Script(CONFIG, 0.6)
     script.load(PROGRAM)
     script.points(POINTS)
@@ -172,7 +172,7 @@ def test_use_of_a_payload_without_valid_is_detected(port, tmp_path):
     text = sources[0].read_text()
     head = "  wire irq;\n"
     assert text.count(head) == 1
-    # In numbers this changes nothing.
+    # Without unknown values, this changes nothing.
     leak = f"{head}  wire pending;\n  assign irq = pending ^ (^{port} & ~^{port});\n"
     sources[0].write_text(text.replace(head, leak))
     with pytest.raises(ToolFailed, match=r"\['irq'\] unknown in cycle"):

@@ -1,4 +1,4 @@
-"""The whole link: the host in Python, the Verilog of the board, voxels of the golden model."""
+"""The whole link: the host in Python and the Verilog of the board, against the golden model."""
 
 import numpy as np
 import pytest

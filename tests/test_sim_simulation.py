@@ -27,7 +27,7 @@ PROGRAM = random_program(SHAPE, CONFIG.formats, seed=4)
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Building for many cycles would take longer than these few."""
+    """Build without optimization: these tests simulate few cycles."""
     from implicore.sim import fast
 
     build = fast.build
@@ -37,7 +37,7 @@ def quick(monkeypatch):
 
 
 def oblique() -> Grid:
-    """A plane of no axis, through the middle of the image."""
+    """An oblique plane through the middle of the image."""
     turn, _ = np.linalg.qr(np.random.default_rng(5).normal(size=(3, 3)))
     affine = np.eye(4)
     affine[:3, :3] = turn * 0.7
@@ -75,7 +75,7 @@ def test_cocotb_bench_decodes_two_tiles_by_default():
 
 
 def test_wrong_and_missing_voxels_are_reported(monkeypatch, tmp_path):
-    """Voxels that are wrong and voxels that never come are counted, named and shown."""
+    """Wrong and missing voxels are counted, described and shown."""
     grid = PROGRAM.grid.middle_plane()
     golden = Renderer(PROGRAM).render(grid).ravel(order="F")
 

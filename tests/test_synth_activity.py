@@ -32,7 +32,7 @@ def cells(request):
 
 
 def changes(vcd: str) -> dict[tuple[str, int], list[int]]:
-    """Of each bit of a waveform, the times at which it settles to another level."""
+    """Return the times at which each bit of a waveform settles to another level."""
     names, values, before, found = {}, {}, {}, {}
     for line in re.finditer(r"\$var \w+ (\d+) (\S+) (\S+)(?: \[\S+\])? \$end", vcd):
         names.setdefault(line[2], []).append((line[3].lstrip("\\"), int(line[1])))
@@ -117,9 +117,9 @@ def test_net_transitions_equal_those_in_icarus(cells, tmp_path):
                 continue
             # A cycle of the window ends with the edge at which flip-flops change.
             window = range(first, cycles) if net not in states else range(first + 1, cycles + 1)
-            due = sum(time // 10 in window for time in seen.get((name, place), ()))
-            assert counted.toggles[net] == due, (name, place)
-            compared += due > 0
+            expected = sum(time // 10 in window for time in seen.get((name, place), ()))
+            assert counted.toggles[net] == expected, (name, place)
+            compared += expected > 0
     assert compared > 150
 
 
@@ -137,7 +137,7 @@ def coordinates(count):
 
 
 def test_netlist_decodes_from_any_power_up_state(cells):
-    """From reset, through the loading of a program, to the last voxel: every bit a gate's."""
+    """From reset, through the loading of a program, to the last voxel."""
     design = mapped(SMALL, cells)
     for seed in (0, 1, 2):
         program = random_program(NETWORK, FORMATS, seed=seed)
@@ -147,7 +147,7 @@ def test_netlist_decodes_from_any_power_up_state(cells):
 
 
 def test_wrong_cell_is_detected():
-    """Of some modules, one gate computes something else. A few gates matter to no voxel here."""
+    """One gate of a module is replaced. A few gates affect no voxel of this test."""
     design = mapped(SMALL, small.cells("osu018"))
     program = random_program(NETWORK, FORMATS, seed=1)
     library = read_liberty(design.target.liberty).cells
@@ -169,9 +169,9 @@ def test_wrong_cell_is_detected():
 def test_memory_accesses_equal_the_prediction(cells):
     design = mapped(SMALL, cells)
     program = random_program(NETWORK, FORMATS, seed=3)
-    found = energy.simulate(design, program, tiles=3)  # it compares them itself
-    due = energy.accesses(SMALL, NETWORK, 3)
-    assert {role for role, count in due.items() if count.reads} == set(due)
+    found = energy.simulate(design, program, tiles=3)  # compares the accesses
+    expected = energy.accesses(SMALL, NETWORK, 3)
+    assert {role for role, count in expected.items() if count.reads} == set(expected)
     found.activity.reads[0] += 1
     with pytest.raises(BadInput, match="memory were read and written .* not .* as predicted"):
         energy._check_accesses(design, program, found, 3)
@@ -215,7 +215,7 @@ def test_missing_compiler_is_reported(monkeypatch):
 
 @pytest.mark.slow
 def test_verilator_decodes_on_the_netlist_of_tiny(tmp_path):
-    """Nothing of this flow but the netlist: Verilator, and the cells as Yosys reads them."""
+    """Only the netlist comes from this flow; Verilator uses the cells as Yosys reads them."""
     cells = small.cells("osu018")
     config = ACCELERATORS["tiny"]
     design = mapped(config, cells)
@@ -227,8 +227,8 @@ def test_verilator_decodes_on_the_netlist_of_tiny(tmp_path):
         if name not in design.memories
     ]
     sources = [*netlists, memories, tmp_path / "cells.v"]
-    machine = fast.build(config, sources=sources, optimize=False)
+    simulator = fast.build(config, sources=sources, optimize=False)
     script = Script(config)
     script.load(random_program(NETWORKS["fast"], config.formats, seed=5))
     script.points(coordinates(10))
-    assert not script.mismatches(machine.run(script.operations))
+    assert not script.mismatches(simulator.run(script.operations))

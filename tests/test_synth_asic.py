@@ -54,9 +54,9 @@ def test_clock_follows_from_the_longest_path(design):
 
 
 def test_memory_logic_is_timed_with_its_macros(design):
-    """How fast it must be is known only with the time that they take to answer."""
+    """Its timing depends on the access time of the macros."""
     for name, memory in design.memories.items():
-        period = design.modules[name].period_ns  # told in steps of 10 ps
+        period = design.modules[name].period_ns  # reported in steps of 10 ps
         assert period > memory.macro.access_ns - 0.01
 
 

@@ -40,7 +40,7 @@ def test_bare_unit_multiplies_and_accumulates(cells):
     product = np.zeros(5, int)
     bits = FORMATS.accumulator_bits
     for cycle in range(200):
-        if cycle:  # whatever it held at power-up is gone
+        if cycle:  # the first cycle clears the state at power-up
             assert (outputs["sum"][cycle] == total & (1 << bits) - 1).all()
         total = np.where(done[cycle], 0, total) + product
         product = weight[cycle] * activation[cycle]
@@ -54,7 +54,7 @@ def test_mapping_prefers_meeting_the_clock_then_area(cells):
 
 
 def test_energy_depends_on_the_operands(cells):
-    """A bare unit that multiplies nothing takes its clock and its leakage, no more."""
+    """With zero operands, the bare unit uses energy for clock and leakage only."""
     design = small.mapped(small.SMALL, cells)
     rng = np.random.default_rng(1)
     shape = (300, 3)

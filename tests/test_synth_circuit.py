@@ -24,7 +24,7 @@ def flop(**pins):
 
 
 def test_hierarchy_computes_in_all_bit_lanes(cells):
-    """Three stages of inverter and flip-flop in a chain of two modules' depth, two chains."""
+    """Two chains of three stages, each an inverter and a flip-flop, in two levels of modules."""
     stage = netlist({"clk": 2, "a": 3}, {"y": 5}, gate=("INV", {"A": 3, "Y": 4}), ff=flop(D=4, Q=5))
     chain = netlist(
         {"clk": 2, "a": 3},
@@ -76,7 +76,7 @@ def test_more_bit_lanes_than_bits_in_a_word(cells):
 
 
 def test_constant_levels_are_counted(cells):
-    """One bit lane: levels that stand for many cycles, an enable that rises above a resting D."""
+    """One bit lane: levels that hold for many cycles, an enable that rises while D is constant."""
     top = netlist(
         {"clk": 2, "a": 3, "e": 4},
         {"y": 6},
@@ -94,7 +94,7 @@ def test_constant_levels_are_counted(cells):
 
 
 def test_chain_of_instances_of_one_group(cells):
-    """Every instance reads the one before it: across words, each bit from its neighbour's."""
+    """Every instance reads the previous one, also across the words of bit lanes."""
     stage = netlist({"clk": 2, "a": 3}, {"y": 4}, ff=flop(D=3, Q=4))
     stages = {
         f"stage_{number}": ("stage", {"clk": 2, "a": 3 + number, "y": 4 + number})

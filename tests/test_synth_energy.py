@@ -23,7 +23,7 @@ def design(request):
 
 @pytest.fixture(scope="module")
 def program():
-    """Its activity is no image's, but it does not matter here."""
+    """A random program: its activity does not matter here."""
     return random_program(NETWORK, CONFIG.formats, seed=1)
 
 
@@ -45,8 +45,9 @@ def test_energy_metrics_of_a_decode(design, program, tmp_path):
     assert figures["voxels_per_joule"] == pytest.approx(256 * 256 / joule)
     assert figures["annotated"] >= 0.95
     for role, memory in ((memory.role, memory) for memory in design.memories.values()):
-        due = slice_.memories[role]
-        pj = due.reads * memory.energy_pj(write=False) + due.writes * memory.energy_pj(write=True)
+        count = slice_.memories[role]
+        pj = count.reads * memory.energy_pj(write=False)
+        pj += count.writes * memory.energy_pj(write=True)
         assert blocks[f"memory {role}"]["sram_mw"] == pytest.approx(pj * 1e-9 / seconds)
     bare = figures["bare"]
     assert 0 < bare["clock_pj"] < bare["pj"] < figures["pe_pj"] < figures["pj_per_mac"]
@@ -66,7 +67,7 @@ def test_power_scales_with_the_clock_except_leakage(design, program):
 
 
 def test_short_window_agrees_with_a_longer_one(design, program):
-    """Two voxel tiles against thirty."""
+    """Compare two voxel tiles with thirty."""
     short, long = (
         energy.summary(design, program, energy.simulate(design, program, tiles=tiles), 100.0)
         for tiles in (energy.WINDOW_TILES, 30)

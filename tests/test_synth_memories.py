@@ -31,7 +31,7 @@ def entry(depth, width, *, both=False):
 
 
 def behaviour(macro) -> str:
-    """An SRAM in Verilog: what is asked for in one cycle stands in the next, and stays."""
+    """An SRAM in Verilog: a read is valid in the next cycle and holds."""
     pins, address = macro.pins, max(1, (macro.depth - 1).bit_length())
     ports, always = [], []
     for name, pin in macro.cell.pins.items():

@@ -85,7 +85,7 @@ def test_icarus_reports_nothing(generated, tmp_path):
     _, folder, _ = generated
     command = ["iverilog", "-Wall", "-g2005", "-o", str(tmp_path / "a"), *sources(folder)]
     done = subprocess.run(command, capture_output=True, text=True)
-    # Icarus wants a timescale only where there are delays; nothing else may be said.
+    # Icarus needs a timescale only for delays; nothing else may be reported.
     assert done.returncode == 0
     assert [line for line in done.stderr.splitlines() if "timescale" not in line] == []
 

@@ -16,7 +16,7 @@ PACKAGE = "implicore.hw.test"
 
 
 class Adder(wiring.Component):
-    """Adds a constant that no port shows."""
+    """Adds a constant that is not visible at any port."""
 
     __module__ = PACKAGE
 
