@@ -36,7 +36,7 @@ def main() -> None:
         bare = metrics["bare"]
         for name in ("power_mw", "pj_per_mac", "nj_per_voxel", "mj_per_slice", "pe_pj"):
             print(f"  {name:16} {metrics[name]:10.3f}")
-        for name in ("pj", "pe_energy", "machine_energy", "pe_area", "logic_area"):
+        for name in ("pj", "pe_energy", "accelerator_energy", "pe_area", "logic_area"):
             print(f"  bare {name:16} {bare[name]:10.3f}")
         pj_per_mw = metrics["pj_per_mac"] / metrics["power_mw"]  # per multiply-accumulate
         for block, power in sorted(

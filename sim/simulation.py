@@ -158,8 +158,10 @@ def simulate(
         save_timeline(timeline, follow(config, script.operations, begin, counters["cycles"]))
     mismatches = int((received != golden).sum())
     if picture or pictures:
-        planes = (flat.reshape(grid.shape[:2], order="F") for flat in (golden, received))
-        panels = compare(program, grid, *planes, image)
+        golden_plane, received_plane = (
+            flat.reshape(grid.shape[:2], order="F") for flat in (golden, received)
+        )
+        panels = compare(program, grid, golden_plane, received_plane, image)
         if picture:
             save_comparison(picture, panels, mismatches)
         if pictures:

@@ -73,7 +73,7 @@ def compare(design, operands: dict[str, np.ndarray], result: dict, clock_mhz: fl
         The bare unit: ``recipe``, ``area_um2``, ``fmax_mhz``; ``pj``, its energy a cycle, of
         which ``clock_pj`` at clock edges; ``operands``; ``zero_activations``, the share of zeros.
         Ratios to the bare unit: ``pe_area`` and ``pe_energy`` of a processing element;
-        ``logic_area`` of everything but the memories, per PE; ``machine_energy`` of the
+        ``logic_area`` of everything but the memories, per PE; ``accelerator_energy`` of the
         accelerator per useful multiply-accumulate, memories included.
     """
     config = design.config
@@ -107,5 +107,5 @@ def compare(design, operands: dict[str, np.ndarray], result: dict, clock_mhz: fl
         "pe_area": pe / unit.area_um2,
         "pe_energy": result["pe_pj"] / pj,
         "logic_area": design.logic_area_um2 / (config.rows * config.columns * unit.area_um2),
-        "machine_energy": result["pj_per_mac"] / pj,
+        "accelerator_energy": result["pj_per_mac"] / pj,
     }

@@ -181,7 +181,7 @@ def describe_energy(metrics: dict) -> list[str]:
         f"  one processing element: {bare['pe_area']:.2f} times the area, "
         f"{bare['pe_energy']:.2f} times the energy",
         f"  the whole accelerator: {bare['logic_area']:.2f} times the area without memories, "
-        f"{bare['machine_energy']:.2f} times the energy with them",
+        f"{bare['accelerator_energy']:.2f} times the energy with them",
         "",
         f"Activity: {metrics['activity']}",
         f"  {metrics['annotated']:.1%} of the nets are annotated",

@@ -54,7 +54,7 @@ METRICS = {
         "pj_per_mac": 5.66,
         "nj_per_voxel": 348.1,
         "voxels_per_second": 1.2161e6,
-        "bare": {"pj": 3.73, "machine_energy": 1.52},
+        "bare": {"pj": 3.73, "accelerator_energy": 1.52},
         "activity": "all nets in 7680 cycles of a decode",
         "left_out": ["wires: no placement, no routing", "the clock tree"],
     },

@@ -75,5 +75,5 @@ def test_energy_depends_on_the_operands(cells):
     assert idle["pj"] < sparse["pj"] < busy["pj"]
     assert idle["pj"] == pytest.approx(idle["clock_pj"], rel=0.01)
     assert (idle["zero_activations"], busy["zero_activations"] < 0.1) == (1.0, True)
-    assert busy["machine_energy"] == pytest.approx(12.0 / busy["pj"])
+    assert busy["accelerator_energy"] == pytest.approx(12.0 / busy["pj"])
     assert busy["pe_energy"] == pytest.approx(6.0 / busy["pj"])

@@ -51,7 +51,7 @@ def test_energy_metrics_of_a_decode(design, program, tmp_path):
         assert blocks[f"memory {role}"]["sram_mw"] == pytest.approx(pj * 1e-9 / seconds)
     bare = figures["bare"]
     assert 0 < bare["clock_pj"] < bare["pj"] < figures["pe_pj"] < figures["pj_per_mac"]
-    assert 1 < bare["pe_energy"] < bare["machine_energy"]
+    assert 1 < bare["pe_energy"] < bare["accelerator_energy"]
     assert 1 < bare["pe_area"] < bare["logic_area"]
     content = json.loads((tmp_path / "energy.json").read_text())
     assert content["power_mw"] == pytest.approx(figures["power_mw"])
