@@ -1,6 +1,7 @@
 """The command line: the whole flow, its metrics, and one sentence for each error."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -265,6 +266,25 @@ def test_an_old_name_in_a_complete_run(folder, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("implicore render: --reference is now --image; ")
     assert "psnr_db" in json.loads((folder / "old.json").read_text())
+
+
+def test_a_subcommand_runs_with_one_blas_thread():
+    code = """
+import argparse
+from implicore import cli
+
+def run(options):
+    import numpy
+    from threadpoolctl import threadpool_info
+    return 0, {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+
+print(cli.execute(argparse.Namespace(run=run)))
+"""
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "(0, {1})\n"
 
 
 def test_help_does_not_import_numpy():

@@ -80,6 +80,7 @@ def execute(options: argparse.Namespace) -> tuple[int, dict]:
     BadInput
         An option or a file cannot be used, or a tool is missing.
     """
+    import numpy  # noqa: F401 - only libraries that are loaded can be limited
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1, user_api="blas"):
