@@ -99,5 +99,9 @@ def test_invalid_arguments():
         )
     with pytest.raises(TypeError, match=r"^Accelerator formats must be Formats, not 'w8a8'\.$"):
         dataclasses.replace(CONFIG, formats="w8a8")
+    with pytest.raises(TypeError, match=r"^Accelerator formats must be Formats, not 'w8a8'\.$"):
+        AcceleratorConfig.sized(3, 2, "w8a8", [SHAPE])
+    with pytest.raises(ValueError, match=r"^Accelerator networks must have at least one .* none"):
+        AcceleratorConfig.sized(3, 2, FORMATS, [])
     with pytest.raises(TypeError, match=r"^Accelerator gate_zeros must be a bool, not 1\.$"):
         dataclasses.replace(CONFIG, gate_zeros=1)

@@ -3,6 +3,7 @@ import pytest
 import implicore.cycles
 from implicore.accelerator_config import ACCELERATORS, AcceleratorConfig
 from implicore.cycles import predict
+from implicore.errors import BadInput
 from implicore.formats import Formats
 from implicore.network_shape import NETWORKS, NetworkShape
 
@@ -41,3 +42,10 @@ def test_a_whole_volume_is_predicted_at_once():
     tiles = 256 * 512 * 512 // config.rows
     assert volume.cycles - half.cycles == tiles * 7680  # no bubbles
     assert volume.memories["weights"].reads == 2 * half.memories["weights"].reads
+
+
+def test_jobs_that_cannot_run_are_rejected():
+    with pytest.raises(ValueError, match=r"^Job voxels must be at least 1, not 0\.$"):
+        predict(NETWORKS["demo"], ACCELERATORS["tiny"], 0)
+    with pytest.raises(BadInput, match=r"^The program does not fit the accelerator: "):
+        predict(NETWORKS["paper"], ACCELERATORS["tiny"], 1)

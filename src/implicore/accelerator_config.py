@@ -126,6 +126,10 @@ class AcceleratorConfig:
         networks = list(networks)
         require_integer("Accelerator", "rows", rows, 1, MAX_SIDE)
         require_integer("Accelerator", "columns", columns, 1, MAX_SIDE)
+        if not isinstance(formats, Formats):
+            raise TypeError(f"Accelerator formats must be Formats, not {formats!r}.")
+        if not networks:
+            raise ValueError("Accelerator networks must have at least one network, not none.")
 
         def in_time(lanes: int) -> bool:
             return all(

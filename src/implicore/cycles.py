@@ -78,6 +78,13 @@ def predict(shape: NetworkShape, config: AcceleratorConfig, voxels: int) -> Pred
     voxels : int
         At least 1.
 
+    Raises
+    ------
+    BadInput
+        The network does not fit the accelerator.
+    ValueError
+        There are no voxels.
+
     Examples
     --------
     >>> from implicore import ACCELERATORS, NETWORKS, predict
@@ -87,6 +94,9 @@ def predict(shape: NetworkShape, config: AcceleratorConfig, voxels: int) -> Pred
     >>> round(job.utilization, 4)
     0.9998
     """
+    if voxels < 1:
+        raise ValueError(f"Job voxels must be at least 1, not {voxels}.")
+    config.check_holds(shape)
     rows = config.rows
     tiles, rest = divmod(voxels, rows)
     schedule = _Schedule(shape, config)

@@ -94,10 +94,11 @@ def run(options: argparse.Namespace) -> tuple[int, dict]:
     status = "all equal to the golden model's"
     if not metrics["agrees"]:
         status = f"{metrics['mismatches']} differ from the golden model's"
+    expected = "predicted without stalls" if options.stall else "predicted"
     say(
         options,
         f"{metrics['voxels']} voxels, {status}\n"
-        f"  {metrics['cycles']} cycles (predicted {metrics['predicted_cycles']}), "
+        f"  {metrics['cycles']} cycles ({expected} {metrics['predicted_cycles']}), "
         f"{100 * metrics['utilization']:.2f} % of the MAC slots used\n"
         f"  {metrics['cycles_per_second'] / 1e3:.0f} k cycles per second under "
         f"{options.simulator}",
