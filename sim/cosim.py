@@ -92,7 +92,11 @@ class CocotbSimulator:
                     test_dir=folder,
                     results_xml=str(results),
                     seed=seed,
-                    extra_env={"COCOTB_ANSI_OUTPUT": "0", **(environment or {})},
+                    extra_env={
+                        "COCOTB_ANSI_OUTPUT": "0",
+                        "LD_LIBRARY_PATH": _library_path(),
+                        **(environment or {}),
+                    },
                     log_file=log,
                 )
                 tests, failed = get_results(results)
@@ -161,6 +165,17 @@ def build(
 
     inputs = [tool.version, cocotb.__version__, options, toplevel, sources]
     return CocotbSimulator(simulator, toplevel, cached(simulator, inputs, make))
+
+
+def _library_path() -> str:
+    """Return a library path with cocotb's libraries first.
+
+    A Verilator executable contains their path at the time of the build. It may be in the cache from
+    another environment, which may be gone.
+    """
+    from cocotb_tools.config import libs_dir
+
+    return os.pathsep.join(filter(None, (str(libs_dir), os.environ.get("LD_LIBRARY_PATH"))))
 
 
 def _runner(simulator: str) -> tuple[object, Tool]:

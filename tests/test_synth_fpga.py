@@ -99,7 +99,7 @@ def test_missing_tool(monkeypatch, tmp_path):
 def test_bad_target_and_clock(tmp_path):
     with pytest.raises(BadInput, match=r"^The target osu018 is not an FPGA: choose ecp5\.$"):
         fpga.synthesize_fpga(DEMO, "osu018", tmp_path)
-    with pytest.raises(BadInput, match=r"^The board's PLL cannot make 1500 MHz"):
+    with pytest.raises(BadInput, match=r"^The board's PLL cannot generate 1500 MHz"):
         fpga.synthesize_fpga(DEMO, "ecp5", tmp_path, clock_mhz=1500)
     with pytest.raises(BadInput, match=r"^A clock of 10 MHz cannot be divided to 3000000 baud"):
         fpga.synthesize_fpga(DEMO, "ecp5", tmp_path, clock_mhz=10)
