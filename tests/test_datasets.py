@@ -4,13 +4,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import scans
 
 from implicore.errors import BadInput
 from implicore.model.volume import load_volume
-
-_SPEC = spec_from_file_location("scans", Path(__file__).with_name("scans.py"))
-scans = module_from_spec(_SPEC)
-_SPEC.loader.exec_module(scans)
 
 _DATASETS = spec_from_file_location("datasets", Path(__file__).parents[1] / "bench" / "datasets.py")
 datasets = module_from_spec(_DATASETS)

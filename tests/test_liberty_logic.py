@@ -1,14 +1,8 @@
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-
 import pytest
+import synth_library as small
 
 from implicore.process import ToolFailed
 from implicore.synth.liberty.logic import logic_of
-
-_SPEC = spec_from_file_location("synth_library", Path(__file__).with_name("synth_library.py"))
-small = module_from_spec(_SPEC)
-_SPEC.loader.exec_module(small)
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
 import re
 import subprocess
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 
 import numpy as np
 import pytest
+import synth_library as small
 
 from implicore.accelerator_config import ACCELERATORS
 from implicore.errors import BadInput
@@ -18,9 +17,6 @@ from implicore.synth.circuit import Circuit
 from implicore.synth.liberty import read_liberty
 from implicore.synth.netlist import Netlist
 
-_SPEC = spec_from_file_location("synth_library", Path(__file__).with_name("synth_library.py"))
-small = module_from_spec(_SPEC)
-_SPEC.loader.exec_module(small)
 SMALL, NETWORK, FORMATS, mapped = small.SMALL, small.NETWORK, small.FORMATS, small.mapped
 
 MODELS = "read_liberty -ignore_miss_func {}\nwrite_verilog -noattr cells.v\n"

@@ -1,8 +1,6 @@
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-
 import numpy as np
 import pytest
+import synth_library as small
 
 from implicore.formats import Formats
 from implicore.synth import baseline
@@ -12,11 +10,6 @@ from implicore.synth.liberty import read_liberty
 from implicore.synth.netlist import Netlist
 
 FORMATS = Formats.parse("w6a7")
-
-
-_SPEC = spec_from_file_location("synth_library", Path(__file__).with_name("synth_library.py"))
-small = module_from_spec(_SPEC)
-_SPEC.loader.exec_module(small)
 
 
 @pytest.fixture(scope="module", params=["osu018", "ihp-sg13g2"])

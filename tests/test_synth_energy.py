@@ -1,18 +1,14 @@
 import json
 from dataclasses import replace
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 
 import pytest
+import synth_library as small
 
 from implicore.cycles import predict
 from implicore.errors import BadInput
 from implicore.random_program import random_program
 from implicore.synth import energy
 
-_SPEC = spec_from_file_location("synth_library", Path(__file__).with_name("synth_library.py"))
-small = module_from_spec(_SPEC)
-_SPEC.loader.exec_module(small)
 CONFIG, NETWORK = small.SMALL, small.NETWORK
 
 

@@ -1,16 +1,11 @@
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-
 import numpy as np
 import pytest
+import synth_library as small
 
 from implicore.synth.activity import replay
 from implicore.synth.circuit import Circuit
 from implicore.synth.power import Power, total
 
-_SPEC = spec_from_file_location("synth_library", Path(__file__).with_name("synth_library.py"))
-small = module_from_spec(_SPEC)
-_SPEC.loader.exec_module(small)
 netlist = small.netlist
 
 

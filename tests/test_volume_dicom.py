@@ -1,16 +1,10 @@
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-
 import nibabel as nib
 import numpy as np
 import pytest
+import scans
 import SimpleITK as sitk
 
 from implicore.model.volume import load_volume
-
-_SPEC = spec_from_file_location("scans", Path(__file__).with_name("scans.py"))
-scans = module_from_spec(_SPEC)
-_SPEC.loader.exec_module(scans)
 
 
 def test_dicom_series_agrees_with_simpleitk(tmp_path):

@@ -1,17 +1,11 @@
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-
 import nibabel as nib
 import numpy as np
 import pytest
+import scans
 
 from implicore.errors import BadInput
 from implicore.grid import Grid
 from implicore.model.volume import Volume, crop, load_volume, to_intensities
-
-_SPEC = spec_from_file_location("scans", Path(__file__).with_name("scans.py"))
-scans = module_from_spec(_SPEC)
-_SPEC.loader.exec_module(scans)
 
 
 def test_intensity_range(tmp_path):

@@ -1,14 +1,9 @@
 import subprocess
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-_SPEC = spec_from_file_location("scans", Path(__file__).with_name("scans.py"))
-scans = module_from_spec(_SPEC)
-_SPEC.loader.exec_module(scans)
+import scans
 
 
 def test_rejects_files_that_are_not_images(tmp_path):

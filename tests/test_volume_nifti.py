@@ -1,19 +1,14 @@
 import gzip
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+import scans
 import SimpleITK as sitk
 
 from implicore.errors import BadInput
 from implicore.grid import Grid
 from implicore.model.volume import Volume, load_volume, save_volume
-
-_SPEC = spec_from_file_location("scans", Path(__file__).with_name("scans.py"))
-scans = module_from_spec(_SPEC)
-_SPEC.loader.exec_module(scans)
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i1", "<i2", ">i2", "u2"])
