@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -22,6 +23,7 @@ from implicore.errors import BadInput
 from implicore.fixed import FREQUENCY
 from implicore.grid import Frame, Grid
 from implicore.network_shape import NetworkShape
+from implicore.patch import POINT, Patch, checked_patch, patch_name
 from implicore.program import Intensity
 
 if TYPE_CHECKING:
@@ -56,6 +58,9 @@ class Model:
         fields that the caller of the training added, such as ``path`` and ``crop``.
     training : dict
         Settings and outcome of the training: ``psnr_db``, ``steps``, ``seconds``, ``seed``, ...
+    patch : tuple of 3 ints
+        The block of voxels that a point decodes to. Larger patches tile one image, see
+        ``implicore.patch.Lattice``.
     """
 
     shape: NetworkShape
@@ -68,8 +73,15 @@ class Model:
     intensity: Intensity
     images: tuple[dict, ...]
     training: dict = field(default_factory=dict)
+    patch: Patch = POINT
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "patch", checked_patch(self.patch))
+        if math.prod(self.patch) != self.shape.outputs:
+            raise BadInput(
+                f"A patch of {patch_name(self.patch)} voxels needs as many outputs, but the "
+                f"model's network has {self.shape.outputs}."
+            )
         if self.frequencies.shape != (self.shape.frequencies, 3):
             raise BadInput("A model's frequencies do not have the shape of its network.")
         if not FREQUENCY.holds(self.frequencies):
@@ -83,6 +95,11 @@ class Model:
             raise BadInput("A model's weights must be finite numbers.")
         if not self.grids:
             raise BadInput("A model must have the grid of at least one image.")
+        if self.patch != POINT and len(self.grids) > 1:
+            raise BadInput(
+                f"Patches of {patch_name(self.patch)} voxels tile one image, not "
+                f"{len(self.grids)}: fit several images with --patch 1x1x1."
+            )
 
     @property
     def bits_per_voxel(self) -> float:
@@ -110,7 +127,7 @@ class Model:
             tensors[f"layer{number:02}.bias"] = bias
         header = {
             "kind": "model",
-            "shape": asdict(self.shape),
+            "shape": self.shape.to_dict(),
             "sigma": self.sigma,
             "frame": asdict(self.frame),
             "grids": [asdict(grid) for grid in self.grids],
@@ -118,6 +135,8 @@ class Model:
             "images": list(self.images),
             "training": self.training,
         }
+        if self.patch != POINT:
+            header["patch"] = list(self.patch)
         write_tensors(path, tensors, header)
 
     @classmethod
@@ -125,9 +144,7 @@ class Model:
         """Read a model file; raise BadInput if it is damaged or not a model file."""
         tensors, header = read_tensors(path, kind="model")
         try:
-            fields = dict(header["shape"])
-            fields["skips"] = tuple(fields["skips"])
-            shape = NetworkShape(**fields)
+            shape = NetworkShape.from_dict(header["shape"])
             layers = [f"layer{number:02}" for number in range(1, shape.depth + 1)]
             return cls(
                 shape=shape,
@@ -140,6 +157,7 @@ class Model:
                 intensity=Intensity(**header["intensity"]),
                 images=tuple(header["images"]),
                 training=dict(header["training"]),
+                patch=tuple(header.get("patch", POINT)),  # type: ignore[arg-type]
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BadInput(f"{path} is a damaged model file.") from error

@@ -62,8 +62,8 @@ class Renderer:
 
         Returns
         -------
-        uint16 array, shape (points,)
-            Voxels, 0 to ``formats.output_max``.
+        uint16 array, shape (points * outputs,)
+            Voxels, 0 to ``formats.output_max``, point after point as the hardware delivers them.
 
         Raises
         ------
@@ -71,11 +71,11 @@ class Renderer:
             The array has another shape, or a coordinate is out of range.
         """
         coordinates = checked_points(coordinates)
-        voxels = np.empty(len(coordinates), np.uint16)
+        voxels = np.empty((len(coordinates), self.program.shape.outputs), np.uint16)
         for start in range(0, len(coordinates), BLOCK):
             block = slice(start, start + BLOCK)
-            voxels[block] = self._decode(coordinates[block])
-        return voxels
+            voxels[block] = self._decode(coordinates[block]).T
+        return voxels.ravel()
 
     def _decode(self, coordinates: np.ndarray) -> np.ndarray:
         """Decode one block of points; arrays have the shape (neurons, points)."""
@@ -85,7 +85,7 @@ class Renderer:
             if size.features and size.hidden:
                 activations = np.concatenate([features, activations])
             activations = stage(activations)
-        return activations[0]
+        return activations
 
     def features(self, coordinates: np.ndarray) -> np.ndarray:
         """Return the features of a block of points, integers in float32, shape (2 L, points)."""

@@ -186,10 +186,11 @@ def test_files_that_are_not_programs_are_named(tmp_path):
     other.write_bytes(MAGIC)
     with pytest.raises(BadInput, match=r"is not a usable program: the file is cut short\.$"):
         Program.load(other)
-    body = PREFIX.pack(MAGIC, 2, 0)
+    body = PREFIX.pack(MAGIC, 3, 0)
     other.write_bytes(reseal(body))
     with pytest.raises(
-        BadInput, match=r": the file has format version 2, but this release reads version 1\.$"
+        BadInput,
+        match=r": the file has format version 3, but this release reads versions 1 and 2\.$",
     ):
         Program.load(other)
 
@@ -221,3 +222,41 @@ def test_weights_are_stored_near_their_entropy(formats):
     share = np.unique(values, return_counts=True)[1] / len(values)
     entropy_bytes = -(share * np.log2(share)).sum() * len(values) / 8
     assert len(program.to_bytes()) < 1.05 * entropy_bytes + 2048
+
+
+def test_programs_with_patches_have_version_2(tmp_path):
+    shape = NetworkShape(frequencies=3, width=5, depth=3, skips=(2,), outputs=12)
+    program = random_program(shape, Formats.parse("w6a8"), seed=4, patch=(3, 2, 2))
+    path = tmp_path / "patch.inr"
+    program.save(path)
+    assert path.read_bytes()[8] == 2
+    loaded = Program.load(path)
+    assert loaded.patch == (3, 2, 2) and loaded.shape == shape
+    assert loaded.digest == program.digest and loaded.to_bytes() == program.to_bytes()
+    # Any other block of as many voxels has other coordinates: the digest covers the patch.
+    assert random_program(shape, Formats.parse("w6a8"), seed=4).digest != program.digest
+
+
+def test_programs_of_single_voxels_keep_version_1():
+    program = random_program(NetworkShape(3, 5, 3), Formats.parse("w6a8"), patch=(1, 1, 1))
+    data = program.to_bytes()
+    assert data[8] == 1 and b"outputs" not in data and b"patch" not in data
+
+
+def test_version_and_patch_must_agree():
+    shape = NetworkShape(frequencies=3, width=5, depth=2, outputs=2)
+    for program, version in (
+        (random_program(shape, Formats(6, 8)), 1),
+        (random_program(replace(shape, outputs=1), Formats(6, 8)), 2),
+    ):
+        data = bytearray(program.to_bytes()[:-32])
+        data[8] = version
+        with pytest.raises(BadInput, match=f"has format version {version}, but a patch"):
+            Program.from_bytes(bytes(data) + hashlib.sha256(data).digest())
+
+
+def test_patch_must_have_as_many_voxels_as_outputs():
+    shape = NetworkShape(frequencies=3, width=5, depth=2, outputs=4)
+    for patch in ((2, 2, 2), (4, 1, 0), (4, 1), (2.0, 2, 1)):
+        with pytest.raises(BadInput, match="patch"):
+            random_program(shape, Formats(6, 8), patch=patch)

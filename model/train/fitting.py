@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from os import PathLike
 from typing import Literal
 
@@ -99,7 +98,7 @@ def fit(
         for volume, source in zip(volumes, sources or [{}] * len(volumes), strict=True)
     )
     settings = {
-        "network": asdict(shape),
+        "network": shape.to_dict(),
         "seconds": seconds,
         "steps": steps,
         "sigma": sigma,

@@ -15,6 +15,7 @@ from .dataflow import (
     mapper_latency,
     neurons,
     requantizer_latency,
+    voxel_words,
     weight_words,
 )
 from .errors import BadInput
@@ -22,6 +23,7 @@ from .formats import Formats
 from .network_shape import (
     MAX_DEPTH,
     MAX_FREQUENCIES,
+    MAX_OUTPUTS,
     MAX_WEIGHTS,
     MAX_WIDTH,
     NETWORKS,
@@ -34,6 +36,9 @@ MAX_SIDE = 256
 
 MAX_WORD_BITS = 1024
 """Maximum width of a word of a weight bank."""
+
+BEATS = (1, 2, 4, 8)
+"""Voxels that a beat of the voxel stream can have."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,10 @@ class AcceleratorConfig:
     weight_word_bits : int
         Maximum width of a word of a weight bank, at least one weight. The default is the width of
         IHP's widest SRAM macros, which take the least energy per bit.
+    outputs : int
+        Maximum number of outputs of a network: the voxels of a point.
+    voxels_per_beat : int
+        Voxels in a beat of the voxel stream: 1, 2, 4 or 8.
     """
 
     rows: int
@@ -75,6 +84,8 @@ class AcceleratorConfig:
     lanes: int = 1
     gate_zeros: bool = False
     weight_word_bits: int = 64
+    outputs: int = 1
+    voxels_per_beat: int = 1
 
     def __post_init__(self) -> None:
         require_integer("Accelerator", "rows", self.rows, 1, MAX_SIDE)
@@ -98,6 +109,13 @@ class AcceleratorConfig:
             self.formats.weight_bits,
             MAX_WORD_BITS,
         )
+        require_integer("Accelerator", "outputs", self.outputs, 1, MAX_OUTPUTS)
+        require_integer("Accelerator", "voxels_per_beat", self.voxels_per_beat, 1, BEATS[-1])
+        if self.voxels_per_beat not in BEATS:
+            raise ValueError(
+                f"Accelerator voxels_per_beat must be one of {', '.join(map(str, BEATS))}, "
+                f"not {self.voxels_per_beat}."
+            )
 
     @classmethod
     def sized(
@@ -114,7 +132,8 @@ class AcceleratorConfig:
 
         The number of lanes is the smallest that computes the features of a voxel tile within the
         array's time for the tile, and within 1/256 of the array's time for a slice of 64 x 64
-        voxels, because no other work hides the features of the first tile.
+        voxels, because no other work hides the features of the first tile. A beat of the voxel
+        stream has as few voxels as let a voxel tile leave within the array's time for the tile.
 
         Examples
         --------
@@ -138,6 +157,13 @@ class AcceleratorConfig:
                 for shape in networks
             )
 
+        def leaves_in_time(voxels_per_beat: int) -> bool:
+            return all(
+                rows * voxel_words(shape.outputs, voxels_per_beat) <= weight_words(shape, columns)
+                for shape in networks
+                if shape.outputs > 1  # a wider beat does not help single voxels
+            )
+
         return cls(
             rows,
             columns,
@@ -150,6 +176,8 @@ class AcceleratorConfig:
             lanes=next((lanes for lanes in range(1, rows) if in_time(lanes)), rows),
             gate_zeros=gate_zeros,
             weight_word_bits=weight_word_bits,
+            outputs=max(shape.outputs for shape in networks),
+            voxels_per_beat=next(filter(leaves_in_time, BEATS), BEATS[-1]),
         )
 
     @property
@@ -208,6 +236,7 @@ class AcceleratorConfig:
             ("frequencies", shape.frequencies, self.frequencies),
             ("width", shape.width, self.width),
             ("depth", shape.depth, self.depth),
+            ("outputs", shape.outputs, self.outputs),
             ("weights per column", weight_words(shape, self.columns), self.weight_depth),
             ("neurons", neurons(shape), self.constant_depth),
         )

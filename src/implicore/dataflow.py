@@ -15,8 +15,11 @@ def column_tiles(outputs: int, columns: int) -> int:
 
 
 def output_layer_bypasses_array(shape: NetworkShape) -> bool:
-    """Return whether the output layer runs on the output-layer MACs: it takes no features."""
-    return shape.layers[-1].features == 0
+    """Return whether the output layer runs on the output-layer MACs.
+
+    It has one neuron and takes no features. Any other output layer runs on the array.
+    """
+    return shape.outputs == 1 and shape.layers[-1].features == 0
 
 
 def array_layers(shape: NetworkShape) -> tuple[LayerShape, ...]:
@@ -33,6 +36,11 @@ def weight_words(shape: NetworkShape, columns: int) -> int:
 def neurons(shape: NetworkShape) -> int:
     """Return the number of neurons in all layers, which is also the number of constant words."""
     return sum(layer.outputs for layer in shape.layers)
+
+
+def voxel_words(outputs: int, voxels_per_beat: int) -> int:
+    """Return the number of words of a voxel bank that the voxels of one point take."""
+    return -(-outputs // voxels_per_beat)
 
 
 PE_LATENCY = 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -11,6 +11,8 @@ from .arguments import require_integer
 MAX_FREQUENCIES = 1024
 MAX_WIDTH = 2048
 MAX_DEPTH = 64
+MAX_OUTPUTS = 2048
+"""Maximum number of outputs, the voxels of a patch; no more than neurons of a hidden layer."""
 MAX_WEIGHTS = 1 << 23
 """Maximum number of weights, 8 times the published network's; it limits what a file can claim."""
 
@@ -43,6 +45,8 @@ class NetworkShape:
     skips : tuple of ints
         Layers, counted from 1, that have features as well as hidden activations as inputs. Layer
         1 always has features and must not be named.
+    outputs : int
+        Neurons of the output layer: the voxels that one point decodes to.
 
     Examples
     --------
@@ -58,11 +62,13 @@ class NetworkShape:
     width: int
     depth: int
     skips: tuple[int, ...] = ()
+    outputs: int = 1
 
     def __post_init__(self) -> None:
         require_integer("Network", "frequencies", self.frequencies, 1, MAX_FREQUENCIES)
         require_integer("Network", "width", self.width, 1, MAX_WIDTH)
         require_integer("Network", "depth", self.depth, 1, MAX_DEPTH)
+        require_integer("Network", "outputs", self.outputs, 1, MAX_OUTPUTS)
         if not isinstance(self.skips, tuple):
             raise TypeError(f"Network skips must be a tuple of integers, not {self.skips!r}.")
         for skip in self.skips:
@@ -92,20 +98,41 @@ class NetworkShape:
             LayerShape(
                 features=self.features if number == 1 or number in self.skips else 0,
                 hidden=0 if number == 1 else self.width,
-                outputs=1 if number == self.depth else self.width,
+                outputs=self.outputs if number == self.depth else self.width,
             )
             for number in range(1, self.depth + 1)
         )
 
     @property
     def weights(self) -> int:
-        """Weights of all layers: the multiply-accumulates of one voxel."""
+        """Weights of all layers: the multiply-accumulates of one point."""
         return sum(layer.inputs * layer.outputs for layer in self.layers)
 
     @property
     def parameters(self) -> int:
         """Trained parameters: weights and biases. B is drawn, not trained."""
         return self.weights + sum(layer.outputs for layer in self.layers)
+
+    @property
+    def macs_per_voxel(self) -> float:
+        """Multiply-accumulates of one voxel."""
+        return self.weights / self.outputs
+
+    def to_dict(self) -> dict:
+        """Return the fields as plain types for JSON.
+
+        A network of one output has no key ``outputs``: its files and digests are those of releases
+        that knew no other.
+        """
+        fields = asdict(self)
+        if self.outputs == 1:
+            del fields["outputs"]
+        return fields
+
+    @classmethod
+    def from_dict(cls, fields: dict) -> NetworkShape:
+        """Make a shape from what ``to_dict`` returned, or from its JSON."""
+        return cls(**{**fields, "skips": tuple(fields["skips"])})
 
 
 NETWORKS = {

@@ -18,6 +18,7 @@ from .fixed import FREQUENCY, SHIFT_BITS, signed_bits
 from .formats import Formats
 from .grid import Frame, Grid
 from .network_shape import NetworkShape
+from .patch import POINT, Lattice, Patch, checked_patch, patch_name
 from .program_file import Section
 
 VOXEL_TYPES = ("uint8", "int8", "uint16", "int16", "int32", "float32", "float64")
@@ -110,11 +111,13 @@ class Program:
     grid : Grid
         The voxels of the source image, which rendering at scale 1 returns.
     intensity : Intensity
+    patch : tuple of 3 ints
+        The block of voxels that a point decodes to. Its product is the number of outputs.
 
     Raises
     ------
     BadInput
-        An array has the wrong shape, an integer lies outside its format, or an accumulator could
+        The patch does not have as many voxels as the network has outputs, an array has the wrong shape, an integer lies outside its format, or an accumulator could
         overflow.
     """
 
@@ -125,8 +128,15 @@ class Program:
     frame: Frame
     grid: Grid
     intensity: Intensity
+    patch: Patch = POINT
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "patch", checked_patch(self.patch))
+        if math.prod(self.patch) != self.shape.outputs:
+            raise BadInput(
+                f"A patch of {patch_name(self.patch)} voxels needs as many outputs, but the "
+                f"program's network has {self.shape.outputs}."
+            )
         for name, array, shape, low, high in self._arrays():
             if array.shape != shape:
                 raise BadInput(f"The program's {name} have shape {array.shape}, not {shape}.")
@@ -161,6 +171,11 @@ class Program:
             yield f"shifts of layer {number}", layer.shifts, vector, *shifts
 
     @cached_property
+    def lattice(self) -> Lattice:
+        """The patches that tile the source grid."""
+        return Lattice(self.grid, self.patch)
+
+    @cached_property
     def accumulator_ranges(self) -> tuple[tuple[int, int], ...]:
         """Smallest and largest accumulator of each layer, proven from the weights."""
         ranges = [layer.accumulator_range(self.formats.activation_max) for layer in self.layers]
@@ -174,12 +189,14 @@ class Program:
     @cached_property
     def _header(self) -> bytes:
         header = {
-            "network": asdict(self.shape),
+            "network": self.shape.to_dict(),
             "formats": asdict(self.formats),
             "frame": asdict(self.frame),
             "grid": asdict(self.grid),
             "intensity": asdict(self.intensity),
         }
+        if self.patch != POINT:
+            header["patch"] = list(self.patch)
         return json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
 
     def _planes(self) -> list[bytes]:
@@ -203,9 +220,14 @@ class Program:
         """SHA-256 of the content in hexadecimal, independent of the zlib that wrote the file."""
         return program_file.content_digest(self._header, self._planes())
 
+    @property
+    def version(self) -> int:
+        """Version of the program file."""
+        return 1 if self.patch == POINT else 2
+
     def to_bytes(self) -> bytes:
         """Return the program file; the same program gives the same bytes."""
-        return program_file.encode(self._header, self._planes())
+        return program_file.encode(self.version, self._header, self._planes())
 
     def save(self, path: str | Path) -> None:
         """Write the program file atomically."""
@@ -234,12 +256,11 @@ class Program:
     @classmethod
     def from_bytes(cls, data: bytes) -> Program:
         """Read the output of ``to_bytes``; raise BadInput for anything else."""
-        header, streams = program_file.decode(data)
+        version, header, streams = program_file.decode(data)
         try:
             fields = json.loads(header)
-            network = dict(fields["network"])
-            network["skips"] = tuple(network["skips"])
-            shape, formats = NetworkShape(**network), Formats(**fields["formats"])
+            shape = NetworkShape.from_dict(fields["network"])
+            formats = Formats(**fields["formats"])
             centre = tuple(float(value) for value in fields["frame"]["centre"])
             frame = Frame(centre, float(fields["frame"]["extent"]))  # type: ignore[arg-type]
             grid = Grid.from_array(fields["grid"]["shape"], fields["grid"]["affine"])
@@ -248,14 +269,21 @@ class Program:
                 float(fields["intensity"]["high"]),
                 fields["intensity"]["dtype"],
             )
+            patch = tuple(fields.get("patch", POINT))
         except BadInput:
             raise
         except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
             raise BadInput(f"The header cannot be understood ({error}).") from None
         sections = program_file.read_sections(streams, _sections(shape, formats))
-        program = cls(shape, formats, *_arrays(sections, shape, formats), frame, grid, intensity)
+        arrays = _arrays(sections, shape, formats)
+        program = cls(shape, formats, *arrays, frame, grid, intensity, patch)  # type: ignore[arg-type]
         if program._header != header:
             raise BadInput("The header is not in the canonical form.")
+        if program.version != version:
+            raise BadInput(
+                f"The file has format version {version}, but a patch of "
+                f"{patch_name(program.patch)} belongs to version {program.version}."
+            )
         return program
 
 

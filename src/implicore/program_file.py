@@ -17,7 +17,10 @@ import numpy as np
 from .errors import BadInput
 
 MAGIC = b"INRPROG\0"
-VERSION = 1
+VERSIONS = (1, 2)
+"""Version 2 holds programs with patches. All others are written as version 1, byte for byte as the
+releases that knew no patches wrote them."""
+
 PREFIX = struct.Struct("<8sII")  # magic, version, bytes of the header
 LENGTH = struct.Struct("<I")  # bytes of a compressed plane
 CHECK_BYTES = hashlib.sha256().digest_size
@@ -36,9 +39,9 @@ class Section(NamedTuple):
     size: int
 
 
-def encode(header: bytes, planes: Sequence[bytes]) -> bytes:
-    """Return the file with this header and these uncompressed planes."""
-    parts = [PREFIX.pack(MAGIC, VERSION, len(header)), header]
+def encode(version: int, header: bytes, planes: Sequence[bytes]) -> bytes:
+    """Return the file of this version with this header and these uncompressed planes."""
+    parts = [PREFIX.pack(MAGIC, version, len(header)), header]
     for plane in planes:
         stream = _compress(plane)
         parts += [LENGTH.pack(len(stream)), stream]
@@ -46,13 +49,13 @@ def encode(header: bytes, planes: Sequence[bytes]) -> bytes:
     return body + hashlib.sha256(body).digest()
 
 
-def decode(data: bytes) -> tuple[bytes, bytes]:
-    """Return the header and the streams of a file.
+def decode(data: bytes) -> tuple[int, bytes, bytes]:
+    """Return the version, the header and the streams of a file.
 
     Raises
     ------
     BadInput
-        The data are not a complete program file of this version.
+        The data are not a complete program file of a known version.
     """
     if not data.startswith(MAGIC):
         raise BadInput("The file does not begin like a program file: compile writes such files.")
@@ -61,9 +64,10 @@ def decode(data: bytes) -> tuple[bytes, bytes]:
     if len(data) < PREFIX.size + CHECK_BYTES:
         raise BadInput("The file is cut short.")
     _, version, header_bytes = PREFIX.unpack_from(data)
-    if version != VERSION:
+    if version not in VERSIONS:
         raise BadInput(
-            f"The file has format version {version}, but this release reads version {VERSION}."
+            f"The file has format version {version}, but this release reads versions "
+            f"{' and '.join(map(str, VERSIONS))}."
         )
     body = data[:-CHECK_BYTES]
     if hashlib.sha256(body).digest() != data[-CHECK_BYTES:]:
@@ -71,7 +75,7 @@ def decode(data: bytes) -> tuple[bytes, bytes]:
     if header_bytes > min(MAX_HEADER, len(body) - PREFIX.size):
         raise BadInput("The header is too long.")
     streams = PREFIX.size + header_bytes
-    return body[PREFIX.size : streams], body[streams:]
+    return version, body[PREFIX.size : streams], body[streams:]
 
 
 def content_digest(header: bytes, planes: Sequence[bytes]) -> str:

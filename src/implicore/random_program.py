@@ -6,11 +6,17 @@ from .fixed import FREQUENCY, OFFSET_FRACTION, requantize, round_half_up
 from .formats import Formats
 from .grid import Frame, Grid
 from .network_shape import NetworkShape
+from .patch import Lattice, Patch
 from .program import Intensity, Layer, Program
 
 
 def random_program(
-    shape: NetworkShape, formats: Formats, *, seed: int = 0, weights: str = "random"
+    shape: NetworkShape,
+    formats: Formats,
+    *,
+    seed: int = 0,
+    weights: str = "random",
+    patch: Patch | None = None,
 ) -> Program:
     """Draw a valid program whose activations cover their whole range.
 
@@ -21,6 +27,8 @@ def random_program(
     seed : int
     weights : str
         ``random``, or the value of all weights: ``max``, ``min`` or ``zero``.
+    patch : tuple of 3 ints, optional
+        A row of all outputs along the first index axis by default.
     """
     rng = np.random.default_rng(seed)
     top = formats.weight_max
@@ -56,12 +64,14 @@ def random_program(
     affine[:3, :3] = np.array(rotation) * [1.0, 1.5, 2.0]
     affine[:3, 3] = rng.uniform(-50, 50, 3)
     grid = Grid.from_array((7, 6, 5), affine)
+    patch = patch or (shape.outputs, 1, 1)
     return Program(
         shape,
         formats,
         frequencies.astype(np.int16),
         tuple(layers),
-        Frame.around([grid]),
+        Frame.around([Lattice(grid, patch).padded]),
         grid,
         Intensity(-100.0, 300.0, "int16"),
+        patch,
     )

@@ -37,14 +37,15 @@ HEADER = (
     "frequencies",
     "width",
     "depth",
-    "reserved",
+    "last_output",
     *(f"skips_{number}" for number in range(MAX_DEPTH // 16)),
     "weights_low",
     "weights_high",
     "neurons_low",
     "neurons_high",
 )
-"""Items of the header. ``weights`` is the number per column. Bit n of ``skips`` is layer n + 1."""
+"""Items of the header. ``last_output`` is the number of outputs minus one, ``weights`` the number
+per column. Bit n of ``skips`` is layer n + 1."""
 
 
 def format_code(formats: Formats) -> int:
@@ -67,6 +68,7 @@ def header(program: Program, config: AcceleratorConfig) -> dict[str, int]:
         frequencies=shape.frequencies,
         width=shape.width,
         depth=shape.depth,
+        last_output=shape.outputs - 1,
         weights_low=weights & 0xFFFF,
         weights_high=weights >> 16,
         neurons_low=count & 0xFFFF,
