@@ -11,6 +11,7 @@ import numpy as np
 from implicore.errors import BadInput
 from implicore.formats import Formats
 from implicore.job import GridJob
+from implicore.patch import Lattice
 from implicore.program import Program
 
 from .checkpoint import Model, image_digest
@@ -20,18 +21,19 @@ from .quantize.scales import Scales
 from .volume import Volume, load_source
 
 CALIBRATION = 4096, 1 << 16
-"""Minimum and maximum number of voxels to which the weights are fitted."""
+"""Minimum and maximum number of points to which the weights are fitted."""
 
 FITTING = 5e11
-"""Multiply-accumulates to spend on fitting, about ten seconds; sets the number of voxels."""
+"""Multiply-accumulates to spend on fitting, about ten seconds; sets the number of points."""
 
 RANGE = 1 << 18
-"""Voxels, spread over the images, from which the largest activations are taken."""
+"""Points, spread over the images, from which the largest activations are taken."""
 
 ACCOUNT = 1 << 15
-"""Voxels, spread over the images, on which the loss is split by source."""
+"""Voxels, those of at least ``BLOCK`` points, on which the loss is split by source."""
 
 BLOCK = 4096
+"""Points evaluated at a time."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,9 @@ def training_images(model: Model, paths: Sequence[str] | None = None) -> list[Vo
 
 
 class Voxels:
-    """All voxels of a model's images, with integer coordinates.
+    """All voxels of a model's images, by the points that decode to them.
+
+    Points are numbered as in ``Lattice``, image after image.
 
     Parameters
     ----------
@@ -109,10 +113,15 @@ class Voxels:
 
     Attributes
     ----------
-    coordinates : int16 array, shape (voxels, 3)
+    count : int
+        Voxels of all images.
+    coordinates : int16 array, shape (points, 3)
         In ``fixed.COORDINATE`` units.
-    targets : float32 array, shape (voxels,)
-        Intensities, scaled so that the model's range becomes 0 to 1.
+    targets : float32 array, shape (points, outputs)
+        Intensities, scaled so that the model's range becomes 0 to 1. Patches that reach beyond
+        the image repeat its edge there.
+    inside : bool array, shape (points, outputs)
+        Whether a voxel belongs to the image.
 
     Raises
     ------
@@ -133,15 +142,20 @@ class Voxels:
                     "on: its voxels differ."
                 )
         self.model, self.volumes = model, volumes
-        jobs = [GridJob.of(volume.grid, model.frame) for volume in volumes]
+        self.count = sum(volume.grid.voxels for volume in volumes)
+        lattices = [Lattice(volume.grid, model.patch) for volume in volumes]
+        self._grids = [lattice.grid for lattice in lattices]
+        jobs = [GridJob.of(grid, model.frame) for grid in self._grids]
         coordinates = [job.coordinates(0, job.voxels).astype(np.int16) for job in jobs]
         self.coordinates = np.concatenate(coordinates)
         low, high = model.intensity.low, model.intensity.high
-        flat = np.concatenate([v.data.ravel(order="F").astype(np.float32) for v in volumes])
-        self.targets = (flat - np.float32(low)) / np.float32(high - low)
+        pairs = zip(lattices, volumes, strict=True)
+        values = np.concatenate([a.split(v.data).astype(np.float32) for a, v in pairs])
+        self.targets = (values - np.float32(low)) / np.float32(high - low)
+        self.inside = np.concatenate([lattice.inside for lattice in lattices])
 
     def spread(self, count: int, seed: int) -> np.ndarray:
-        """Return the sorted indices of up to ``count`` random voxels, determined by ``seed``."""
+        """Return the sorted numbers of up to ``count`` random points, determined by ``seed``."""
         if count >= len(self.targets):
             return np.arange(len(self.targets))
         return np.sort(np.random.default_rng(seed).choice(len(self.targets), count, replace=False))
@@ -149,8 +163,7 @@ class Voxels:
     def exact_coordinates(self, chosen: np.ndarray) -> np.ndarray:
         """Return network coordinates before rounding, float64, shape (chosen, 3)."""
         parts, start = [], 0
-        for volume in self.volumes:
-            grid = volume.grid
+        for grid in self._grids:
             inside = chosen[(start <= chosen) & (chosen < start + grid.voxels)] - start
             index = np.stack(np.unravel_index(inside, grid.shape, order="F"), axis=-1)
             affine = self.model.frame.affine(grid)
@@ -163,14 +176,33 @@ class Voxels:
         decode: Callable[[np.ndarray], np.ndarray],
         advance: Callable[[int], object] = lambda n: None,
     ) -> float:
-        """Return the PSNR in dB, over all voxels, of a function from coordinates to 0..1."""
+        """Return the PSNR in dB, over all voxels, of a function from points to 0..1.
+
+        Parameters
+        ----------
+        decode : function of an int16 array (points, 3)
+            Returns the voxels, shape (points, outputs).
+        advance : function of an int
+            Called with the number of points done since its last call.
+        """
         total = 0.0
         for start in range(0, len(self.targets), BLOCK):
-            block = slice(start, start + BLOCK)
-            error = decode(self.coordinates[block]) - self.targets[block]
-            total += float(error @ error)
-            advance(len(error))
-        return decibels(total / len(self.targets))
+            block = np.arange(start, min(start + BLOCK, len(self.targets)))
+            total += self.squared_error(decode(self.coordinates[block]), block)
+            advance(len(block))
+        return decibels(total / self.count)
+
+    def squared_error(self, voxels: np.ndarray, points: np.ndarray) -> float:
+        """Return the sum of the squared errors of voxels, 0..1, inside the image.
+
+        Parameters
+        ----------
+        voxels : array, shape (points, outputs)
+        points : integer array, shape (points,)
+            Their numbers.
+        """
+        error = ((voxels - self.targets[points]) * self.inside[points]).ravel()
+        return float(error @ error)
 
 
 def decibels(mean_squared_error: float) -> float:
@@ -199,8 +231,8 @@ def compile_model(
         Quantization-aware training, see ``finetune``. The result is kept if its PSNR is higher
         than the untuned program's.
     progress : function (total) -> function (done)
-        Called with the number of voxels to evaluate when the evaluation begins. The function that
-        it returns is called with the number of voxels done since its last call.
+        Called with the number of points to evaluate when the evaluation begins. The function that
+        it returns is called with the number of points done since its last call.
 
     Raises
     ------
@@ -208,8 +240,8 @@ def compile_model(
         The images are not the model's, or the formats cannot hold the network.
     """
     voxels = Voxels(model, volumes)
-    per_voxel = sum(layer.outputs * layer.inputs**2 for layer in model.shape.layers)
-    count = int(np.clip(FITTING / per_voxel, *CALIBRATION))
+    per_point = sum(layer.outputs * layer.inputs**2 for layer in model.shape.layers)
+    count = int(np.clip(FITTING / per_point, *CALIBRATION))
     calibration = voxels.coordinates[voxels.spread(count, seed=0)]
     wide = voxels.coordinates[voxels.spread(RANGE, seed=2)]
     rounded, scales = quantize(model, formats, calibration, wide)
@@ -222,29 +254,31 @@ def compile_model(
 
     def quality(candidate: Program) -> float:
         renderer = Renderer(candidate)
-        return voxels.psnr(lambda x: renderer.voxels(x) / formats.output_max, advance)
+        return voxels.psnr(
+            lambda x: renderer.voxels(x).reshape(len(x), -1) / formats.output_max, advance
+        )
 
     psnrs = [quality(candidate) for candidate in candidates]
     psnr_db = max(psnrs)
     program = candidates[psnrs.index(psnr_db)]
     trained = FloatNetwork(model, np.float32)
     psnr_float_db = voxels.psnr(
-        lambda x: trained.activations(trained.features(x))[-1][0].clip(0, 1), advance
+        lambda x: trained.activations(trained.features(x))[-1].T.clip(0, 1), advance
     )
     losses_db = account(model, program, scales, voxels)
-    return Compiled(program, len(voxels.targets), psnr_float_db, psnr_db, losses_db)
+    return Compiled(program, voxels.count, psnr_float_db, psnr_db, losses_db)
 
 
 def account(model: Model, program: Program, scales: list[Scales], voxels: Voxels) -> dict:
     """Return the loss in dB that each stage adds, see ``Compiled.losses_db``."""
-    chosen = voxels.spread(ACCOUNT, seed=1)
-    exact, targets = voxels.exact_coordinates(chosen), voxels.targets[chosen]
+    chosen = voxels.spread(max(ACCOUNT // model.shape.outputs, BLOCK), seed=1)
+    exact, count = voxels.exact_coordinates(chosen), int(voxels.inside[chosen].sum())
     errors: dict[str, float] = {}
     for start in range(0, len(chosen), BLOCK):
         block = slice(start, start + BLOCK)
         for stage, output in staged_outputs(model, program, scales, exact[block]):
-            error = np.clip(output, 0, 1) - targets[block]
-            errors[stage] = errors.get(stage, 0.0) + float(error @ error)
-    psnrs = {stage: decibels(error / len(chosen)) for stage, error in errors.items()}
+            error = voxels.squared_error(np.clip(output, 0, 1), chosen[block])
+            errors[stage] = errors.get(stage, 0.0) + error
+    psnrs = {stage: decibels(error / count) for stage, error in errors.items()}
     stages = list(psnrs)
     return {b: psnrs[a] - psnrs[b] for a, b in zip(stages[:-1], stages[1:], strict=True)}

@@ -73,7 +73,7 @@ class IntegerNetwork(torch.nn.Module):
         return torch.cat([self.table[0][phases], self.table[1][phases]], dim=1)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Map integer features (points, 2 L) to intensities (points,) from 0 to 1."""
+        """Map integer features (points, 2 L) to intensities (points, outputs) from 0 to 1."""
         formats, shape = self.formats, self.model.shape
         top = formats.weight_max
         hidden = features[:, :0]
@@ -87,7 +87,7 @@ class IntegerNetwork(torch.nn.Module):
             results = Affine.apply(inputs, scaled, offsets, self.gradient_type)
             if number + 1 < shape.depth:
                 hidden = Rounded.apply(results, 0, formats.activation_max)
-        return results[:, 0] / formats.output_max
+        return results / formats.output_max
 
     def to_model(self) -> Model:
         """Return the model with this network's weights and biases."""
@@ -154,10 +154,10 @@ def finetune(
     formats : Formats
     scales : list of Scales
         As ``quantize`` returned them.
-    coordinates : int16 array, shape (samples, 3)
-        All voxels of the images.
-    targets : float32 array, shape (samples,)
-        Their intensities, 0 to 1 over the model's intensity range.
+    coordinates : int16 array, shape (points, 3)
+        All points of the images.
+    targets : float32 array, shape (points, outputs)
+        Their voxels' intensities, 0 to 1 over the model's intensity range.
     seconds : float
         Duration, measured on ``clock``.
     report : function (seconds spent, step, mean squared error)

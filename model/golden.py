@@ -15,6 +15,7 @@ from implicore.errors import BadInput
 from implicore.fixed import COORDINATE, OFFSET_FRACTION, phase_address, requantize
 from implicore.grid import Grid
 from implicore.job import GridJob, checked_points
+from implicore.patch import Lattice, join_patches
 from implicore.program import Layer, Program
 from implicore.sincos import SineTable
 
@@ -148,14 +149,20 @@ class Renderer:
                 f"The grid has {grid.voxels} voxels, more than the limit of {MAX_VOXELS}: "
                 "choose a smaller scale, or render it in parts."
             )
-        job = GridJob.of(grid, self.program.frame)
         convert = convert or (lambda voxels: voxels)
-        flat = np.empty(job.voxels, convert(np.zeros(1, np.uint16)).dtype)
-        for start in range(0, job.voxels, BLOCK):
-            stop = min(start + BLOCK, job.voxels)
-            flat[start:stop] = convert(self.voxels(job.coordinates(start, stop)))
-            advance(stop - start)
-        return flat.reshape(grid.shape, order="F")
+        lattice = Lattice(grid, self.program.patch)
+        volume = np.empty(grid.shape, convert(np.zeros(1, np.uint16)).dtype, order="F")
+        start = 0
+        for job in GridJob.of(lattice.grid, self.program.frame).parts(BLOCK):
+            window = lattice.window(start, job.shape)
+            box = join_patches(
+                convert(self.voxels(job.coordinates(0, job.voxels))), lattice.patch, job.shape
+            )
+            part = volume[window]
+            part[:] = box[tuple(slice(n) for n in part.shape)]
+            start += job.voxels
+            advance(part.size)
+        return volume
 
 
 class _ExactLayer:

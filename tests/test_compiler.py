@@ -138,7 +138,8 @@ def test_tuning_computes_with_the_integers_of_the_hardware(trained, formats):
     rounded, scales = quantize(model, formats, voxels.coordinates)
     network = IntegerNetwork(rounded, formats, scales)
     with torch.no_grad():
-        simulated = network(network.features(voxels.coordinates)).numpy() * formats.output_max
+        simulated = network(network.features(voxels.coordinates)).numpy().ravel()
+    simulated *= formats.output_max
     golden = Renderer(assemble(rounded, formats, scales)).voxels(voxels.coordinates).astype(int)
     inside = (golden > 0) & (golden < formats.output_max)
     # Float32 and unrounded offsets: now and then an activation lands one unit away.

@@ -1,5 +1,7 @@
 """The golden model against plain Python integers."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -19,12 +21,14 @@ SHAPES = [
     NetworkShape(frequencies=5, width=7, depth=4, skips=(2, 4)),
     NetworkShape(frequencies=64, width=64, depth=5),
     NetworkShape(frequencies=128, width=33, depth=3, skips=(3,)),
+    NetworkShape(frequencies=5, width=7, depth=4, skips=(4,), outputs=12),
+    NetworkShape(frequencies=3, width=5, depth=1, outputs=3),
 ]
 FORMATS = ["w8a12", "w8a8", "w4a4m0", "w16a16m15t14", "w8a12m0t6", "w12a16t12", "w5a7m1o8", "w16a4"]
 
 
-def plain(program, point) -> int:
-    """Decode one voxel in Python integers, following docs/numerics.md."""
+def plain(program, point) -> list[int]:
+    """Decode the voxels of one point in Python integers, following docs/numerics.md."""
     formats = program.formats
     bits = formats.table_address_bits
     table = SineTable(bits, formats.activation_bits)
@@ -49,16 +53,18 @@ def plain(program, point) -> int:
             shift = int(layer.shifts[n])
             total = (total * int(layer.multipliers[n]) * 8 >> shift) + int(layer.offsets[n])
             hidden.append(min(max(total >> 3, 0), top))
-    return hidden[0]
+    return hidden
 
 
 @pytest.mark.parametrize("formats", FORMATS)
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda s: f"L{s.frequencies}w{s.width}d{s.depth}")
+@pytest.mark.parametrize(
+    "shape", SHAPES, ids=lambda s: f"L{s.frequencies}w{s.width}d{s.depth}o{s.outputs}"
+)
 def test_golden_equals_plain_integers(shape, formats):
     program = random_program(shape, Formats.parse(formats), seed=len(formats))
     points = np.random.default_rng(1).integers(COORDINATE.low, COORDINATE.high + 1, (12, 3))
     points[0], points[1] = COORDINATE.low, COORDINATE.high
-    expected = [plain(program, point) for point in points]
+    expected = [voxel for point in points for voxel in plain(program, point)]
     assert Renderer(program).voxels(points).tolist() == expected
     assert len(set(expected)) > 1
 
@@ -69,7 +75,7 @@ def test_extreme_weights(weights, formats):
     shape = NetworkShape(frequencies=16, width=130, depth=3, skips=(3,))
     program = random_program(shape, Formats.parse(formats), weights=weights)
     points = np.random.default_rng(2).integers(COORDINATE.low, COORDINATE.high + 1, (4, 3))
-    expected = [plain(program, point) for point in points]
+    expected = [voxel for point in points for voxel in plain(program, point)]
     assert Renderer(program).voxels(points).tolist() == expected
 
 
@@ -114,6 +120,24 @@ def test_grids_points_and_planes_agree(scale):
     # A free point differs from the same grid point by the origin's and steps' rounding only.
     exact = program.frame.coordinates(grid.world(index)) / COORDINATE.step
     assert np.abs(job.at(index) - exact).max() <= 0.5 + 1e-4
+
+
+@pytest.mark.parametrize("patch", [(1, 1, 1), (4, 1, 3), (2, 3, 2), (1, 7, 1), (8, 8, 8)])
+@pytest.mark.parametrize("block", [1, 4, BLOCK])
+def test_a_volume_is_joined_from_whole_patches(patch, block, monkeypatch):
+    """The source has 7 x 6 x 5 voxels, which most of these patches do not divide."""
+    monkeypatch.setattr("implicore.model.golden.BLOCK", block)
+    program = random_program(
+        NetworkShape(3, 4, 2, outputs=math.prod(patch)), Formats(8, 8), patch=patch
+    )
+    renderer, counts = Renderer(program), []
+    volume = renderer.render(program.grid, lambda v: v + 0.5, counts.append)
+    assert volume.shape == (7, 6, 5) and sum(counts) == 210
+    job = GridJob.of(program.lattice.grid, program.frame)
+    for index in [(0, 0, 0), (6, 5, 4), (3, 2, 1), (4, 0, 3)]:
+        number, place = np.divmod(index, patch)
+        voxels = renderer.voxels(job.at(number)[None]).reshape(patch, order="F")
+        assert volume[index] == voxels[tuple(place)] + 0.5
 
 
 def test_points_beyond_the_format_are_rejected():

@@ -23,6 +23,21 @@ def test_join_inverts_split(shape, patch):
     assert (lattice.join(voxels.ravel()) == volume).all()
 
 
+@pytest.mark.parametrize("patch", [(1, 1, 1), (4, 3, 2), (16, 2, 5)])
+def test_inside_marks_the_voxels_of_the_source(patch):
+    lattice = Lattice(_grid((10, 7, 5)), patch)
+    inside = lattice.inside
+    assert inside.shape == (lattice.grid.voxels, np.prod(patch))
+    assert inside.sum() == 350 and lattice.join(inside.ravel()).all()
+
+
+def test_a_window_is_a_box_of_patches_within_the_source():
+    lattice = Lattice(_grid((10, 7, 5)), (4, 3, 2))
+    assert lattice.window(0, (1, 1, 1)) == (slice(0, 4), slice(0, 3), slice(0, 2))
+    last = 2 + 3 * (1 + 3 * 2)
+    assert lattice.window(last, (1, 2, 1)) == (slice(8, 10), slice(3, 7), slice(4, 5))
+
+
 def test_numbering_has_the_first_axis_fastest():
     lattice = Lattice(_grid((10, 7, 5)), (4, 3, 2))
     assert lattice.shape == (3, 3, 3)

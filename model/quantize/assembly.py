@@ -26,7 +26,7 @@ def assemble(model: Model, formats: Formats, scales: list[Scales]) -> Program:
     Raises
     ------
     BadInput
-        If the formats cannot hold an accumulator or the bias of the output layer.
+        If the formats cannot hold an accumulator or the biases of the output layer.
     """
     layers = []
     for number, (layer, weights, biases) in enumerate(
@@ -36,9 +36,10 @@ def assemble(model: Model, formats: Formats, scales: list[Scales]) -> Program:
         integers = layer.integers(weights, formats)
         offsets = layer.offsets(integers, biases)
         limit = 1 << (formats.offset_bits - 1)
-        if number == model.shape.depth and not (-limit <= offsets[0] < limit):
+        largest = offsets[np.abs(offsets).argmax()]
+        if number == model.shape.depth and not (-limit <= largest < limit):
             raise BadInput(
-                f"The bias of the last layer is {offsets[0] / limit:.1f} times the limit of the "
+                f"A bias of the last layer is {largest / limit:.1f} times the limit of the "
                 f"formats {formats}: use more output bits."
             )
         layers.append(Layer(integers.astype(np.int16), layer.multipliers, offsets, layer.shifts))
@@ -50,4 +51,5 @@ def assemble(model: Model, formats: Formats, scales: list[Scales]) -> Program:
         frame=model.frame,
         grid=model.grids[0],
         intensity=model.intensity,
+        patch=model.patch,
     )

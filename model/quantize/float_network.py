@@ -8,6 +8,10 @@ from implicore.fixed import PHASE_FRACTION
 
 from ..checkpoint import Model
 
+PROJECTIONS = 8
+"""Random sums of the voxels of a point that represent all of them in ``sensitivities``. They enter
+only the weights of points in a fit, so that eight suffice."""
+
 
 class FloatNetwork:
     """A trained network in numpy, which returns the results of every layer.
@@ -52,8 +56,8 @@ class FloatNetwork:
             results.append(hidden)
         return results
 
-    def gradients(self, results: list[np.ndarray]) -> list[np.ndarray]:
-        """Compute the derivatives of the output with respect to every accumulator.
+    def sensitivities(self, results: list[np.ndarray]) -> list[np.ndarray]:
+        """Compute how much the voxels depend on every accumulator.
 
         Parameters
         ----------
@@ -63,13 +67,25 @@ class FloatNetwork:
         Returns
         -------
         list of arrays, shape (outputs, points)
-            Zero where a neuron is inactive.
+            Squared derivatives, summed over the voxels of the point; zero where a neuron is
+            inactive. For more than ``PROJECTIONS`` voxels they are estimates: the mean square of
+            the derivatives of random signed sums of the voxels, whose expectation is this sum.
         """
-        gradients = [np.ones_like(results[-1])]
-        for number in range(self.shape.depth - 1, 0, -1):
-            hidden = self.weights[number][:, self.shape.layers[number].features :]
-            gradients.insert(0, (hidden.T @ gradients[0]) * (results[number - 1] > 0))
-        return gradients
+        outputs, points = results[-1].shape
+        sensitivities = [np.zeros_like(result) for result in results[:-1]]
+        rng = np.random.default_rng(0)
+        for number in range(min(outputs, PROJECTIONS)):
+            if outputs <= PROJECTIONS:
+                gradient = np.zeros((outputs, points), self.dtype)
+                gradient[number] = 1
+            else:
+                signs = rng.integers(0, 2, (outputs, points), np.int8)
+                gradient = (2 * signs - 1) * self.dtype(PROJECTIONS**-0.5)
+            for layer in range(self.shape.depth - 1, 0, -1):
+                hidden = self.weights[layer][:, self.shape.layers[layer].features :]
+                gradient = (hidden.T @ gradient) * (results[layer - 1] > 0)
+                sensitivities[layer - 1] += gradient**2
+        return [*sensitivities, np.ones_like(results[-1])]
 
 
 def waves(turns: np.ndarray, dtype=np.float64) -> np.ndarray:

@@ -49,7 +49,7 @@ def quantize(
     network = FloatNetwork(model)
     features = network.features(coordinates)
     trained = network.activations(features)
-    gradients = network.gradients(trained)
+    sensitivities = network.sensitivities(trained)
     maxima = _maxima(model, coordinates if wide is None else wide)
     coded = coded_features(model.frequencies, formats, coordinates)
     before, hidden = features[:0], coded[:0]  # the trained and the rounded network's activations
@@ -68,7 +68,7 @@ def quantize(
         # From here on, inputs are counted in units and weights are values per unit.
         matrix = network.weights[number] * input_scales
         fitted = FittedWeights.fit(
-            matrix, inputs / input_scales[:, None], wanted, gradients[number]
+            matrix, inputs / input_scales[:, None], wanted, sensitivities[number]
         )
 
         accumulators = accumulator_scales(fitted.matrix, fitted.importance, formats.weight_max)

@@ -8,7 +8,7 @@ import numpy as np
 
 FLOOR = 0.3
 """Share of a neuron's statistics in which all points have equal weight. In the rest, the weight of
-a point is the squared derivative of the voxel with respect to the neuron's accumulator, which is
+a point is the squared derivative of its voxels with respect to the neuron's accumulator, which is
 zero where the neuron is inactive. This halves the loss of 8-bit weights."""
 
 DAMPING = 1e-3
@@ -36,9 +36,9 @@ class FittedWeights:
 
     @classmethod
     def fit(
-        cls, matrix: np.ndarray, inputs: np.ndarray, wanted: np.ndarray, gradients: np.ndarray
+        cls, matrix: np.ndarray, inputs: np.ndarray, wanted: np.ndarray, sensitivities: np.ndarray
     ) -> FittedWeights:
-        """Fit weights by least squares, weighted by ``gradients``.
+        """Fit weights by least squares, weighted by ``sensitivities``.
 
         Parameters
         ----------
@@ -48,16 +48,16 @@ class FittedWeights:
             The rounded inputs.
         wanted : array, shape (outputs, points)
             Target of ``matrix @ inputs`` plus the bias.
-        gradients : array, shape (outputs, points)
-            Derivatives of the output with respect to ``wanted``.
+        sensitivities : array, shape (outputs, points)
+            Squared derivatives of the point's voxels with respect to ``wanted``.
         """
         # Compiling spends most of its time on these products: hence float32 and the form X X^T, of
         # which numpy computes only one half.
         middle = inputs.mean(axis=1)
         centred = (inputs - middle[:, None]).astype(np.float32)
         rows, hessians, means, targets = [], [], [], []
-        for row, goal, gradient in zip(matrix, wanted, gradients, strict=True):
-            weight = gradient**2 / max((gradient**2).sum(), 1e-30)
+        for row, goal, sensitivity in zip(matrix, wanted, sensitivities, strict=True):
+            weight = sensitivity / max(sensitivity.sum(), 1e-30)
             weight = ((1 - FLOOR) * weight + FLOOR / len(weight)).astype(np.float32)
             root = centred * np.sqrt(weight)
             mean, target = centred @ weight, goal @ weight

@@ -117,6 +117,25 @@ class Lattice:
         shape = (n * edge for n, edge in zip(self.shape, self.patch, strict=True))
         return Grid.from_array(shape, self.source.matrix)
 
+    @property
+    def inside(self) -> np.ndarray:
+        """Whether each voxel of each patch belongs to the source, shape as ``split`` returns."""
+        inside = np.zeros(self.padded.shape, bool)
+        inside[tuple(slice(n) for n in self.source.shape)] = True
+        return Lattice(self.padded, self.patch).split(inside)
+
+    def window(self, first: int, shape: tuple[int, int, int]) -> tuple[slice, slice, slice]:
+        """Return the source's voxels in a box of ``shape`` patches that begins at patch ``first``.
+
+        The part of the box beyond the source is cut off.
+        """
+        corner = np.unravel_index(first, self.shape, order="F")
+        x, y, z = (
+            slice(int(i) * edge, min((int(i) + n) * edge, end))
+            for i, n, edge, end in zip(corner, shape, self.patch, self.source.shape, strict=True)
+        )
+        return x, y, z
+
     def split(self, volume: np.ndarray) -> np.ndarray:
         """Return the voxels of each patch, shape (patches, voxels of a patch).
 

@@ -117,8 +117,8 @@ class Program:
     Raises
     ------
     BadInput
-        The patch does not have as many voxels as the network has outputs, an array has the wrong shape, an integer lies outside its format, or an accumulator could
-        overflow.
+        The patch does not have as many voxels as the network has outputs, an array has the wrong
+        shape, an integer lies outside its format, or an accumulator could overflow.
     """
 
     shape: NetworkShape
