@@ -157,7 +157,7 @@ class Model:
                 intensity=Intensity(**header["intensity"]),
                 images=tuple(header["images"]),
                 training=dict(header["training"]),
-                patch=tuple(header.get("patch", POINT)),  # type: ignore[arg-type]
+                patch=tuple(header.get("patch", POINT)),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BadInput(f"{path} is a damaged model file.") from error

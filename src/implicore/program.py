@@ -188,7 +188,7 @@ class Program:
 
     @cached_property
     def _header(self) -> bytes:
-        header = {
+        header: dict[str, object] = {
             "network": self.shape.to_dict(),
             "formats": asdict(self.formats),
             "frame": asdict(self.frame),
@@ -276,7 +276,7 @@ class Program:
             raise BadInput(f"The header cannot be understood ({error}).") from None
         sections = program_file.read_sections(streams, _sections(shape, formats))
         arrays = _arrays(sections, shape, formats)
-        program = cls(shape, formats, *arrays, frame, grid, intensity, patch)  # type: ignore[arg-type]
+        program = cls(shape, formats, *arrays, frame, grid, intensity, patch)
         if program._header != header:
             raise BadInput("The header is not in the canonical form.")
         if program.version != version:
