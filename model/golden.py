@@ -13,17 +13,16 @@ import numpy as np
 
 from implicore.errors import BadInput
 from implicore.fixed import COORDINATE, OFFSET_FRACTION, phase_address, requantize
-from implicore.grid import Grid
+from implicore.grid import MAX_VOXELS, Grid
 from implicore.job import GridJob, checked_points
-from implicore.patch import Lattice, join_patches
+from implicore.patch import POINT, Lattice, join_patches
 from implicore.program import Layer, Program
 from implicore.sincos import SineTable
 
+from .resampling import Resampler
+
 EXACT_FLOAT32, EXACT_FLOAT64 = 1 << 24, 1 << 53
 """Magnitude up to which the type represents every integer."""
-
-MAX_VOXELS = 1 << 32
-"""Maximum voxels in a volume, 1,625 per axis: a mistyped scale must not exhaust the memory."""
 
 BLOCK = 2048
 """Points decoded at a time: the activations of a layer then stay in the second-level cache."""
@@ -100,7 +99,10 @@ class Renderer:
         return features
 
     def points(self, millimetres: np.ndarray) -> np.ndarray:
-        """Decode points given in world mm, shape (points, 3); each coordinate is rounded once.
+        """Decode one voxel for each point given in world mm, shape (points, 3).
+
+        Each coordinate is rounded once. If the program has patches, the points are interpolated,
+        see ``resampling``.
 
         Raises
         ------
@@ -115,6 +117,8 @@ class Renderer:
                 f"Points must lie within {-COORDINATE.low * COORDINATE.step:g} frame extents of "
                 f"the frame's centre, but one lies {np.abs(coordinates).max():.3g} away."
             )
+        if self.program.patch != POINT:
+            return Resampler(self.program, self.voxels).points(np.asarray(millimetres))
         return self.voxels(COORDINATE.quantize(coordinates))
 
     def render(
@@ -125,13 +129,16 @@ class Renderer:
     ) -> np.ndarray:
         """Decode every voxel of a grid.
 
+        If the program has patches, they are decoded whole for the grid of the source image. Any
+        other grid is interpolated from the patches that it needs, see ``resampling``.
+
         Parameters
         ----------
         grid : Grid
         convert : function of a uint16 array, optional
             Converts each block, so a large volume never exists in a wide type.
         advance : function of an int, optional
-            Called with the number of voxels decoded since its last call.
+            Called with the number of voxels of the grid done since its last call.
 
         Returns
         -------
@@ -150,6 +157,8 @@ class Renderer:
                 "choose a smaller scale, or render it in parts."
             )
         convert = convert or (lambda voxels: voxels)
+        if self.program.patch != POINT and grid != self.program.grid:
+            return Resampler(self.program, self.voxels).render(grid, convert, advance)
         lattice = Lattice(grid, self.program.patch)
         volume = np.empty(grid.shape, convert(np.zeros(1, np.uint16)).dtype, order="F")
         start = 0

@@ -69,6 +69,24 @@ def test_a_plane_becomes_a_picture(tmp_path):
     assert picture.size == plane.shape[:2] and picture.mode == "L"
 
 
+def test_patches_are_rendered_on_any_grid(tmp_path):
+    program = random_program(NetworkShape(5, 7, 3, outputs=12), Formats(8, 8), patch=(3, 2, 2))
+    renderer = Renderer(program)
+    top = program.formats.output_max
+    for name, grid in [
+        ("a.nii", program.grid),
+        ("b.nii.gz", program.grid.scaled(1.6)),
+        ("c.png", program.grid.plane("coronal", program.grid.world([3, 3, 2])[1], 2)),
+    ]:
+        counts = []
+        rendering = render(program, grid, advance=counts.append)
+        expected = program.intensity.values(renderer.render(grid), top)
+        assert (rendering.data == to_intensities(expected, np.int16)).all()
+        assert rendering.data.shape == grid.shape and sum(counts) == grid.voxels
+        rendering.save(tmp_path / name)
+    assert np.asarray(nib.load(tmp_path / "b.nii.gz").dataobj).shape == (11, 10, 8)
+
+
 def test_output_names_are_checked_before_rendering():
     plane = PROGRAM.grid.middle_plane()
     for name in ("a.nii", "a.nii.gz", "a.png", "a.NII.GZ"):

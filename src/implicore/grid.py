@@ -25,6 +25,9 @@ PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}
 MAX_AXIS = 1 << 16
 """Maximum number of samples along an axis. The coordinate generator's guard bits depend on it."""
 
+MAX_VOXELS = 1 << 32
+"""Maximum voxels in a volume, 1,625 per axis: a mistyped scale must not exhaust the memory."""
+
 
 @dataclass(frozen=True)
 class Grid:
