@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from dataclasses import asdict, dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -23,7 +22,7 @@ from implicore.errors import BadInput
 from implicore.fixed import FREQUENCY
 from implicore.grid import Frame, Grid
 from implicore.network_shape import NetworkShape
-from implicore.patch import POINT, Patch, checked_patch, patch_name
+from implicore.patch import POINT, Patch, check_patch_fits, checked_patch
 from implicore.program import Intensity
 
 if TYPE_CHECKING:
@@ -77,11 +76,6 @@ class Model:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "patch", checked_patch(self.patch))
-        if math.prod(self.patch) != self.shape.outputs:
-            raise BadInput(
-                f"A patch of {patch_name(self.patch)} voxels needs as many outputs, but the "
-                f"model's network has {self.shape.outputs}."
-            )
         if self.frequencies.shape != (self.shape.frequencies, 3):
             raise BadInput("A model's frequencies do not have the shape of its network.")
         if not FREQUENCY.holds(self.frequencies):
@@ -95,11 +89,7 @@ class Model:
             raise BadInput("A model's weights must be finite numbers.")
         if not self.grids:
             raise BadInput("A model must have the grid of at least one image.")
-        if self.patch != POINT and len(self.grids) > 1:
-            raise BadInput(
-                f"Patches of {patch_name(self.patch)} voxels tile one image, not "
-                f"{len(self.grids)}: fit several images with --patch 1x1x1."
-            )
+        check_patch_fits(self.patch, self.shape.outputs, len(self.grids))
 
     @property
     def bits_per_voxel(self) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 from implicore.errors import BadInput
 from implicore.grid import Frame, Grid
 from implicore.network_shape import NetworkShape
+from implicore.patch import POINT, Patch
 from implicore.program import Program
 from implicore.program_file import MAGIC
 
@@ -42,7 +43,7 @@ def describe(path: str | PathLike[str]) -> dict:
 def _model(model: Model, size: int) -> dict:
     return {
         "kind": "model",
-        **_network(model.shape),
+        **_network(model.shape, model.patch),
         "sigma": model.sigma,
         **_geometry(model.grids[0], model.frame),
         **asdict(model.intensity),
@@ -56,7 +57,7 @@ def _model(model: Model, size: int) -> dict:
 def _program(program: Program, size: int) -> dict:
     return {
         "kind": "program",
-        **_network(program.shape),
+        **_network(program.shape, program.patch),
         "formats": str(program.formats),
         **asdict(program.formats),
         "accumulator_bits_needed": program.accumulator_bits,
@@ -68,11 +69,12 @@ def _program(program: Program, size: int) -> dict:
     }
 
 
-def _network(shape: NetworkShape) -> dict:
+def _network(shape: NetworkShape, patch: Patch) -> dict:
     return {
-        **asdict(shape),
+        **shape.to_dict(),
+        **({} if patch == POINT else {"patch": list(patch)}),
         "parameters": shape.parameters,
-        "multiply_accumulates_per_voxel": shape.weights,
+        "multiply_accumulates_per_voxel": shape.weights if patch == POINT else shape.macs_per_voxel,
     }
 
 

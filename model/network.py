@@ -14,9 +14,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from implicore.errors import BadInput
 from implicore.fixed import FREQUENCY
 from implicore.grid import Grid
 from implicore.network_shape import NetworkShape
+from implicore.patch import POINT, Lattice, patch_name
 
 from .checkpoint import Model
 
@@ -25,12 +27,11 @@ INITIAL_MIX = 0.5
 
 
 class FourierNetwork(nn.Module):
-    """Map network coordinates to one intensity.
+    """Map network coordinates to intensities: one, or those of the voxels of a patch.
 
     Parameters
     ----------
     shape : NetworkShape
-        Depth, width, frequencies and skips.
     sigma : float
         Standard deviation of the frequencies in turns per unit of coordinate.
     seed : int
@@ -54,7 +55,7 @@ class FourierNetwork(nn.Module):
         return torch.cat([angle.cos(), angle.sin()], dim=-1)
 
     def decode(self, features: torch.Tensor) -> torch.Tensor:
-        """Compute intensities from Fourier features: (n, 2 L) -> (n,)."""
+        """Compute intensities from Fourier features: (n, 2 L) -> (n, outputs)."""
         hidden = features[:, :0]  # (n, 0), from the second layer on (n, width)
         for layer, size in zip(self.layers, self.shape.layers, strict=True):
             if size.features:
@@ -62,10 +63,10 @@ class FourierNetwork(nn.Module):
             if layer is not self.layers[-1]:
                 hidden = layer(hidden).relu_()
         # In mixed precision the last layer stays in float32, since its output is the image.
-        return self.layers[-1](hidden.to(self.layers[-1].weight.dtype)).squeeze(-1)
+        return self.layers[-1](hidden.to(self.layers[-1].weight.dtype))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Compute intensities at network coordinates: (n, 3) -> (n,)."""
+        """Compute intensities at network coordinates: (n, 3) -> (n, outputs)."""
         return self.decode(self.features(x))
 
     @classmethod
@@ -86,7 +87,7 @@ class FourierNetwork(nn.Module):
         # default at width 64).
         for layer, size in zip(self.layers, self.shape.layers, strict=True):
             weight = rng.normal(0.0, math.sqrt(2 / size.inputs), (size.outputs, size.inputs))
-            if size.outputs == 1:
+            if layer is self.layers[-1]:
                 weight /= 2
             elif size.hidden:
                 weight *= INITIAL_MIX
@@ -112,25 +113,37 @@ def render_float(model: Model, points, batch: int = 8192) -> np.ndarray:
 
     Returns
     -------
-    float32 array, shape (n,)
-        The network's output t, neither clipped nor rounded.
+    float32 array, shape (n * outputs,)
+        The network's outputs t, point after point, neither clipped nor rounded.
     """
     with one_thread():
         network = FourierNetwork.from_model(model)
         points = torch.as_tensor(np.asarray(points)).float()
-        return torch.cat([network(part) for part in points.split(batch)]).numpy()
+        return torch.cat([network(part).flatten() for part in points.split(batch)]).numpy()
 
 
 def reconstruct(model: Model, grid: Grid) -> np.ndarray:
-    """Compute a model's float32 intensities on a grid, in the image's unit."""
-    affine = model.frame.affine(grid)
+    """Compute a model's float32 intensities on a grid, in the image's unit.
+
+    Raises
+    ------
+    BadInput
+        The model decodes patches, and the grid is not its image's.
+    """
+    if model.patch != POINT and grid != model.grids[0]:
+        raise BadInput(
+            f"A model of patches of {patch_name(model.patch)} voxels can be reconstructed at its "
+            "image's own grid only: compile it, and render the program at other grids."
+        )
+    lattice = Lattice(grid, model.patch)
+    affine = model.frame.affine(lattice.grid)
     low, high = model.intensity.low, model.intensity.high
-    image = np.empty(grid.shape, np.float32)
-    for i in range(grid.shape[0]):  # a slab at a time bounds the memory
-        index = np.stack(np.meshgrid(i, *map(np.arange, grid.shape[1:]), indexing="ij"), axis=-1)
-        points = index.reshape(-1, 3) @ affine[:, :3].T + affine[:, 3]
-        image[i] = (low + render_float(model, points) * (high - low)).reshape(grid.shape[1:])
-    return image
+    parts = []
+    for k in range(lattice.shape[2]):  # a slab at a time bounds the memory
+        index = np.indices((*lattice.shape[:2], 1)).reshape(3, -1, order="F").T + (0, 0, k)
+        points = index @ affine[:, :3].T + affine[:, 3]
+        parts.append(low + render_float(model, points) * (high - low))
+    return np.ascontiguousarray(lattice.join(np.concatenate(parts)))
 
 
 @contextmanager

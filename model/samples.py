@@ -1,7 +1,8 @@
-"""Training samples: every voxel of one or more images, in shared world coordinates."""
+"""Training samples: every voxel or patch of one or more images, in shared world coordinates."""
 
 from __future__ import annotations
 
+from math import prod
 from typing import Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from implicore.errors import BadInput
 from implicore.grid import Frame
+from implicore.patch import POINT, Lattice, Patch, check_patch_fits, patch_name
 from implicore.program import Intensity
 
 from .volume import Volume
@@ -23,7 +25,10 @@ THICK = 1.5
 
 
 class Samples:
-    """The voxels of the images of one subject: coordinates and intensities.
+    """The voxels of the images of one subject, or the patches of one image.
+
+    A sample has a position, the centre of its voxel or patch, and as many targets as the patch has
+    voxels. Samples of an image are numbered with its last index axis fastest.
 
     The images share one frame, around all of them, and one intensity scale, from the lowest to the
     highest limit of their intensity ranges. Their intensities must be in the same unit.
@@ -35,6 +40,18 @@ class Samples:
         What a voxel measures: the image at its centre or, in a scan with thick slices, the mean
         over its thickness (a box profile).
     device : torch.device
+    patch : tuple of 3 ints
+
+    Attributes
+    ----------
+    targets : float32 tensor, shape (samples, voxels of a patch)
+        Intensities, 0 to 1 over the intensity scale. Patches beyond the image repeat its edge.
+
+    Raises
+    ------
+    BadInput
+        There is no image, the profile is unknown, or patches of several voxels are asked for of
+        several images or of thick slices.
     """
 
     def __init__(
@@ -42,41 +59,61 @@ class Samples:
         volumes: list[Volume],
         profile: Literal["point", "slice"] = "point",
         device: torch.device | str = "cpu",
+        patch: Patch = POINT,
     ):
         if not volumes:
             raise BadInput("There must be at least one image to fit.")
         if profile not in PROFILES:
             raise BadInput(f"The profile must be one of {', '.join(PROFILES)}, not {profile!r}.")
+        check_patch_fits(patch, prod(patch), len(volumes))
         self.grids = tuple(volume.grid for volume in volumes)
-        self.frame = Frame.around(self.grids)
+        self.lattices = [Lattice(grid, patch) for grid in self.grids]
+        self.frame = Frame.around([lattice.padded for lattice in self.lattices])
         ranges = [volume.intensity_range for volume in volumes]
         low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
         dtype = np.result_type(*(volume.dtype for volume in volumes))
         self.intensity = Intensity(low, high, dtype.name)
-        scaled = [(volume.data.ravel() - low) / (high - low) for volume in volumes]
+        scaled = [
+            _reordered(lattice.split((volume.data - low) / (high - low)), lattice.shape[::-1])
+            for lattice, volume in zip(self.lattices, volumes, strict=True)
+        ]
         self.targets = torch.from_numpy(np.concatenate(scaled).astype(np.float32)).to(device)
 
         thick = [_thick_axis(grid) if profile == "slice" else None for grid in self.grids]
         self.points = SLICE_POINTS if any(axis is not None for axis in thick) else 1
-        affines = torch.tensor(np.stack([self.frame.affine(grid) for grid in self.grids]))
+        if self.points > 1 and patch != POINT:
+            raise BadInput(
+                f"The profile 'slice' is of single voxels, but the patch has {patch_name(patch)}: "
+                "fit thick slices with --patch 1x1x1 or --profile point."
+            )
+        centres = [lattice.grid for lattice in self.lattices]
+        affines = torch.tensor(np.stack([self.frame.affine(grid) for grid in centres]))
         thickness = torch.zeros(len(self.grids), 3, dtype=affines.dtype)
         for number, axis in enumerate(thick):
             if axis is not None:
                 thickness[number] = affines[number, :, axis]
         self._affines, self._thickness = affines.to(device), thickness.to(device)  # (V,3,4) (V,3)
-        self._shapes = torch.tensor([grid.shape for grid in self.grids], device=device)  # (V, 3)
-        voxels = torch.tensor([grid.voxels for grid in self.grids], device=device)
-        self._ends = voxels.cumsum(0)  # (V,)
-        self._starts = self._ends - voxels
+        self._shapes = torch.tensor([grid.shape for grid in centres], device=device)  # (V, 3)
+        counts = torch.tensor([grid.voxels for grid in centres], device=device)
+        self._ends = counts.cumsum(0)  # (V,)
+        self._starts = self._ends - counts
 
     def __len__(self) -> int:
-        """Return the number of voxels of all images."""
+        """Return the number of voxels or patches of all images."""
         return len(self.targets)
+
+    def images(self, values: np.ndarray) -> list[np.ndarray]:
+        """Return one volume per image from values in the shape of ``targets``."""
+        parts = np.split(values, self._ends.cpu().numpy()[:-1])
+        return [
+            np.ascontiguousarray(lattice.join(_reordered(part, lattice.shape).ravel()))
+            for lattice, part in zip(self.lattices, parts, strict=True)
+        ]
 
     def coordinates(
         self, index: torch.Tensor, rng: np.random.Generator | None = None
     ) -> torch.Tensor:
-        """Compute network coordinates, float32 (n * points, 3), for voxels ``index``, int64 (n,).
+        """Compute network coordinates, float32 (n * points, 3), for samples ``index``, int64 (n,).
 
         The ``points`` of a voxel are consecutive. ``rng`` draws one from each stratum of the
         voxel's thickness; without it, they are the centres of the strata.
@@ -100,7 +137,7 @@ class Samples:
 
 
 class Batches:
-    """Batches of voxel numbers without replacement, in a new random order every epoch.
+    """Batches of sample numbers without replacement, in a new random order every epoch.
 
     A batch depends only on the seed and the step number, so a resumed training run continues
     exactly.
@@ -111,7 +148,7 @@ class Batches:
         self._epoch, self._order = None, None
 
     def __getitem__(self, step: int) -> torch.Tensor:
-        """Return the voxel numbers, int64 (size,), of a step counted from 0."""
+        """Return the sample numbers, int64 (size,), of a step counted from 0."""
         epoch, place = divmod(step, self.samples // self.size)
         if epoch != self._epoch:
             order = np.random.default_rng((self.seed, 1, epoch)).permutation(self.samples)
@@ -121,6 +158,14 @@ class Batches:
     def rng(self, step: int) -> np.random.Generator:
         """Return the random generator for all other draws of a step."""
         return np.random.default_rng((self.seed, 2, step))
+
+
+def _reordered(rows: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Return rows numbered with the last axis of a box fastest, numbered with the first fastest.
+
+    For the reverse, ``shape`` is reversed.
+    """
+    return rows.reshape(*shape, -1).transpose(2, 1, 0, 3).reshape(len(rows), -1)
 
 
 def _thick_axis(grid) -> int | None:

@@ -59,6 +59,42 @@ def test_a_model_comes_back_to_the_last_bit(tmp_path):
         assert np.array_equal(mine, theirs)
 
 
+def make_patch_model(**changes) -> Model:
+    shape = replace(SHAPE, outputs=12)
+    weights, biases = make_model().weights[:-1], make_model().biases[:-1]
+    return make_model(
+        shape=shape,
+        weights=(*weights, np.ones((12, 4), np.float32)),
+        biases=(*biases, np.ones(12, np.float32)),
+        **{"patch": (2, 3, 2), **changes},
+    )
+
+
+def test_a_patch_comes_back(tmp_path):
+    make_patch_model().save(tmp_path / "m")
+    assert Model.load(tmp_path / "m").patch == (2, 3, 2)
+
+
+def test_a_model_of_points_does_not_mention_patches(tmp_path):
+    make_model().save(tmp_path / "m")
+    header = read_tensors(tmp_path / "m", kind="model")[1]
+    assert "patch" not in header and "outputs" not in header["shape"]
+
+
+def test_a_patch_that_the_network_cannot_decode_is_rejected():
+    with pytest.raises(
+        BadInput,
+        match=r"^A patch of 2x2x2 voxels needs as many outputs, but the network has 12\.$",
+    ):
+        make_patch_model(patch=(2, 2, 2))
+    with pytest.raises(
+        BadInput,
+        match=r"^Patches of 2x3x2 voxels tile one image, not 2: fit several images with "
+        r"--patch 1x1x1\.$",
+    ):
+        make_patch_model(grids=make_model().grids * 2)
+
+
 def test_the_same_model_makes_the_same_bytes(tmp_path):
     contents = set()
     for number in range(5):

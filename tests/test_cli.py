@@ -14,6 +14,7 @@ from PIL import Image
 from implicore.accelerator_config import ACCELERATORS
 from implicore.cli import main, make_parser
 from implicore.cli.renamed import RENAMED, with_current_names
+from implicore.network_shape import NETWORKS
 from implicore.program import Program
 from implicore.stream import program_stream
 
@@ -123,6 +124,24 @@ def test_inspect_shows_both_kinds_of_file(folder, capsys):
     assert re.search(r"(?m)^depth +4$", text) and re.search(r"(?m)^sigma +0\.7$", text)
 
 
+@pytest.mark.parametrize(
+    ("options", "patch", "outputs"),
+    [
+        (("--patch", "2x3x2"), [2, 3, 2], 12),
+        (("--preset", "patch"), [4, 4, 4], 64),
+        (("--preset", "patch", "--patch", "1x1x1"), None, None),
+    ],
+)
+def test_fit_of_patches(folder, options, patch, outputs):
+    model, description = folder / "patches.model", folder / "patches.json"
+    run("fit", folder / "scan.nii.gz", "-o", model, "--steps", 1, "--sigma", 1, *options)
+    run("inspect", model, "--json", description)
+    fields = json.loads(description.read_text())
+    assert (fields.get("patch"), fields.get("outputs")) == (patch, outputs)
+    cost = NETWORKS[options[1]].weights if patch == [4, 4, 4] else None
+    assert cost is None or fields["multiply_accumulates_per_voxel"] == cost / 64
+
+
 def test_quiet_prints_nothing(folder, capsys):
     arguments = ["render", str(folder / "scan.inr"), "-o", str(folder / "q.nii")]
     assert main(arguments) == 0
@@ -137,6 +156,11 @@ def test_quiet_prints_nothing(folder, capsys):
         (("fit", "{}/none.nii", "-o", "{}/x"), r"/none\.nii does not exist\.$"),
         (("fit", "{}/scan.inr", "-o", "{}/x"), r"is neither a NIfTI file"),
         (("fit", "{}/scan.nii.gz", "-o", "{}/x", "--crop", "0:3"), r"The crop must have the form"),
+        (("fit", "{}/scan.nii.gz", "-o", "{}/x", "--patch", "4x4"), r"A patch must have the form"),
+        (
+            ("fit", "{}/scan.nii.gz", "{}/scan.nii.gz", "-o", "{}/x", "--preset", "patch"),
+            r"Patches of 4x4x4 voxels tile one image, not 2: fit several images with --patch 1x1x1",
+        ),
         (("fit", "{}/scan.nii.gz", "-o", "{}/x", "--depth", "0"), r"Network depth must be an int"),
         (("fit", "{}/scan.nii.gz", "-o", "{}/x", "--seconds", "-1"), r"seconds"),
         (("fit", "{}/scan.nii.gz", "-o", "{}/x", "--sigma", "0"), r"[Ss]igma"),

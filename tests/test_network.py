@@ -1,14 +1,17 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from implicore.errors import BadInput
 from implicore.fixed import FREQUENCY
 from implicore.grid import Frame, Grid
 from implicore.model.checkpoint import Model
 from implicore.model.network import FourierNetwork, reconstruct, render_float
 from implicore.network_shape import NETWORKS, NetworkShape
+from implicore.patch import POINT, Lattice
 from implicore.program import Intensity
 
 SHAPE = NetworkShape(frequencies=5, width=7, depth=4, skips=(3,))
@@ -25,10 +28,10 @@ def numpy_network(frequencies, weights, biases, skips, x):
         hidden = hidden @ weight.T + bias
         if number < len(weights):
             hidden = np.maximum(hidden, 0)
-    return hidden[:, 0]
+    return hidden
 
 
-def random_model(shape=SHAPE, seed=3) -> Model:
+def random_model(shape=SHAPE, seed=3, patch=POINT) -> Model:
     network = FourierNetwork(shape, 2.0, seed)
     grid = Grid.from_array((4, 3, 5), np.diag([2.0, 1.0, 1.0, 1.0]))
     return Model(
@@ -41,10 +44,19 @@ def random_model(shape=SHAPE, seed=3) -> Model:
         grids=(grid,),
         intensity=Intensity(-100.0, 300.0, "int16"),
         images=({"name": "a.nii", "sha256": "0" * 64},),
+        patch=patch,
     )
 
 
-@pytest.mark.parametrize("shape", [SHAPE, NetworkShape(3, 8, 1), NetworkShape(4, 6, 3, (2, 3))])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        SHAPE,
+        NetworkShape(3, 8, 1),
+        NetworkShape(4, 6, 3, (2, 3)),
+        NetworkShape(4, 6, 3, (3,), outputs=12),
+    ],
+)
 def test_the_network_is_algorithm_1(shape):
     network = FourierNetwork(shape, 2.0, seed=1)
     x = np.random.default_rng(0).uniform(-1, 1, (50, 3))
@@ -96,18 +108,22 @@ def test_the_seed_decides_the_network():
     assert not np.array_equal(numbers(1), numbers(2))
 
 
-def test_a_new_network_carries_signal_and_gradient_through_fifteen_layers():
-    network = FourierNetwork(NETWORKS["demo"], 1.5)
+@pytest.mark.parametrize("name", ["demo", "patch"])
+def test_a_new_network_carries_signal_and_gradient_through_all_layers(name):
+    network = FourierNetwork(NETWORKS[name], 1.5)
     x = torch.rand(500, 3) * 2 - 1
     output = network(x)
+    assert output.shape == (500, NETWORKS[name].outputs)
     assert 0.1 < float(output.detach().std()) < 10
     output.square().mean().backward()
     gradients = [float(layer.weight.grad.norm()) for layer in network.layers]
     assert max(gradients) < 100 * min(gradients)
 
 
-def test_render_float_is_the_network_in_any_batch():
-    model = random_model()
+@pytest.mark.parametrize("patch", [POINT, (3, 2, 2)])
+def test_render_float_is_the_network_in_any_batch(patch):
+    shape = replace(SHAPE, outputs=math.prod(patch))
+    model = random_model(shape, patch=patch)
     points = np.random.default_rng(0).uniform(-1, 1, (101, 3))
     expected = numpy_network(
         model.frequencies * FREQUENCY.step, model.weights, model.biases, SHAPE.skips, points
@@ -115,7 +131,7 @@ def test_render_float_is_the_network_in_any_batch():
     for batch in (7, 101, 8192):
         output = render_float(model, points, batch)
         assert output.dtype == np.float32
-        np.testing.assert_allclose(output, expected, atol=2e-5)
+        np.testing.assert_allclose(output, expected.ravel(), atol=2e-5)
 
 
 def test_render_float_keeps_to_one_thread_and_leaves_the_setting(monkeypatch):
@@ -144,3 +160,23 @@ def test_reconstruct_samples_a_grid_in_the_unit_of_the_image():
     for index in np.ndindex(grid.shape):
         t = render_float(model, model.frame.coordinates(grid.world([index])))[0]
         assert image[index] == pytest.approx(-100 + 400 * t, abs=1e-2)
+
+
+def test_reconstruct_joins_patches_at_the_own_grid():
+    patch = (2, 3, 2)  # the grid's shape (4, 3, 5) is no multiple of it
+    model = random_model(replace(SHAPE, outputs=12), patch=patch)
+    grid = model.grids[0]
+    image = reconstruct(model, grid)
+    assert image.shape == grid.shape and image.dtype == np.float32
+    centres = Lattice(grid, patch).grid
+    for i, j, k in np.ndindex(grid.shape):
+        place, within = np.divmod((i, j, k), patch)
+        t = render_float(model, model.frame.coordinates(centres.world([place])))
+        voxel = t[within[0] + 2 * within[1] + 6 * within[2]]
+        assert image[i, j, k] == pytest.approx(-100 + 400 * voxel, abs=1e-2)
+    with pytest.raises(
+        BadInput,
+        match=r"^A model of patches of 2x3x2 voxels can be reconstructed at its image's own grid "
+        r"only: compile it, and render the program at other grids\.$",
+    ):
+        reconstruct(model, grid.scaled(2))

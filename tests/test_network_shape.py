@@ -1,8 +1,11 @@
 """Network shapes and presets."""
 
+from math import prod
+
 import pytest
 
-from implicore.network_shape import NETWORKS, NetworkShape
+from implicore.network_shape import NETWORKS, PRESET_PATCHES, NetworkShape
+from implicore.patch import POINT
 
 
 def test_paper_preset_is_the_published_network():
@@ -19,6 +22,12 @@ def test_paper_preset_is_the_published_network():
 def test_presets(name, depth, width, frequencies):
     shape = NETWORKS[name]
     assert (shape.depth, shape.width, shape.frequencies) == (depth, width, frequencies)
+
+
+def test_presets_have_an_output_for_each_voxel_of_their_patch():
+    assert {"patch", "patch-large"} == set(PRESET_PATCHES) < set(NETWORKS)
+    for name, shape in NETWORKS.items():
+        assert shape.outputs == prod(PRESET_PATCHES.get(name, POINT))
 
 
 def test_layers_of_odd_shapes():

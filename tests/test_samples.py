@@ -6,6 +6,7 @@ from implicore.errors import BadInput
 from implicore.grid import Frame, Grid
 from implicore.model.samples import SLICE_POINTS, Batches, Samples
 from implicore.model.volume import Volume
+from implicore.patch import Lattice
 
 OBLIQUE = [[0.9, -0.2, 0.1, 5], [0.3, 1.1, 0, -3], [0, 0.1, 1.2, 40], [0, 0, 0, 1]]
 
@@ -40,7 +41,7 @@ def test_targets_of_several_images_share_the_widest_scale():
     )
     assert samples.intensity.dtype == "float32"
     scale = samples.intensity.high - samples.intensity.low
-    back = samples.targets.numpy() * scale + samples.intensity.low
+    back = samples.targets.numpy().ravel() * scale + samples.intensity.low
     np.testing.assert_allclose(back[:60], low.data.ravel(), atol=1e-4)
     np.testing.assert_allclose(back[60:], high.data.ravel(), atol=1e-4)
 
@@ -80,6 +81,44 @@ def test_a_slice_profile_leaves_isotropic_images_as_points():
     assert torch.equal(drawn, Samples([volume()]).coordinates(index))
 
 
+PATCH = (2, 3, 2)
+"""A patch that divides no edge of ``volume`` but one."""
+
+
+def test_every_patch_has_its_centre_and_its_voxels():
+    image = volume()
+    lattice = Lattice(image.grid, PATCH)
+    samples = Samples([image], patch=PATCH)
+    assert samples.frame == Frame.around([lattice.padded]) != Frame.around([image.grid])
+    assert len(samples) == 2 * 2 * 3 and samples.targets.shape == (12, 12)
+    points = samples.coordinates(torch.arange(12))
+    scale = samples.intensity.high - samples.intensity.low
+    for number, first in enumerate(np.ndindex(2, 2, 3)):
+        places = [
+            np.array(first) * PATCH + (i, j, k)
+            for k in range(2)
+            for j in range(3)
+            for i in range(2)
+        ]
+        centre = samples.frame.coordinates(image.grid.world(np.mean(places, axis=0)))
+        np.testing.assert_allclose(points[number], centre, atol=1e-6)
+        inside = np.minimum(places, np.array(image.grid.shape) - 1)
+        expected = image.data[tuple(inside.T)]
+        targets = samples.targets[number].numpy() * scale + samples.intensity.low
+        np.testing.assert_allclose(targets, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("patch", [(1, 1, 1), PATCH])
+def test_values_come_back_as_images(patch):
+    volumes = [volume(), volume((2, 6, 3), np.diag([2.0, 1.0, 1.5, 1.0]), seed=1)]
+    volumes = volumes[: 2 if patch == (1, 1, 1) else 1]
+    samples = Samples(volumes, patch=patch)
+    scale = samples.intensity.high - samples.intensity.low
+    for image, one in zip(samples.images(samples.targets.numpy()), volumes, strict=True):
+        assert image.shape == one.grid.shape and image.flags.c_contiguous
+        np.testing.assert_allclose(image * scale + samples.intensity.low, one.data, atol=1e-4)
+
+
 def test_an_epoch_draws_every_voxel_once():
     batches = Batches(96, 32, seed=3)
     epochs = [torch.cat([batches[step] for step in range(e * 3, e * 3 + 3)]) for e in range(2)]
@@ -107,3 +146,17 @@ def test_init_wrong_arguments():
         Samples([])
     with pytest.raises(BadInput, match=r"^The profile must be one of point, slice, not 'box'\.$"):
         Samples([volume()], "box")
+    with pytest.raises(
+        BadInput,
+        match=r"^Patches of 2x3x2 voxels tile one image, not 2: fit several images with "
+        r"--patch 1x1x1\.$",
+    ):
+        Samples([volume(), volume()], patch=PATCH)
+    thick = Grid.from_array((3, 4, 5), np.diag([1.0, 4, 1, 1]))
+    with pytest.raises(
+        BadInput,
+        match=r"^The profile 'slice' is of single voxels, but the patch has 2x3x2: fit thick "
+        r"slices with --patch 1x1x1 or --profile point\.$",
+    ):
+        Samples([Volume(volume().data, thick, "a")], "slice", patch=PATCH)
+    assert Samples([volume()], "slice", patch=PATCH).points == 1

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from itertools import count as counting
 
 import numpy as np
@@ -11,15 +12,22 @@ import pytest
 import torch
 
 from implicore.errors import BadInput
-from implicore.grid import Grid
-from implicore.model.checkpoint import Model
+from implicore.grid import Frame, Grid
+from implicore.model.checkpoint import Model, read_tensors
 from implicore.model.network import reconstruct
 from implicore.model.train import choose_device, fit, fitting
 from implicore.model.train.trainer import Trainer
 from implicore.model.volume import Volume
 from implicore.network_shape import NetworkShape
+from implicore.patch import Lattice
 
 SHAPE = NetworkShape(frequencies=16, width=16, depth=4, skips=(3,))
+
+
+PATCH = (4, 4, 3)
+"""A patch that does not divide the last edge of ``blobs``, 18 or 20 voxels."""
+
+PATCH_SHAPE = replace(SHAPE, outputs=48)
 
 
 def blobs(shape=(16, 18, 20), affine=None, dtype=np.uint8) -> Volume:
@@ -31,8 +39,9 @@ def blobs(shape=(16, 18, 20), affine=None, dtype=np.uint8) -> Volume:
 
 
 def fit_blobs(**options) -> Model:
-    options = {"steps": 60, "sigma": 1.0, "quiet": True, **options}
-    return fit([blobs()], SHAPE, **options)
+    default = PATCH_SHAPE if "patch" in options else SHAPE
+    options = {"shape": default, "steps": 60, "sigma": 1.0, "quiet": True, **options}
+    return fit([blobs()], **options)
 
 
 def same_network(a: Model, b: Model) -> bool:
@@ -40,8 +49,9 @@ def same_network(a: Model, b: Model) -> bool:
     return all(np.array_equal(x, y) for x, y in zip(*arrays, strict=True))
 
 
-def test_an_image_is_learned_and_the_stated_psnr_is_correct():
-    model = fit_blobs(steps=400)
+@pytest.mark.parametrize("options", [{}, {"patch": PATCH}])
+def test_an_image_is_learned_and_the_stated_psnr_is_correct(options):
+    model = fit_blobs(steps=400, **options)
     volume = blobs()
     error = reconstruct(model, volume.grid) - volume.data
     psnr = 20 * np.log10(255 / np.sqrt((error.astype(np.float64) ** 2).mean()))
@@ -50,6 +60,22 @@ def test_an_image_is_learned_and_the_stated_psnr_is_correct():
     assert model.training["ssim"] > 0.9
     assert model.training["steps"] == 400
     assert model.images[0]["name"] == "blobs"
+
+
+def test_a_patch_model_has_the_frame_of_its_lattice():
+    model = fit_blobs(patch=PATCH, steps=1)
+    assert model.patch == PATCH and model.shape == PATCH_SHAPE
+    assert model.frame == Frame.around([Lattice(blobs().grid, PATCH).padded])
+
+
+def test_voxels_beyond_the_image_count_in_no_metric():
+    # Patches of this edge reach 12 voxels beyond the image, where a copy of its edge is trained.
+    patch = (14, 1, 1)
+    model = fit_blobs(steps=100, patch=patch, shape=replace(SHAPE, outputs=14))
+    volume = blobs()
+    error = (reconstruct(model, volume.grid) - volume.data).astype(np.float64)
+    psnr = 20 * np.log10(255 / np.sqrt((error**2).mean()))
+    assert model.training["psnr_db"] == pytest.approx(psnr, abs=1e-3)
 
 
 def test_intensities_are_reconstructed_in_their_unit():
@@ -70,8 +96,15 @@ def test_the_same_steps_make_the_same_bytes(tmp_path):
     assert (tmp_path / "a").read_bytes() != (tmp_path / "c").read_bytes()
 
 
-def test_the_probe_is_repeatable_and_finds_a_good_sigma():
-    a, b = (fit_blobs(sigma=None) for _ in range(2))
+def test_a_patch_of_one_voxel_is_the_default(tmp_path):
+    fit_blobs(output=tmp_path / "a", clock=lambda: 0.0)
+    fit_blobs(shape=SHAPE, patch=(1, 1, 1), output=tmp_path / "b", clock=lambda: 0.0)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize("options", [{}, {"patch": PATCH}])
+def test_the_probe_is_repeatable_and_finds_a_good_sigma(options):
+    a, b = (fit_blobs(sigma=None, **options) for _ in range(2))
     assert same_network(a, b)
     assert 0.3 < a.sigma < 2.5
     assert a.training["sigma_given"] is False
@@ -164,6 +197,21 @@ def test_the_clock_resumes_where_it_stopped(tmp_path, monkeypatch):
     assert abs(model.training["steps"] - again.training["steps"]) < 40
 
 
+def test_an_interrupted_fit_of_patches_resumes_to_the_same_bytes(tmp_path, monkeypatch):
+    options = {"patch": PATCH, "clock": lambda: 0.0}
+    interrupt(monkeypatch, tmp_path / "m", **options)
+    header = read_tensors(tmp_path / "m.part", kind="checkpoint")[1]
+    assert header["settings"]["patch"] == list(PATCH)
+    fit_blobs(output=tmp_path / "m", resume=True, **options)
+    fit_blobs(output=tmp_path / "whole", **options)
+    assert (tmp_path / "m").read_bytes() == (tmp_path / "whole").read_bytes()
+
+
+def test_a_checkpoint_of_points_does_not_mention_patches(tmp_path, monkeypatch):
+    interrupt(monkeypatch, tmp_path / "m")
+    assert "patch" not in read_tensors(tmp_path / "m.part", kind="checkpoint")[1]["settings"]
+
+
 def test_an_unfinished_training_run_is_not_overwritten(tmp_path, monkeypatch):
     interrupt(monkeypatch, tmp_path / "m")
     before = (tmp_path / "m.part").read_bytes()
@@ -177,11 +225,12 @@ def test_an_unfinished_training_run_is_not_overwritten(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "change", [{"seed": 1}, {"steps": 61}, {"sigma": 1.5}, {"profile": "slice"}]
+    "change",
+    [{"seed": 1}, {"steps": 61}, {"sigma": 1.5}, {"profile": "slice"}, {"patch": (4, 3, 4)}],
 )
 def test_resume_with_other_settings_is_rejected(tmp_path, monkeypatch, change):
-    interrupt(monkeypatch, tmp_path / "m")
     (name,) = change
+    interrupt(monkeypatch, tmp_path / "m", **({"patch": PATCH} if name == "patch" else {}))
     with pytest.raises(
         BadInput,
         match=rf"^.*/m\.part was trained with other {name} \(.*, not .*\): resume with the same "
@@ -253,6 +302,10 @@ def test_progress_goes_to_stderr_unless_quiet(capsys):
         ({"sigma": float("nan")}, r"^Sigma must be a positive number up to 32, not nan\.$"),
         ({"seed": -1}, r"^The seed must be a whole number from 0, not -1\.$"),
         ({"device": "abacus"}, r"^The device 'abacus' is not available: use auto or cpu\.$"),
+        (
+            {"patch": (4, 4, 4)},
+            r"^A patch of 4x4x4 voxels needs as many outputs, but the network has 48\.$",
+        ),
         ({"profile": "box"}, r"^The profile must be one of point, slice, not 'box'\.$"),
     ],
 )

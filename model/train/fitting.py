@@ -14,6 +14,7 @@ import torch
 from implicore.errors import BadInput
 from implicore.fixed import FREQUENCY
 from implicore.network_shape import NetworkShape
+from implicore.patch import POINT, Patch, check_patch_fits, checked_patch
 
 from ..checkpoint import Model, image_digest
 from ..metrics import psnr, ssim
@@ -40,6 +41,7 @@ def fit(
     volumes: list[Volume],
     shape: NetworkShape,
     *,
+    patch: Patch = POINT,
     seconds: float | None = None,
     steps: int | None = None,
     sigma: float | None = None,
@@ -58,6 +60,9 @@ def fit(
     ----------
     volumes : list of Volume
     shape : NetworkShape
+    patch : tuple of 3 ints
+        The block of voxels that a point decodes to: as many as the network has outputs. Patches of
+        several voxels tile one image.
     seconds, steps : float or int
         The budget; give exactly one of them. With ``steps``, the same call gives the same model on
         the same machine, even if it is interrupted and resumed.
@@ -92,7 +97,9 @@ def fit(
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise BadInput(f"The seed must be a whole number from 0, not {seed}.")
     torch_device = choose_device(device)
-    samples = Samples(volumes, profile, torch_device)
+    patch = checked_patch(patch)
+    check_patch_fits(patch, shape.outputs, len(volumes))
+    samples = Samples(volumes, profile, torch_device, patch)
     images = tuple(
         {"name": volume.name, "sha256": image_digest(volume), **source}
         for volume, source in zip(volumes, sources or [{}] * len(volumes), strict=True)
@@ -107,6 +114,8 @@ def fit(
         "profile": profile,
         "images": [image["sha256"] for image in images],
     }
+    if patch != POINT:
+        settings["patch"] = list(patch)
     run = Run(f"{output}.part" if output is not None else None, settings, clock, started)
     if not run.find(resume):
         run.state["bf16"] = bf16_helps(torch_device)
@@ -145,6 +154,7 @@ def fit(
             "bf16": bf16,
             "device": torch_device.type,
         },
+        patch=patch,
     )
     model.training.update(evaluate(model, samples))
     if output is not None:
@@ -196,10 +206,10 @@ def evaluate(model: Model, samples: Samples) -> dict[str, float]:
     fitted = []
     for part in index.split(1 << 16):
         points = samples.coordinates(part.to(samples.targets.device)).cpu()
-        output = render_float(model, points).reshape(-1, samples.points)
+        output = render_float(model, points).reshape(len(part), samples.points, -1)
         fitted.append(output.mean(axis=1))
-    fitted, targets = np.concatenate(fitted), samples.targets.cpu().numpy()
-    ends = np.cumsum([grid.voxels for grid in samples.grids])[:-1]
-    pairs = zip(np.split(targets, ends), np.split(fitted, ends), samples.grids, strict=True)
-    similarity = [ssim(a.reshape(g.shape), b.reshape(g.shape), 1.0) for a, b, g in pairs]
-    return {"psnr_db": psnr(targets, fitted, 1.0), "ssim": float(np.mean(similarity))}
+    targets = samples.images(samples.targets.cpu().numpy())
+    images = samples.images(np.concatenate(fitted))
+    similarity = [ssim(a, b, 1.0) for a, b in zip(targets, images, strict=True)]
+    flat = (np.concatenate([image.ravel() for image in part]) for part in (targets, images))
+    return {"psnr_db": psnr(*flat, 1.0), "ssim": float(np.mean(similarity))}

@@ -82,7 +82,8 @@ class Trainer:
                 else self.cache.index_select(0, index)
             )
             target = (self.samples.targets[index] - self.mean) / self.deviation
-        output = self.working.decode(features).view(-1, self.samples.points).mean(dim=1)
+        output = self.working.decode(features)  # (samples * points, outputs)
+        output = output.view(len(index), self.samples.points, -1).mean(dim=1)
         loss = mse_loss(output, target)
         gradients = torch.autograd.grad(loss, [w for _, w in self.pairs])
         for (master, _), gradient in zip(self.pairs, gradients, strict=True):
@@ -109,7 +110,7 @@ class Trainer:
     @property
     def seen(self) -> int:
         """Voxels trained on so far; a voxel counts each time it is drawn."""
-        return self.step * self.batches.size
+        return self.step * self.batches.size * self.samples.targets.shape[1]
 
     def weights(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Copy weights and biases, with the target's normalization folded into the last layer."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from math import prod
 from typing import NamedTuple
 
 from .arguments import require_integer
@@ -135,10 +136,20 @@ class NetworkShape:
         return cls(**{**fields, "skips": tuple(fields["skips"])})
 
 
+PRESET_PATCHES = {"patch": (4, 4, 4), "patch-large": (4, 4, 4)}
+"""Patches of the network presets that decode more than one voxel per point."""
+
 NETWORKS = {
     "demo": NetworkShape(frequencies=64, width=64, depth=15),
     "fast": NetworkShape(frequencies=64, width=64, depth=5),
     "quality": NetworkShape(frequencies=128, width=128, depth=15),
     "paper": NetworkShape(frequencies=128, width=256, depth=15, skips=(6, 11)),
+    "patch": NetworkShape(
+        frequencies=64, width=96, depth=10, outputs=prod(PRESET_PATCHES["patch"])
+    ),
+    "patch-large": NetworkShape(
+        frequencies=128, width=128, depth=15, outputs=prod(PRESET_PATCHES["patch-large"])
+    ),
 }
-"""Network presets. ``paper`` is the published one; ``demo`` and ``quality`` have its depth."""
+"""Network presets. ``paper`` is the published one; ``demo`` and ``quality`` have its depth.
+``patch`` is for a small volume, ``patch-large`` for a whole head."""

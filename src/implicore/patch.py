@@ -39,6 +39,20 @@ def checked_patch(patch: Iterable[int]) -> Patch:
     return edges
 
 
+def check_patch_fits(patch: Patch, outputs: int, images: int) -> None:
+    """Raise BadInput unless a network of ``outputs`` can decode ``images`` in this patch."""
+    if prod(patch) != outputs:
+        raise BadInput(
+            f"A patch of {patch_name(patch)} voxels needs as many outputs, but the network has "
+            f"{outputs}."
+        )
+    if patch != POINT and images > 1:
+        raise BadInput(
+            f"Patches of {patch_name(patch)} voxels tile one image, not {images}: fit several "
+            "images with --patch 1x1x1."
+        )
+
+
 def parse_patch(text: str) -> Patch:
     """Parse a patch such as ``4x4x4``.
 

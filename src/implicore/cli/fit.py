@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 
 from ..errors import BadInput
-from ..network_shape import NETWORKS, NetworkShape
+from ..network_shape import NETWORKS, PRESET_PATCHES, NetworkShape
 from .console import say
 from .options import add_output_file, add_seed
 from .requirements import require
@@ -48,6 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: the preset's)",
     )
     parser.add_argument(
+        "--patch",
+        metavar="XxYxZ",
+        help="block of voxels that one pass of the network decodes, for example 4x4x4; 1x1x1 for "
+        "a single voxel (default: the preset's)",
+    )
+    parser.add_argument(
         "--crop", metavar="X0:X1,Y0:Y1,Z0:Z1", help="fit only this range of voxel indices"
     )
     budget = parser.add_mutually_exclusive_group()
@@ -81,14 +88,20 @@ def run(options: argparse.Namespace) -> tuple[int, dict]:
     require("fit", "train", "torch")
     from ..model.train import fit
     from ..model.volume import load_source
+    from ..patch import POINT, parse_patch
 
-    shape = _shape(options)
+    if options.patch is None:
+        patch = PRESET_PATCHES.get(options.preset, POINT)
+    else:
+        patch = parse_patch(options.patch)
+    shape = _shape(options, outputs=prod(patch))
     paths: list[str | None] = [str(Path(path).resolve()) for path in options.images]
     crop = {"crop": options.crop} if options.crop else {}
     sources = [{"path": path, **crop} for path in paths or [None]]  # None: the bundled MRI
     model = fit(
         [load_source(source) for source in sources],
         shape,
+        patch=patch,
         seconds=SECONDS if options.seconds is None and options.steps is None else options.seconds,
         steps=options.steps,
         sigma=options.sigma,
@@ -110,14 +123,14 @@ def run(options: argparse.Namespace) -> tuple[int, dict]:
     return 0, metrics
 
 
-def _shape(options: argparse.Namespace) -> NetworkShape:
+def _shape(options: argparse.Namespace, outputs: int) -> NetworkShape:
     changes = {
         name: getattr(options, name)
         for name in ("depth", "width", "frequencies", "skips")
         if getattr(options, name) is not None
     }
     try:
-        return replace(NETWORKS[options.preset], **changes)
+        return replace(NETWORKS[options.preset], outputs=outputs, **changes)
     except (TypeError, ValueError) as error:
         raise BadInput(str(error)) from None
 
