@@ -183,13 +183,13 @@ class Voxels:
         decode : function of an int16 array (points, 3)
             Returns the voxels, shape (points, outputs).
         advance : function of an int
-            Called with the number of points done since its last call.
+            Called with the number of voxels done since its last call.
         """
         total = 0.0
         for start in range(0, len(self.targets), BLOCK):
             block = np.arange(start, min(start + BLOCK, len(self.targets)))
             total += self.squared_error(decode(self.coordinates[block]), block)
-            advance(len(block))
+            advance(int(self.inside[block].sum()))
         return decibels(total / self.count)
 
     def squared_error(self, voxels: np.ndarray, points: np.ndarray) -> float:
@@ -231,8 +231,8 @@ def compile_model(
         Quantization-aware training, see ``finetune``. The result is kept if its PSNR is higher
         than the untuned program's.
     progress : function (total) -> function (done)
-        Called with the number of points to evaluate when the evaluation begins. The function that
-        it returns is called with the number of points done since its last call.
+        Called with the number of voxels to evaluate when the evaluation begins. The function that
+        it returns is called with the number of voxels done since its last call.
 
     Raises
     ------
@@ -250,7 +250,7 @@ def compile_model(
     candidates = [program]
     if tune is not None:
         candidates.append(assemble(tune(rounded, scales, voxels), formats, scales))
-    advance = progress(len(voxels.targets) * (len(candidates) + 1))
+    advance = progress(voxels.count * (len(candidates) + 1))
 
     def quality(candidate: Program) -> float:
         renderer = Renderer(candidate)

@@ -1,4 +1,4 @@
-"""A renderer written from docs/numerics.md alone, by an author who had not seen the code.
+"""A renderer written from docs/numerics.md alone, without the code of implicore.
 
 It uses Python's standard library only. ``test_numerics.py`` compares it with the golden model: a
 change of the golden model must be described in the document first, then made here.
@@ -8,7 +8,7 @@ import hashlib
 import json
 import struct
 import zlib
-from math import cos, floor, inf, isfinite, pi, sin
+from math import cos, floor, inf, isfinite, pi, prod, sin
 from operator import mul
 
 INTEGERS = {
@@ -55,10 +55,20 @@ def are_numbers(row, n):
     return type(row) is list and len(row) == n and all(map(is_number, row))
 
 
-def check_header(head):
-    check(type(head) is dict and head.keys() == KEYS.keys(), "header: wrong keys")
-    for name, keys in KEYS.items():
+def check_header(head, version):
+    patches = version == 2
+    expected = {**KEYS, "network": KEYS["network"] | ({"outputs"} if patches else set())}
+    check(
+        type(head) is dict and head.keys() == expected.keys() | ({"patch"} if patches else set()),
+        "header: wrong keys",
+    )
+    for name, keys in expected.items():
         check(type(head[name]) is dict and head[name].keys() == keys, f"{name}: wrong keys")
+    if patches:
+        patch = head["patch"]
+        check(type(patch) is list and len(patch) == 3, "patch")
+        check(all(is_int(n, 1) for n in patch) and patch != [1, 1, 1], "patch")
+        check(prod(patch) == head["network"]["outputs"] <= 2048, "outputs")
     for name, (low, high) in FORMATS.items():
         check(is_int(head["formats"][name], low, high), f"{name} out of range")
     net, frame, grid, intensity = (head[k] for k in ("network", "frame", "grid", "intensity"))
@@ -126,19 +136,19 @@ class Program:
     def __init__(self, data):
         check(len(data) >= 48 and data[:8] == b"INRPROG\0", "not a program")
         version, size = struct.unpack_from("<II", data, 8)
-        check(version == 1, "unknown version")
+        check(version in (1, 2), "unknown version")
         check(hashlib.sha256(data[:-32]).digest() == data[-32:], "SHA-256 differs")
         self.streams, self.at = data[:-32], 16 + size
         check(self.at <= len(self.streams), "header too long")
         raw = data[16 : self.at]
         self.head = head = json.loads(raw.decode("utf-8"))
-        check_header(head)
+        check_header(head, version)
         canonical = json.dumps(head, sort_keys=True, separators=(",", ":"))
         check(canonical.encode() == raw, "header is not canonical")
         self.frame, self.grid, self.formats = head["frame"], head["grid"], head["formats"]
         net, self.hash = head["network"], hashlib.sha256(raw)
         self.N, self.O = self.formats["activation_bits"], self.formats["output_bits"]
-        self.skips = net["skips"]
+        self.skips, self.patch = net["skips"], head.get("patch", [1, 1, 1])
         self.read_layers(net["frequencies"], net["width"], net["depth"])
         check(self.at == len(self.streams), "bytes after the last stream")
         self.digest = self.hash.hexdigest()
@@ -179,7 +189,7 @@ class Program:
 
     def read_layers(self, L, width, depth):
         fm = self.formats
-        outputs = [width] * (depth - 1) + [1]
+        outputs = [width] * (depth - 1) + [prod(self.patch)]
         inputs = [2 * L] + [width + 2 * L * (n in self.skips) for n in range(2, depth + 1)]
         neurons = sum(outputs)
         B = self.section(3 * L, 16, True)
@@ -204,8 +214,8 @@ class Program:
                 layer.append((row, *next(constants)))
             self.layers.append(layer)
 
-    def voxel(self, c):
-        """The voxel at the integer coordinate c (sections 3 to 5)."""
+    def voxels(self, c):
+        """The voxels of the point at the integer coordinate c (sections 3 to 5)."""
         A, size = self.formats["table_address_bits"], len(self.sine)
         phases = [(sum(map(mul, row, c)) >> (24 - A)) % size for row in self.B]
         features = [self.sine[(p + quarter) % size] for quarter in (size // 4, 0) for p in phases]
@@ -218,7 +228,7 @@ class Program:
                 total = sum(map(mul, weights, x))
                 y = ((((total * multiplier) << 3) >> shift) + offset) >> 3
                 values.append(min(max(y, 0), top))
-        return values[0]
+        return values
 
     def scaled_grid(self, k):
         shape, affine = self.grid["shape"], self.grid["affine"]
@@ -233,8 +243,16 @@ class Program:
             for x, y, z, t in affine[:3]
         ]
 
-    def grid_coordinates(self, k):
-        shape, affine = self.scaled_grid(k)
+    def lattice(self):
+        """Shape and affine of the grid of patch centres."""
+        shape, affine, p = self.grid["shape"], self.grid["affine"], self.patch
+        h = [(n - 1) / 2 for n in p]
+        return [(n + m - 1) // m for n, m in zip(shape, p, strict=True)], [
+            [x * p[0], y * p[1], z * p[2], x * h[0] + y * h[1] + z * h[2] + t]
+            for x, y, z, t in affine[:3]
+        ]
+
+    def grid_coordinates(self, shape, affine):
         extent, centre = self.frame["extent"], self.frame["centre"]
         step = [
             [0 if shape[a] == 1 else half_up(affine[r][a] / extent * 2**38) for r in range(3)]
@@ -259,10 +277,26 @@ class Program:
         return [min(half_up(v * 2**14), 32767) for v in x]
 
     def decode_grid(self, k):
-        return [self.voxel(c) for c in self.grid_coordinates(k)]
+        check(self.patch == [1, 1, 1], "a program with patches has no scale")
+        return [self.voxels(c)[0] for c in self.grid_coordinates(*self.scaled_grid(k))]
 
     def decode_points(self, points):
-        return [self.voxel(self.point_coordinates(p)) for p in points]
+        check(self.patch == [1, 1, 1], "a program with patches has no free points")
+        return [self.voxels(self.point_coordinates(p))[0] for p in points]
+
+    def decode_patches(self):
+        """The voxels of the source image from its patches (section 2)."""
+        shape, affine = self.lattice()
+        (X, Y, Z), (px, py, pz) = self.grid["shape"], self.patch
+        image = [None] * (X * Y * Z)
+        for number, c in enumerate(self.grid_coordinates(shape, affine)):
+            j0, rest = number % shape[0], number // shape[0]
+            j1, j2 = rest % shape[1], rest // shape[1]
+            for n, voxel in enumerate(self.voxels(c)):
+                x, y, z = j0 * px + n % px, j1 * py + n // px % py, j2 * pz + n // (px * py)
+                if x < X and y < Y and z < Z:
+                    image[x + X * (y + Y * z)] = voxel
+        return image
 
     def intensity(self, voxel):
         low, high, dtype = (self.head["intensity"][k] for k in ("low", "high", "dtype"))
