@@ -8,7 +8,7 @@ from implicore.accelerator_config import AcceleratorConfig
 from implicore.fixed import COORDINATE
 from implicore.registers import IDENTITY, VERSION, Error
 
-from .axi import AXI_LITE, axi_lite, axi_stream_sink, axi_stream_source, connect
+from .axi import AXI_LITE, Ports, axi_lite, axi_stream_sink, axi_stream_source, connect
 from .control import ControlRegisters
 from .coordinates import CoordinateGenerator
 from .core import Core
@@ -21,7 +21,14 @@ POINT_BITS = 64
 CONTROL_PORTS = axi_lite("s_axi")
 PROGRAM_PORTS = axi_stream_sink("s_axis_program", 32)
 POINT_PORTS = axi_stream_sink("s_axis_points", POINT_BITS)
-VOXEL_PORTS = axi_stream_source("m_axis_voxels", 16)
+VOXEL_BITS = 16
+"""Width of a voxel on its stream, zero-extended."""
+
+
+def voxel_ports(voxels_per_beat: int) -> Ports:
+    """Return the ports of the voxel stream; beats of several voxels have ``tkeep``."""
+    bits = VOXEL_BITS * voxels_per_beat
+    return axi_stream_source("m_axis_voxels", bits, keep=voxels_per_beat > 1)
 
 
 class Accelerator(wiring.Component):
@@ -33,8 +40,9 @@ class Accelerator(wiring.Component):
 
     First send a program. Then either describe a grid in the registers and start it, or start a
     stream of points and send them, the last one with ``tlast``. The voxels arrive in the order of
-    the points, or with the grid's first index fastest. ``tlast`` is high with the last voxel of a
-    job. A program is accepted only while no job runs.
+    the points, or with the grid's first index fastest; a point of a network with several outputs
+    yields all of them in order. ``tlast`` is high with the last voxel of a job. A program is
+    accepted only while no job runs.
 
     Latency and throughput: exactly as ``implicore.cycles`` predicts.
 
@@ -50,8 +58,9 @@ class Accelerator(wiring.Component):
         Programs.
     s_axis_points_* : AXI4-Stream, 64 bits
         Points.
-    m_axis_voxels_* : AXI4-Stream, 16 bits
-        Voxels, zero-extended.
+    m_axis_voxels_* : AXI4-Stream, 16 bits times ``voxels_per_beat``
+        Voxels, each zero-extended to 16 bits, the first one in the lowest bits. Only the last beat
+        of a job may have fewer; ``tkeep`` says which.
     irq : Out(1)
         An enabled event is pending.
     """
@@ -63,7 +72,7 @@ class Accelerator(wiring.Component):
                 **CONTROL_PORTS,
                 **PROGRAM_PORTS,
                 **POINT_PORTS,
-                **VOXEL_PORTS,
+                **voxel_ports(config.voxels_per_beat),
                 "irq": Out(1),
             }
         )
@@ -150,10 +159,17 @@ class Accelerator(wiring.Component):
             core.points.payload.eq(Mux(from_grid, generator.points.payload.as_value(), point)),
             generator.points.ready.eq(core.points.ready),
             self.s_axis_points_tready.eq(accept_points & ~from_grid & core.points.ready),
-            self.m_axis_voxels_tdata.eq(core.voxels.payload.value),
             self.m_axis_voxels_tlast.eq(core.voxels.payload.last),
             core.voxels.ready.eq(self.m_axis_voxels_tready),
         ]
+        voxel, bits = core.voxels.payload, config.formats.output_bits
+        for number in range(config.voxels_per_beat):
+            m.d.comb += self.m_axis_voxels_tdata.word_select(number, VOXEL_BITS).eq(
+                voxel.value.word_select(number, bits)
+            )
+        if config.voxels_per_beat > 1:
+            octets = [bit.replicate(VOXEL_BITS // 8) for bit in voxel.keep]
+            m.d.comb += self.m_axis_voxels_tkeep.eq(Cat(octets))
 
         # Status, errors, events.
         error = Signal(Error)
@@ -196,7 +212,7 @@ class Accelerator(wiring.Component):
                 1,
             ),
             "output_stall": (core.voxels.valid & ~self.m_axis_voxels_tready, 1),
-            "useful_macs": (voxel_transfer, core.useful_macs),
+            "useful_macs": (core.count_macs, core.useful_macs),
         }
         macs = config.rows * config.columns
         if macs & (macs - 1):

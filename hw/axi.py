@@ -43,19 +43,20 @@ def axi_lite(prefix: str) -> Ports:
     return {f"{prefix}_{name}": port for name, port in AXI_LITE.items()}
 
 
-def axi_stream_sink(prefix: str, bits: int) -> Ports:
-    """Return the ports of an AXI4-Stream receiver with data of ``bits`` bits."""
+def axi_stream_sink(prefix: str, bits: int, *, keep: bool = False) -> Ports:
+    """Return the ports of an AXI4-Stream receiver with data of ``bits`` bits, and ``tkeep``."""
     return {
         f"{prefix}_tdata": In(bits),
         f"{prefix}_tvalid": In(1),
         f"{prefix}_tready": Out(1),
         f"{prefix}_tlast": In(1),
+        **({f"{prefix}_tkeep": In(bits // 8)} if keep else {}),
     }
 
 
-def axi_stream_source(prefix: str, bits: int) -> Ports:
-    """Return the ports of an AXI4-Stream transmitter with data of ``bits`` bits."""
-    return {name: port.flip() for name, port in axi_stream_sink(prefix, bits).items()}
+def axi_stream_source(prefix: str, bits: int, *, keep: bool = False) -> Ports:
+    """Return the ports of an AXI4-Stream transmitter with data of ``bits`` bits, and ``tkeep``."""
+    return {name: port.flip() for name, port in axi_stream_sink(prefix, bits, keep=keep).items()}
 
 
 def opposite(name: str) -> str:

@@ -3,12 +3,12 @@
 from functools import reduce
 from operator import or_
 
-from amaranth import Module, ResetInserter, Signal, signed
+from amaranth import Module, Mux, ResetInserter, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from implicore.accelerator_config import AcceleratorConfig
-from implicore.dataflow import PE_LATENCY, requantizer_latency
+from implicore.dataflow import GROUP_ROWS, PE_LATENCY, requantizer_latency
 from implicore.fixed import FREQUENCY
 from implicore.formats import Formats
 
@@ -20,7 +20,10 @@ from .requantizer import Requantizer
 from .row import ColumnUnit, RowUnit, column_bank, gated_fields, row_banks
 from .sequencer import Sequencer, shape_layout
 from .systolic_array import SystolicArray
-from .voxels import VoxelBuffer, voxel_layout
+from .voxel_bank import lane_bits, voxel_bank, word_address_bits
+from .voxel_packer import VoxelPacker
+from .voxel_reader import VoxelReader
+from .voxels import VoxelBuffer, beat_layout
 
 
 def constant_layout(formats: Formats):
@@ -60,7 +63,7 @@ def store_layout(config: AcceleratorConfig):
     )
 
 
-WRITE_FANOUT = 16
+WRITE_FANOUT = GROUP_ROWS
 """Number of rows or weight banks in a write fan-out group."""
 
 
@@ -87,15 +90,17 @@ class Core(wiring.Component):
         High from the next cycle until the last voxel is delivered or the job is aborted.
     clear : In(1)
         High for one cycle, ``AcceleratorConfig.abort_latency`` cycles after an abort or a reset.
-        Resets the mapper and the voxel buffer; the array and the rows drain without a reset.
+        Resets the mapper and what holds voxels; the array and the rows drain without a reset.
     points : In(stream of POINT)
         The points of the job.
-    voxels : Out(stream of voxel_layout(output_bits))
+    voxels : Out(stream of beat_layout(output_bits, voxels_per_beat))
         The voxels in the order of the points.
     step : Out(1)
         A step was issued in the previous cycle.
+    count_macs : Out(1)
+        The voxels of a point leave.
     useful_macs : Out
-        Multiply-accumulates that each voxel at ``voxels`` needed.
+        Multiply-accumulates that they needed.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -108,8 +113,13 @@ class Core(wiring.Component):
                 "running": In(1),
                 "clear": In(1),
                 "points": In(stream.Signature(POINT)),
-                "voxels": Out(stream.Signature(voxel_layout(config.formats.output_bits))),
+                "voxels": Out(
+                    stream.Signature(
+                        beat_layout(config.formats.output_bits, config.voxels_per_beat)
+                    )
+                ),
                 "step": Out(1),
+                "count_macs": Out(1),
                 "useful_macs": Out(useful_macs_bits(config)),
             }
         )
@@ -119,16 +129,21 @@ class Core(wiring.Component):
         config, formats = self.config, self.config.formats
         m.submodules.sequencer = sequencer = Sequencer(config)
         mapper = FourierMapper(config.rows, config.lanes, config.frequencies, formats)
-        buffer = VoxelBuffer(config.rows, formats.output_bits)
         m.submodules.mapper = ResetInserter(self.clear)(mapper)
-        m.submodules.voxel_buffer = ResetInserter(self.clear)(buffer)
         for bank in core_banks(config):
             m.submodules[bank.role] = Ram(*bank)
         m.submodules.array = array = SystolicArray(
             config.rows, config.columns, formats, gate_zeros=config.gate_zeros
         )
         rows = [
-            RowUnit(formats, 2 * config.frequencies, config.width, gate_zeros=config.gate_zeros)
+            RowUnit(
+                formats,
+                2 * config.frequencies,
+                config.width,
+                gate_zeros=config.gate_zeros,
+                outputs=config.outputs,
+                voxels_per_beat=config.voxels_per_beat,
+            )
             for _ in range(config.rows)
         ]
         m.d.comb += [
@@ -137,7 +152,6 @@ class Core(wiring.Component):
             sequencer.running.eq(self.running),
             sequencer.full.eq(mapper.full),
             sequencer.select.eq(mapper.select),
-            sequencer.output_free.eq(buffer.free),
             sequencer.written.eq(rows[0].drain_in.write),
             mapper.release_half.eq(sequencer.release_half),
         ]
@@ -145,7 +159,8 @@ class Core(wiring.Component):
         self._issue_drain_tokens(m, sequencer, m.submodules.constants, rows[0].drain_in)
         self._connect_rows(m, sequencer, mapper, array, rows)
         self._connect_columns(m, sequencer, array)
-        self._collect_voxels(m, sequencer, mapper, rows, buffer)
+        take = self._read_voxels if config.outputs > 1 else self._collect_voxels
+        self._deliver(m, take(m, sequencer, mapper, rows))
         self._count_useful_macs(m, sequencer)
         return m
 
@@ -172,7 +187,7 @@ class Core(wiring.Component):
         delays = Requantizer.constant_delays(formats)
         result_delay = requantizer_latency(formats)
         read = delay_line(m, sequencer.drain, PE_LATENCY, name="read", reset=True)
-        restart = delay_line(m, sequencer.voxel, PE_LATENCY, name="restart", reset=True)
+        restart = delay_line(m, sequencer.last_voxel, PE_LATENCY, name="restart", reset=True)
         constant_counter = Signal(address_bits(config.constant_depth))
         with m.If(read):
             m.d.sync += constant_counter.eq(constant_counter + 1)
@@ -191,7 +206,7 @@ class Core(wiring.Component):
         valid = [delay_line(m, read, 1, name="valid_0", reset=True)]
         for cycle in range(1, result_delay):
             valid.append(delay_line(m, valid[-1], 1, name=f"valid_{cycle}", reset=True))
-        m.d.comb += [drain.sum.eq(valid[0]), drain.address.eq(sequencer.write_address)]
+        m.d.comb += drain.sum.eq(valid[0])
         for name, delay in gated_fields(formats).items():
             if name != "address":
                 value = constant[name]
@@ -267,8 +282,10 @@ class Core(wiring.Component):
                     for signal, name in zip(read, ("enable", "address"), strict=True)
                 ]
 
-    def _collect_voxels(self, m: Module, sequencer, mapper, rows, buffer):
-        """Put the voxels into the voxel buffer: the rows deliver one voxel per cycle."""
+    def _collect_voxels(self, m: Module, sequencer, mapper, rows):
+        """Put single voxels into the voxel buffer: the rows deliver one voxel per cycle."""
+        buffer = VoxelBuffer(self.config.rows, self.config.formats.output_bits)
+        m.submodules.voxel_buffer = ResetInserter(self.clear)(buffer)
         voxel = Signal(self.config.formats.output_bits, reset_less=True)
         voxel_valid = Signal()
         m.d.sync += [
@@ -276,12 +293,79 @@ class Core(wiring.Component):
             voxel_valid.eq(reduce(or_, (row.voxel_valid for row in rows))),
         ]
         m.d.comb += [
-            buffer.reserve.eq(sequencer.finish),
+            sequencer.output_free.eq(buffer.free),
+            buffer.reserve.eq(sequencer.reserve),
             buffer.tile.eq(mapper.tile),
             buffer.put.eq(voxel_valid),
             buffer.value.eq(voxel),
+            rows[0].drain_in.address.eq(sequencer.write_address),
+            self.count_macs.eq(buffer.voxels.valid & buffer.voxels.ready),
         ]
-        wiring.connect(m, buffer.voxels, wiring.flipped(self.voxels))
+        return buffer.voxels
+
+    def _read_voxels(self, m: Module, sequencer, mapper, rows):
+        """Write the voxels of each row to its voxel bank, and read them point by point."""
+        config, formats = self.config, self.config.formats
+        per_beat = config.voxels_per_beat
+        reader = VoxelReader(config.rows, config.outputs, per_beat, formats.output_bits)
+        m.submodules.voxel_reader = ResetInserter(self.clear)(reader)
+
+        # Writes: the address of a voxel is counted when its result leaves the requantizer.
+        drain = rows[0].drain_in
+        delay = PE_LATENCY + 1 + requantizer_latency(formats)
+        voxel = delay_line(m, sequencer.voxel, delay, name="voxel_result", reset=True)
+        last = delay_line(m, sequencer.last_voxel, delay, name="last_voxel", reset=True)
+        number = Signal(address_bits(config.outputs))
+        half_bit = lane_bits(per_beat) + word_address_bits(config.outputs, per_beat) - 1
+        with m.If(voxel):
+            m.d.sync += number.eq(number + 1)
+        with m.If(last | self.start):
+            m.d.sync += number.eq(0)
+        m.d.comb += [
+            drain.address.eq(
+                Mux(voxel, number | (reader.half << half_bit), sequencer.write_address)
+            ),
+            drain.write_voxels.eq(voxel & (last | ((number & (per_beat - 1)) == per_beat - 1))),
+            reader.complete.eq(last),
+            reader.last_output.eq(self.shape.last_output),
+            reader.reserve.eq(sequencer.reserve),
+            reader.tile.eq(mapper.tile),
+            sequencer.output_free.eq(reader.free),
+            self.count_macs.eq(reader.point),
+        ]
+
+        # Reads move from group to group of rows, and so do the words.
+        enables, address, word = reader.read_enables, reader.read_address, 0
+        for first in range(0, config.rows, GROUP_ROWS):
+            group = rows[first : first + GROUP_ROWS]
+            if first:
+                name = f"voxels_{first}"
+                enables = delay_line(m, enables[GROUP_ROWS:], 1, name=f"{name}_enables")
+                address = delay_line(m, address, 1, name=f"{name}_address")
+            for place, row in enumerate(group):
+                m.d.comb += [row.read_enable.eq(enables[place]), row.read_address.eq(address)]
+            gathered = Signal.like(reader.word, name=f"word_{first}", reset_less=True)
+            m.d.sync += gathered.eq(reduce(or_, (row.word for row in group)) | word)
+            word = gathered
+        m.d.comb += reader.word.eq(word)
+        return reader.words
+
+    def _deliver(self, m: Module, words):
+        """Connect a stream of words to the stream of beats."""
+        if self.config.voxels_per_beat == 1:
+            wiring.connect(m, words, wiring.flipped(self.voxels))
+            return
+        packer = VoxelPacker(self.config.voxels_per_beat, self.config.formats.output_bits)
+        m.submodules.voxel_packer = ResetInserter(self.clear)(packer)
+        m.d.comb += [
+            packer.words.valid.eq(words.valid),
+            packer.words.payload.value.eq(words.payload.value),
+            packer.words.payload.last.eq(words.payload.last),
+            words.ready.eq(packer.words.ready),
+        ]
+        if self.config.outputs > 1:  # single voxels come in words of one
+            m.d.comb += packer.words.payload.more.eq(words.payload.more)
+        wiring.connect(m, packer.beats, wiring.flipped(self.voxels))
 
     def _count_useful_macs(self, m: Module, sequencer):
         """Count the multiply-accumulates of one row in a voxel tile, which are those of a voxel."""
@@ -327,6 +411,11 @@ def banks(config: AcceleratorConfig) -> list[tuple[Bank, int]]:
     return [
         *((bank, 1) for bank in core_banks(config)),
         *((bank, config.rows) for bank in row_banks(formats, 2 * config.frequencies, config.width)),
+        *(
+            [(voxel_bank(config.outputs, config.voxels_per_beat, formats.output_bits), config.rows)]
+            if config.outputs > 1
+            else []
+        ),
         (column_bank(formats, config.weight_depth, per_bank), config.weight_banks),
     ]
 

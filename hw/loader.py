@@ -165,6 +165,9 @@ class ProgramLoader(wiring.Component):
                         m.d.sync += last_shape.last_neuron.eq(item - 1)
                     with m.If(number == HEADER.index("depth")):
                         m.d.sync += last_shape.last_layer.eq(item - 1)
+                    if config.outputs > 1:
+                        with m.If(number == HEADER.index("last_output")):
+                            m.d.sync += last_shape.last_output.eq(item)
                     for part in range(-(-config.depth // ITEM)):
                         with m.If(number == HEADER.index(f"skips_{part}")):
                             bits = last_shape.skips[ITEM * part : ITEM * (part + 1)]
@@ -256,3 +259,6 @@ class ProgramLoader(wiring.Component):
             value, limit, cause = at_most[name]
             with m.If((value == 0) | (value > limit)):
                 fail(cause)
+        elif name == "last_output":
+            with m.If(item >= config.outputs):
+                fail(Error.TOO_MANY_OUTPUTS)

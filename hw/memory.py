@@ -12,6 +12,11 @@ def address_bits(depth: int) -> int:
     return max(1, (depth - 1).bit_length())
 
 
+def ping_pong_depth(words: int) -> int:
+    """Return the depth of a ping-pong buffer: the highest address bit selects the half."""
+    return (1 << address_bits(words)) + words
+
+
 class Bank(NamedTuple):
     """The parameters of a ``Ram``."""
 

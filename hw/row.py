@@ -7,15 +7,11 @@ from amaranth.lib.wiring import In, Out
 from implicore.dataflow import requantizer_latency
 from implicore.formats import Formats
 
-from .memory import Bank, Ram, address_bits
+from .memory import Bank, Ram, address_bits, ping_pong_depth
 from .pipeline import delay_line, enabled_register
 from .processing_element import ProcessingElement
 from .requantizer import Requantizer
-
-
-def ping_pong_depth(words: int) -> int:
-    """Return the depth of a ping-pong buffer: the highest address bit selects the half."""
-    return (1 << address_bits(words)) + words
+from .voxel_bank import VoxelBank, voxel_address_bits, word_address_bits
 
 
 def step_layout(feature_words: int, hidden_words: int):
@@ -28,17 +24,21 @@ def step_layout(feature_words: int, hidden_words: int):
     return data.StructLayout({"features": 1, "hidden": 1, "last": 1, "address": bits})
 
 
-def drain_layout(formats: Formats, hidden_words: int):
+def drain_layout(formats: Formats, hidden_words: int, outputs: int = 1, voxels_per_beat: int = 1):
     """Return the layout of a drain token, which moves down the rows with an accumulator.
 
     Each field is valid in the cycle in which it is used. ``sum`` comes first and is high if there
     is an accumulator. Constants and ``voxel`` follow after ``Requantizer.constant_delays``. The
     other fields come with the result: ``write`` stores it in the activation bank at ``address``;
+    ``write_voxels`` stores it in the voxel bank, with the voxels before it; hardware for a single
+    output has neither;
     ``output_mac`` multiplies it by ``output_weight`` in the output-layer MAC; ``output_mac_last``
     ends the dot product of that MAC, and clears it before the first one. The fields of
     ``gated_fields`` move only with a valid accumulator.
     """
     multiplier = {"multiplier": formats.multiplier_bits} if formats.multiplier_bits else {}
+    hidden_bits = address_bits(hidden_words) + 1
+    voxel_bits = voxel_address_bits(outputs, voxels_per_beat) if outputs > 1 else 0
     return data.StructLayout(
         {
             "sum": 1,
@@ -48,7 +48,8 @@ def drain_layout(formats: Formats, hidden_words: int):
             "offset": signed(formats.offset_bits),
             "voxel": 1,
             "write": 1,
-            "address": address_bits(hidden_words) + 1,
+            **({"write_voxels": 1} if outputs > 1 else {}),
+            "address": max(hidden_bits, voxel_bits),
             "output_mac": 1,
             "output_mac_last": 1,
             "output_weight": signed(formats.weight_bits),
@@ -84,7 +85,8 @@ class RowUnit(wiring.Component):
     A step at ``step_in`` in cycle t gives its activation in cycle t + 2. Let Q be the latency of
     the requantizer. An accumulator in cycle x, whose first constant is at ``drain_in`` in x - 1,
     gives a result in x + Q, which is written to the activation bank, fed to the output-layer MAC,
-    or output as a voxel. The bypass sum is ready Q + 3 cycles after the accumulator of the last
+    or output as a voxel. Voxels go to the voxel bank if there may be several of them, and directly
+    to the output otherwise. The bypass sum is ready Q + 3 cycles after the accumulator of the last
     neuron.
 
     There is no reset: steps and tokens move one row per cycle, so an aborted job drains before
@@ -99,6 +101,10 @@ class RowUnit(wiring.Component):
         Words of each half of the banks.
     gate_zeros : bool
         As in ``ProcessingElement``.
+    outputs : int
+        Maximum number of voxels of a point. With more than one, the row has a voxel bank.
+    voxels_per_beat : int
+        Voxels in a word of that bank.
 
     Attributes
     ----------
@@ -119,20 +125,39 @@ class RowUnit(wiring.Component):
     capture_enable : Out(1)
         The array must present an accumulator at ``sum`` in the next cycle.
     voxel_valid : Out(1)
-        ``voxel`` is valid.
+        ``voxel`` is valid. Only without a voxel bank.
     voxel : Out(output_bits)
-        The voxel, 0 unless valid.
+        The voxel, 0 unless valid. Only without a voxel bank.
+    read_enable, read_address, word : In, In, Out
+        The read port of the voxel bank, see ``VoxelBank``. Only with one.
     """
 
     def __init__(
-        self, formats: Formats, feature_words: int, hidden_words: int, *, gate_zeros: bool = False
+        self,
+        formats: Formats,
+        feature_words: int,
+        hidden_words: int,
+        *,
+        gate_zeros: bool = False,
+        outputs: int = 1,
+        voxels_per_beat: int = 1,
     ):
         self.formats = formats
         self.feature_words = feature_words
         self.hidden_words = hidden_words
         self.gate_zeros = gate_zeros
+        self.outputs = outputs
+        self.voxels_per_beat = voxels_per_beat
         step = step_layout(feature_words, hidden_words)
-        drain = drain_layout(formats, hidden_words)
+        drain = drain_layout(formats, hidden_words, outputs, voxels_per_beat)
+        if outputs > 1:
+            voxel_ports = {
+                "read_enable": In(1),
+                "read_address": In(word_address_bits(outputs, voxels_per_beat)),
+                "word": Out(voxels_per_beat * formats.output_bits),
+            }
+        else:
+            voxel_ports = {"voxel_valid": Out(1), "voxel": Out(formats.output_bits)}
         super().__init__(
             {
                 "step_in": In(step),
@@ -147,8 +172,7 @@ class RowUnit(wiring.Component):
                 "bypass_sum": Out(signed(formats.accumulator_bits)),
                 "sum": In(signed(formats.accumulator_bits)),
                 "capture_enable": Out(1),
-                "voxel_valid": Out(1),
-                "voxel": Out(formats.output_bits),
+                **voxel_ports,
             }
         )
 
@@ -197,10 +221,24 @@ class RowUnit(wiring.Component):
             for name in Requantizer.constant_delays(formats)
         ]
         voxel_valid = delay_line(m, drain.voxel, 1, name="voxel")
-        m.d.comb += [
-            self.voxel_valid.eq(voxel_valid),
-            self.voxel.eq(Mux(voxel_valid, requantizer.result, 0)),
-        ]
+        if self.outputs > 1:
+            m.submodules.voxels = voxels = VoxelBank(
+                self.outputs, self.voxels_per_beat, formats.output_bits
+            )
+            m.d.comb += [
+                voxels.valid.eq(voxel_valid),
+                voxels.write.eq(drain.write_voxels),
+                voxels.address.eq(drain.address),
+                voxels.voxel.eq(requantizer.result),
+                voxels.read_enable.eq(self.read_enable),
+                voxels.read_address.eq(self.read_address),
+                self.word.eq(voxels.word),
+            ]
+        else:
+            m.d.comb += [
+                self.voxel_valid.eq(voxel_valid),
+                self.voxel.eq(Mux(voxel_valid, requantizer.result, 0)),
+            ]
 
         m.submodules.output_mac = mac = ProcessingElement(formats, gate_zeros=self.gate_zeros)
         done = delay_line(m, drain.output_mac_last, mac.LATENCY, name="done")

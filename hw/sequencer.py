@@ -12,13 +12,18 @@ from .row import step_layout
 
 
 def shape_layout(config: AcceleratorConfig):
-    """Return the layout of a network's shape; every count is stored minus one."""
+    """Return the layout of a network's shape; every count is stored minus one.
+
+    Hardware for a single output has no field for their number.
+    """
+    last_output = {"last_output": address_bits(config.outputs)} if config.outputs > 1 else {}
     return data.StructLayout(
         {
             "last_frequency": address_bits(config.frequencies),
             "last_neuron": address_bits(config.width),
             "last_layer": address_bits(config.depth),
             "skips": config.depth,
+            **last_output,
         }
     )
 
@@ -29,7 +34,7 @@ class Sequencer(wiring.Component):
     - A step that reads a feature needs a full half of the feature banks.
     - A step that reads neuron n of the previous layer needs that neuron to be written.
     - The last step of a column tile needs drain control to be free.
-    - The last step of a voxel tile needs an empty voxel buffer.
+    - The last step before the first voxels drain needs room for the voxels of the tile.
 
     ``docs/hardware.md`` gives the reasons, ``implicore.cycles`` the exact cycles.
 
@@ -64,7 +69,9 @@ class Sequencer(wiring.Component):
         A drain token is issued: an accumulator is drained and takes the next word of the constant
         memory.
     voxel : Out(1)
-        The accumulator is a voxel, the last one of its voxel tile.
+        The accumulator is a voxel.
+    last_voxel : Out(1)
+        It is the last voxel of its row in this voxel tile, and the last accumulator of the tile.
     output_mac : Out(1)
         The result feeds the output-layer MAC.
     output_mac_last : Out(1)
@@ -74,7 +81,9 @@ class Sequencer(wiring.Component):
     write_address : Out
         The address of that write.
     output_free : In(1)
-        The voxel buffer is empty.
+        There is room for the voxels of a tile.
+    reserve : Out(1)
+        This step needs that room: the voxels follow.
     finish : Out(1)
         The last step of a voxel tile is issued.
     columns_used : Out
@@ -98,11 +107,13 @@ class Sequencer(wiring.Component):
                 "weight_address": Out(address_bits(config.weight_depth)),
                 "drain": Out(1),
                 "voxel": Out(1),
+                "last_voxel": Out(1),
                 "output_mac": Out(1),
                 "output_mac_last": Out(1),
                 "written": In(1),
                 "write_address": Out(address_bits(config.width) + 1),
                 "output_free": In(1),
+                "reserve": Out(1),
                 "finish": Out(1),
                 "columns_used": Out(self.column_bits),
                 "feeds_output_mac": Out(1),
@@ -120,29 +131,37 @@ class Sequencer(wiring.Component):
         feature_bits = address_bits(2 * config.frequencies)
         hidden_bits = address_bits(config.width)
         layer_bits = address_bits(config.depth)
+        last_output = shape.last_output if config.outputs > 1 else 0
 
         # State of issue control. `neurons_left` includes this column tile, and is stored minus one.
         layer = Signal(layer_bits)
         first_tile = Signal(init=1)
-        neurons_left = Signal(hidden_bits)
+        neurons_left = Signal(max(hidden_bits, address_bits(config.outputs)))
         in_features = Signal(init=1)
         position = Signal(max(feature_bits, hidden_bits))
         weight_counter = Signal.like(self.weight_address)
 
-        # The output layer runs on the array only if it has features among its inputs.
+        # The output layer runs on the array unless it is one neuron without features as inputs.
         on_array = Signal()
         last_array_layer = Signal(layer_bits)
         m.d.comb += [
-            on_array.eq((shape.last_layer == 0) | shape.skips.bit_select(shape.last_layer, 1)),
+            on_array.eq(
+                (shape.last_layer == 0)
+                | shape.skips.bit_select(shape.last_layer, 1)
+                | (last_output != 0 if config.outputs > 1 else 0)
+            ),
             last_array_layer.eq(shape.last_layer - ~on_array),
         ]
 
         # The current step.
         written_count = Signal(config.width.bit_length())
         drain_free = Signal()
-        at_segment_end, last_input, more_tiles, final_tile = (
+        at_segment_end, last_input, more_tiles, final_layer, final_tile, before_voxels = (
             Signal(name=name)
-            for name in ("at_segment_end", "last_input", "more_tiles", "final_tile")
+            for name in (
+                *("at_segment_end", "last_input", "more_tiles"),
+                *("final_layer", "final_tile", "before_voxels"),
+            )
         )
         stall = Signal()
         issue = Signal()
@@ -151,11 +170,18 @@ class Sequencer(wiring.Component):
             at_segment_end.eq(position == Mux(in_features, last_feature, shape.last_neuron)),
             last_input.eq(at_segment_end & (~in_features | (layer == 0))),
             more_tiles.eq(neurons_left >= config.columns),
-            final_tile.eq(~more_tiles & (layer == last_array_layer)),
+            final_layer.eq(layer == last_array_layer),
+            final_tile.eq(~more_tiles & final_layer),
+            # The bypass sum follows the last column tile; on the array, voxels follow the first.
+            before_voxels.eq(
+                final_layer & Mux(on_array, first_tile, ~more_tiles)
+                if config.outputs > 1
+                else final_tile
+            ),
             stall.eq(
                 Mux(in_features, ~self.full, first_tile & (position >= written_count))
                 | (last_input & ~drain_free)
-                | (last_input & final_tile & ~self.output_free)
+                | (last_input & before_voxels & ~self.output_free)
             ),
             issue.eq(self.running & ~stall),
             self.step.features.eq(issue & in_features),
@@ -170,6 +196,7 @@ class Sequencer(wiring.Component):
                     position[:hidden_bits] | (~layer[0] << hidden_bits),
                 )
             ),
+            self.reserve.eq(issue & last_input & before_voxels),
             self.weight_enable.eq(issue),
             self.weight_address.eq(weight_counter),
         ]
@@ -189,7 +216,7 @@ class Sequencer(wiring.Component):
                         Mux(
                             more_tiles,
                             neurons_left - config.columns,
-                            Mux(next_layer == shape.last_layer, 0, shape.last_neuron),
+                            Mux(next_layer == shape.last_layer, last_output, shape.last_neuron),
                         )
                     ),
                     in_features.eq((next_layer == 0) | shape.skips.bit_select(next_layer, 1)),
@@ -202,7 +229,7 @@ class Sequencer(wiring.Component):
                 layer.eq(0),
                 first_tile.eq(1),
                 in_features.eq(1),
-                neurons_left.eq(Mux(shape.last_layer == 0, 0, shape.last_neuron)),
+                neurons_left.eq(Mux(shape.last_layer == 0, last_output, shape.last_neuron)),
                 weight_counter.eq(0),
             ]
 
@@ -217,11 +244,18 @@ class Sequencer(wiring.Component):
         columns_left = Signal(address_bits(config.columns))
         bypass_wait = Signal(output_mac_latency(config.formats))
         window_ends = draining & (columns_left == 0)
+        if config.outputs > 1:
+            ends_tile = Signal()
+            with m.If(tile_done):
+                m.d.sync += ends_tile.eq(final_tile)
+            m.d.comb += self.last_voxel.eq((window_ends & to_voxel & ends_tile) | bypass_wait[-1])
+        else:
+            m.d.comb += self.last_voxel.eq(self.voxel)
         m.d.comb += [
             tile_done.eq(issue & last_input),
             last_column.eq(Mux(more_tiles, config.columns - 1, neurons_left)),
             self.columns_used.eq(last_column + 1),
-            self.feeds_output_mac.eq(tile_done & ~on_array & (layer == last_array_layer)),
+            self.feeds_output_mac.eq(tile_done & ~on_array & final_layer),
             drain_free.eq(
                 ~(draining | bypass_wait.any()) | (window_ends & ~bypass_follows) | bypass_wait[-1]
             ),

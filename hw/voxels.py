@@ -1,4 +1,4 @@
-"""Voxel buffer: decouples the array, which cannot stall, from the consumer of voxels."""
+"""Voxel buffer of single voxels, and the layouts of all streams of voxels."""
 
 from amaranth import Module, Signal
 from amaranth.lib import data, memory, stream, wiring
@@ -6,15 +6,32 @@ from amaranth.lib.wiring import In, Out
 
 from .fourier import tile_layout
 from .memory import address_bits
+from .voxel_bank import lane_bits
 
 
-def voxel_layout(bits: int):
-    """Return the layout of a voxel: its value, and ``last`` at the end of a job."""
-    return data.StructLayout({"value": bits, "last": 1})
+def word_layout(bits: int, voxels_per_beat: int):
+    """Return the layout of a word of voxels.
+
+    The first voxel is in the lowest bits of ``value``. ``last`` marks the last word of a job.
+    Words of several voxels have ``more``, the number of voxels minus one; the others are undefined.
+    """
+    more = {"more": lane_bits(voxels_per_beat)} if voxels_per_beat > 1 else {}
+    return data.StructLayout({"value": voxels_per_beat * bits, "last": 1, **more})
+
+
+def beat_layout(bits: int, voxels_per_beat: int):
+    """Return the layout of a beat: its voxels, which of them it has, and the end of a job.
+
+    The first voxel is in the lowest bits of ``value``. Beats of one voxel have no ``keep``.
+    """
+    keep = {"keep": voxels_per_beat} if voxels_per_beat > 1 else {}
+    return data.StructLayout({"value": voxels_per_beat * bits, "last": 1, **keep})
 
 
 class VoxelBuffer(wiring.Component):
-    """Hold the voxels of one voxel tile.
+    """Hold the voxels of one voxel tile: of networks with one output.
+
+    It decouples the array, which cannot stall, from the consumer of voxels.
 
     ``reserve`` claims the whole buffer for a tile. Then every row puts one voxel, at most one per
     cycle; the voxels of rows without a point are dropped. ``free`` rises again when all rows have
@@ -41,7 +58,7 @@ class VoxelBuffer(wiring.Component):
         ``value`` is valid.
     value : In(bits)
         The voxel of the next row.
-    voxels : Out(stream of voxel_layout(bits))
+    voxels : Out(stream of word_layout(bits, 1))
         The voxels in the order of the rows.
     """
 
@@ -55,7 +72,7 @@ class VoxelBuffer(wiring.Component):
                 "free": Out(1),
                 "put": In(1),
                 "value": In(bits),
-                "voxels": Out(stream.Signature(voxel_layout(bits))),
+                "voxels": Out(stream.Signature(word_layout(bits, 1))),
             }
         )
 

@@ -35,6 +35,7 @@ class Size:
     width: int = 40
     depth: int = 15
     points: int = 60
+    outputs: int = 40
     steps: int = 5
 
 
@@ -98,6 +99,7 @@ def random_shape(rng, size: Size) -> NetworkShape:
         int(rng.integers(1, size.width + 1)),
         depth,
         skips,
+        outputs=int(rng.choice([1, 1, int(rng.integers(1, size.outputs + 1))])),
     )
 
 

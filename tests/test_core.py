@@ -36,9 +36,10 @@ def random_pair(seed):
         width=int(rng.integers(1, 13)),
         depth=depth,
         skips=tuple(layer for layer in range(2, depth + 1) if rng.random() < 0.3),
+        outputs=1 if seed % 2 else int(rng.integers(1, 20)),
     )
     fitting = AcceleratorConfig.sized(rows, columns, formats, [shape])
-    room = [int(value) for value in rng.integers(0, 5, 5)]
+    room = [int(value) for value in rng.integers(0, 5, 6)]
     config = AcceleratorConfig(
         rows,
         columns,
@@ -50,6 +51,8 @@ def random_pair(seed):
         constant_depth=fitting.constant_depth + room[4],
         lanes=int(rng.integers(1, rows + 1)),
         gate_zeros=bool(rng.random() < 0.3),
+        outputs=fitting.outputs + room[5] * (seed % 4 == 2),
+        voxels_per_beat=int(rng.choice([1, 1, 2, 4, 8])),
     )
     return config, random_program(shape, formats, seed=seed), int(rng.integers(1, 4 * rows + 2))
 
@@ -84,7 +87,8 @@ def test_random_pairs(seed, memories):
         check(decoded, ports, program, points, timed=True)
 
     run(bench, Core(config), config)
-    for role, expected in predict(program.shape, config, number).memories.items():
+    voxels = number * program.shape.outputs
+    for role, expected in predict(program.shape, config, voxels).memories.items():
         found = accesses[role, "reads"], accesses[role, "writes"]
         assert found == (expected.reads, expected.writes), role
 
@@ -107,6 +111,14 @@ def test_write_fan_out_groups(seed, monkeypatch):
     monkeypatch.setattr(implicore.hw.core, "WRITE_FANOUT", 2)
     config, program, number = random_pair(seed)
     run_job(replace(config, weight_word_bits=16), program, number)  # several banks of few columns
+
+
+def test_features_are_read_before_they_are_written_again():
+    """A tile of one point follows full tiles: it fills its half while the last rows read it."""
+    shape = NetworkShape(frequencies=1, width=1, depth=1)
+    formats = Formats.parse("w4a4")
+    config = replace(AcceleratorConfig.sized(24, 1, formats, [shape]), lanes=24)
+    run_job(config, random_program(shape, formats), 2 * 24 + 1)
 
 
 @pytest.mark.parametrize("weights", ["max", "min", "zero"])

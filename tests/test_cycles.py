@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 import implicore.cycles
@@ -36,6 +38,19 @@ def test_skipping_repetitions_does_not_change_the_prediction(rows, skips, monkey
     assert quick == [predict(shape, config, voxels) for voxels in (1, rows, 200, 201, 1000)]
 
 
+@pytest.mark.parametrize("per_beat", [1, 4])
+@pytest.mark.parametrize("outputs", [3, 64])
+def test_repetitions_of_patches_are_skipped_alike(outputs, per_beat, monkeypatch):
+    """With 64 outputs and single voxels a beat, the voxel stream bounds the array."""
+    shape = NetworkShape(frequencies=5, width=6, depth=2, outputs=outputs)
+    config = AcceleratorConfig.sized(4, 4, Formats(8, 8), [shape])
+    config = replace(config, voxels_per_beat=per_beat)
+    jobs = [outputs * points for points in (1, 4, 200, 201, 1000)]
+    quick = [predict(shape, config, voxels) for voxels in jobs]
+    monkeypatch.setattr(implicore.cycles._Schedule, "state", lambda self: (self.now,))
+    assert quick == [predict(shape, config, voxels) for voxels in jobs]
+
+
 def test_a_whole_volume_is_predicted_at_once():
     shape, config = NETWORKS["demo"], ACCELERATORS["small"]
     volume, half = predict(shape, config, 512**3), predict(shape, config, 256 * 512 * 512)
@@ -47,5 +62,9 @@ def test_a_whole_volume_is_predicted_at_once():
 def test_jobs_that_cannot_run_are_rejected():
     with pytest.raises(ValueError, match=r"^Job voxels must be at least 1, not 0\.$"):
         predict(NETWORKS["demo"], ACCELERATORS["tiny"], 0)
+    patches = NetworkShape(frequencies=2, width=3, depth=2, outputs=6)
+    config = AcceleratorConfig.sized(2, 2, Formats(8, 8), [patches])
+    with pytest.raises(ValueError, match="multiple of the network's 6 outputs, not 9"):
+        predict(patches, config, 9)
     with pytest.raises(BadInput, match=r"^The program does not fit the accelerator: "):
         predict(NETWORKS["paper"], ACCELERATORS["tiny"], 1)

@@ -6,12 +6,12 @@ from amaranth.lib.wiring import In, Out
 
 from implicore.link import Kind
 
-from ..accelerator import VOXEL_PORTS
+from ..accelerator import voxel_ports
 from ..axi import peer
 from .frames import CONTENT
 
 VOXELS_PER_FRAME = 256
-SENDER_PORTS = peer(VOXEL_PORTS)
+SENDER_PORTS = peer(voxel_ports(1))
 
 
 class VoxelSender(wiring.Component):

@@ -14,6 +14,7 @@ from .dataflow import (
     mapper_cycles,
     mapper_latency,
     neurons,
+    release_delay,
     requantizer_latency,
     voxel_words,
     weight_words,
@@ -152,7 +153,9 @@ class AcceleratorConfig:
 
         def in_time(lanes: int) -> bool:
             return all(
-                mapper_cycles(shape.frequencies, rows, lanes) + mapper_latency(formats)
+                mapper_cycles(shape.frequencies, rows, lanes)
+                + mapper_latency(formats)
+                + release_delay(formats, lanes)
                 <= weight_words(shape, columns) * min(256, 64 * 64 // rows) // 256
                 for shape in networks
             )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from .accelerator_config import AcceleratorConfig
 from .dataflow import (
+    FIFO_LATENCY,
     PE_LATENCY,
     array_layers,
     mapper_cycles,
@@ -18,7 +19,10 @@ from .dataflow import (
     neurons,
     output_layer_bypasses_array,
     output_mac_latency,
+    release_delay,
     requantizer_latency,
+    voxel_read_latency,
+    voxel_words,
     weight_words,
 )
 from .network_shape import NetworkShape
@@ -51,7 +55,8 @@ class Prediction:
     mac_capacity : int
         Multiply-accumulates that the array could do in ``cycles``.
     memories : dict of str to Accesses
-        ``coefficients`` (of B), ``features``, ``hidden`` (activations), ``weights``, ``constants``.
+        ``coefficients`` (of B), ``features``, ``hidden`` (activations), ``weights``, ``constants``
+        and, in hardware for several outputs, ``voxels``.
     """
 
     voxels: int
@@ -76,14 +81,14 @@ def predict(shape: NetworkShape, config: AcceleratorConfig, voxels: int) -> Pred
         A network that fits the accelerator.
     config : AcceleratorConfig
     voxels : int
-        At least 1.
+        At least 1, and a multiple of the network's outputs.
 
     Raises
     ------
     BadInput
         The network does not fit the accelerator.
     ValueError
-        There are no voxels.
+        There are no voxels, or they are not those of whole points.
 
     Examples
     --------
@@ -97,8 +102,13 @@ def predict(shape: NetworkShape, config: AcceleratorConfig, voxels: int) -> Pred
     if voxels < 1:
         raise ValueError(f"Job voxels must be at least 1, not {voxels}.")
     config.check_holds(shape)
+    points, partial = divmod(voxels, shape.outputs)
+    if partial:
+        raise ValueError(
+            f"Job voxels must be a multiple of the network's {shape.outputs} outputs, not {voxels}."
+        )
     rows = config.rows
-    tiles, rest = divmod(voxels, rows)
+    tiles, rest = divmod(points, rows)
     schedule = _Schedule(shape, config)
     # Full tiles soon repeat with a constant period. From then on, repetitions are skipped.
     seen: dict[tuple[int, ...], tuple[int, int]] = {}
@@ -117,16 +127,16 @@ def predict(shape: NetworkShape, config: AcceleratorConfig, voxels: int) -> Pred
         seen[state] = (tile, schedule.now)
     if rest:
         schedule.tile(rest)
-    cycles = schedule.delivered + 1 + skipped
+    cycles = schedule.delivered + schedule.packing(voxels) + 1 + skipped
     tiles += bool(rest)
     steps = tiles * weight_words(shape, config.columns)
     return Prediction(
         voxels=voxels,
         cycles=cycles,
         steps=steps,
-        useful_macs=voxels * shape.weights,
+        useful_macs=points * shape.weights,
         mac_capacity=cycles * rows * config.columns,
-        memories=_memories(shape, config, voxels, tiles, steps),
+        memories=_memories(shape, config, points, tiles, steps),
     )
 
 
@@ -147,14 +157,17 @@ class _Schedule:
         self.mapper_free = 0  # when the mapper can accept points
         self.halves = [0, 0]  # when each half is free; the half to be written next comes first
         self.drain_free = 0
-        self.output_free = 0
+        self.output_halves = [0, 0]  # when each half of what holds voxels is free; next one first
+        self.reader_free = 0  # when the voxel reader can read the next tile
         self.delivered = 0  # when the last voxel is delivered
         self.ends: list[list[int]] = []  # last steps of the tile, layer by layer
 
     def state(self) -> tuple[int, ...]:
         """Everything that affects the next tile, relative to ``now``."""
-        times = (self.mapper_free, *self.halves, self.drain_free, self.output_free)
-        return tuple(time - self.now for time in times)
+        times = (self.mapper_free, *self.halves, self.drain_free)
+        # These only delay what happens after `now`.
+        delays = (max(self.now, time) for time in (*self.output_halves, self.reader_free))
+        return tuple(time - self.now for time in (*times, *delays))
 
     def tile(self, points: int) -> None:
         """Run a voxel tile of ``points`` points."""
@@ -179,29 +192,60 @@ class _Schedule:
                         steps_left = layer.hidden - 1 - tile * config.columns
                         end = max(end, previous_end + readable + steps_left)
                 end = max(end, self.drain_free)
-                last_tile = number == len(layers) - 1 and first + used == layer.outputs
-                if last_tile:
-                    end = max(end, self.output_free)
+                if number == len(layers) - 1 and first == self._before_voxels:
+                    end = max(end, self.output_halves[0])
                 self.drain_free = end + used
                 self.now = end + 1
                 ends.append(end)
             previous = ends
             self.ends.append(ends)
-        self.halves = [self.halves[1], self.now]
+        released = self.now + release_delay(config.formats, config.lanes)
+        self.halves = [self.halves[1], released]
         if output_layer_bypasses_array(shape):
             self.drain_free += output_mac_latency(config.formats)
-        # The last accumulator passes through the requantizer, the OR of the rows and the voxel
-        # buffer.
-        voxel_valid = self.drain_free + TOKEN_TO_SUM + requantizer_latency(config.formats) + 2
-        self.delivered = voxel_valid + points - 1
-        self.output_free = voxel_valid + config.rows
+        result = self.drain_free + TOKEN_TO_SUM + requantizer_latency(config.formats)
+        if config.outputs == 1:
+            # The voxel passes through the OR of the rows and the voxel buffer.
+            self.delivered = result + 2 + points - 1
+            self.output_halves = [result + 2 + config.rows] * 2
+            return
+        # The bank of row 0 is written with the result. Reading begins two cycles later.
+        begin = max(result + 1, self.reader_free)
+        last_read = begin + points * voxel_words(shape.outputs, config.voxels_per_beat) - 1
+        self.reader_free = last_read + 2
+        self.output_halves = [self.output_halves[1], last_read + 1]
+        self.delivered = last_read + voxel_read_latency(config.rows) + FIFO_LATENCY
+
+    @property
+    def _before_voxels(self) -> int:
+        """The first neuron of the column tile, in the last layer on the array, before the voxels.
+
+        Its last step needs room for the voxels, which drain next.
+        """
+        on_array = not output_layer_bypasses_array(self.shape)
+        if on_array and self.config.outputs > 1:
+            return 0
+        neurons = array_layers(self.shape)[-1].outputs
+        return (neurons - 1) // self.config.columns * self.config.columns
+
+    def packing(self, voxels: int) -> int:
+        """Return the cycles that the voxel packer takes for the last of ``voxels`` voxels.
+
+        One, or two if the last word completes a beat and begins another.
+        """
+        per_beat = self.config.voxels_per_beat
+        if per_beat == 1:
+            return 0
+        last_word = (self.shape.outputs - 1) % per_beat + 1
+        waiting = (voxels - last_word) % per_beat
+        return 1 + (waiting + last_word > per_beat)
 
 
 def _memories(
-    shape: NetworkShape, config: AcceleratorConfig, voxels: int, tiles: int, steps: int
+    shape: NetworkShape, config: AcceleratorConfig, points: int, tiles: int, steps: int
 ) -> dict[str, Accesses]:
     rows, columns, lanes = config.rows, config.columns, config.lanes
-    full, rest = divmod(voxels, rows)
+    full, rest = divmod(points, rows)
     batches = full * -(-rows // lanes) + -(-rest // lanes)
     mapped_rows = full * rows + min(rows, -(-rest // lanes) * lanes)
     layers = array_layers(shape)
@@ -212,10 +256,13 @@ def _memories(
     # The array's last layer feeds the output-layer MACs or is the output layer: its results are
     # not written to the activation banks.
     written = tiles * sum(layer.outputs for layer in layers[:-1])
+    words = voxel_words(shape.outputs, config.voxels_per_beat)
+    voxels = {"voxels": Accesses(reads=points * words, writes=tiles * rows * words)}
     return {
         "coefficients": Accesses(reads=3 * shape.frequencies * batches, writes=0),
         "features": Accesses(reads=feature_steps * rows, writes=shape.features * mapped_rows),
         "hidden": Accesses(reads=(steps - feature_steps) * rows, writes=written * rows),
         "weights": Accesses(reads=steps * config.weight_banks, writes=0),
         "constants": Accesses(reads=tiles * neurons(shape), writes=0),
+        **(voxels if config.outputs > 1 else {}),
     }

@@ -57,9 +57,31 @@ def output_mac_latency(formats: Formats) -> int:
     return requantizer_latency(formats) + PE_LATENCY + 1
 
 
+GROUP_ROWS = 16
+"""Rows that one register drives or collects from; the next ones follow a cycle later."""
+
+FIFO_LATENCY = 2
+"""Cycles from a word that enters the voxel reader's FIFO to its beat."""
+
+
+def voxel_read_latency(rows: int) -> int:
+    """Return the cycles from the read of a word of voxels until it enters the reader's FIFO."""
+    return 3 + -(-rows // GROUP_ROWS)
+
+
 def mapper_latency(formats: Formats) -> int:
     """Return the cycles from the read of the last coefficient of B to usable features."""
     return 10 + (formats.table_address_bits >= BIPARTITE_FROM)
+
+
+def release_delay(formats: Formats, lanes: int) -> int:
+    """Return the cycles that a released half of the feature banks waits for its last reads.
+
+    Row r reads its last feature r + 1 cycles after row 0's last step. A tile of one point is
+    written to the rows of all lanes as soon as ``mapper_latency`` + 2 cycles after its half is
+    free. Up to that many lanes need no wait.
+    """
+    return max(0, lanes - mapper_latency(formats) - 1)
 
 
 def mapper_cycles(frequencies: int, points: int, lanes: int) -> int:

@@ -30,6 +30,7 @@ class Error(IntEnum):
     WRONG_CRC = 12
     NO_PROGRAM = 13
     BUSY = 14
+    TOO_MANY_OUTPUTS = 15
 
 
 ERROR_MEANINGS = {
@@ -48,6 +49,7 @@ ERROR_MEANINGS = {
     Error.WRONG_CRC: "the checksum of the stream is wrong",
     Error.NO_PROGRAM: "a job was started while no valid program was loaded",
     Error.BUSY: "a job was started during another job or while a program was loading",
+    Error.TOO_MANY_OUTPUTS: "more voxels of a point than the hardware holds",
 }
 
 

@@ -7,12 +7,14 @@ from itertools import count
 
 import numpy as np
 
+from implicore.accelerator_config import AcceleratorConfig
 from implicore.cycles import predict
 from implicore.dataflow import PE_LATENCY, requantizer_latency
 from implicore.hw.core import store_layout
 from implicore.hw.memory import address_bits
 from implicore.hw.row import step_layout
 from implicore.hw.sequencer import shape_layout
+from implicore.hw.voxels import beat_layout
 from implicore.model.golden import Renderer
 from implicore.network_shape import NetworkShape
 from implicore.program import Program
@@ -113,7 +115,7 @@ class Decoded:
     ----------
     voxels : list of int
     last : list of bool
-        Whether each voxel was marked as the job's last.
+        Whether each beat was marked as the job's last.
     cycles : int
         From the first point taken to the last voxel taken, both included.
     steps, useful_macs : int
@@ -157,6 +159,7 @@ async def decode(
     ports.set(start=0, running=1)
     source = Source(ports, "points", point_payloads(points), pause)
     sink = Sink(ports, "voxels", pause)
+    beats = beat_layout(ports.formats.output_bits, ports.config.voxels_per_beat)
     decoded = Decoded([], [], 0, 0, 0)
     first = None
     for cycle in count():
@@ -168,12 +171,13 @@ async def decode(
         decoded.steps += ports.get("step")
         if first is not None:
             observe()
-        voxel = sink.taken()
-        if voxel is not None:
-            decoded.voxels.append(voxel & ports.formats.output_max)
-            decoded.last.append(bool(voxel >> ports.formats.output_bits))
+        if ports.get("count_macs"):
             decoded.useful_macs += ports.get("useful_macs")
-        if len(decoded.voxels) == len(points):
+        beat = sink.taken()
+        if beat is not None:
+            decoded.voxels += voxels_of(beats.from_bits(beat), ports.config)
+            decoded.last.append(bool(beats.from_bits(beat)["last"]))
+        if len(decoded.voxels) >= len(points) * program.shape.outputs:
             decoded.cycles = cycle - first + 1
             break
         await ports.tick()
@@ -182,14 +186,26 @@ async def decode(
     return decoded
 
 
+def voxels_of(beat, config: AcceleratorConfig) -> list[int]:
+    """Return the voxels of a beat; those that it does not have must be 0."""
+    bits, per_beat = config.formats.output_bits, config.voxels_per_beat
+    keep = beat["keep"] if per_beat > 1 else 1
+    count = keep.bit_length()
+    assert keep == (1 << count) - 1, "the voxels of a beat come first"
+    assert not beat["value"] >> count * bits
+    return [beat["value"] >> number * bits & config.formats.output_max for number in range(count)]
+
+
 def check(decoded: Decoded, ports: Ports, program: Program, points, *, timed: bool) -> None:
     """Assert that a job gave the golden model's voxels and the predicted counts.
 
     ``timed``: and took the predicted cycles, which it does without pauses.
     """
-    prediction = predict(program.shape, ports.config, len(points))
-    assert decoded.voxels == Renderer(program).voxels(points).tolist()
-    assert decoded.last == [False] * (len(points) - 1) + [True]
+    expected = Renderer(program).voxels(points).tolist()
+    prediction = predict(program.shape, ports.config, len(expected))
+    assert decoded.voxels == expected
+    beats = -(-len(expected) // ports.config.voxels_per_beat)
+    assert decoded.last == [False] * (beats - 1) + [True]
     assert decoded.steps == prediction.steps
     assert decoded.useful_macs == prediction.useful_macs
     if timed:

@@ -75,7 +75,12 @@ class Ports(ABC):
     def program(self) -> Program:
         """Return a random program that fits the configuration."""
         config, rng = self.config, self.generator()
-        size = Size(frequencies=config.frequencies, width=config.width, depth=config.depth)
+        size = Size(
+            frequencies=config.frequencies,
+            width=config.width,
+            depth=config.depth,
+            outputs=config.outputs,
+        )
         while True:
             shape = random_shape(rng, size)
             program = random_program(shape, self.formats, seed=int(rng.integers(1 << 31)))

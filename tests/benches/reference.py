@@ -31,11 +31,13 @@ from implicore.stream import constant_fields, constants, weight_writes
 
 def shape_fields(shape: NetworkShape) -> dict[str, int]:
     """Return the fields of ``shape_layout`` for a network."""
+    last_output = {"last_output": shape.outputs - 1} if shape.outputs > 1 else {}
     return {
         "last_frequency": shape.frequencies - 1,
         "last_neuron": shape.width - 1,
         "last_layer": shape.depth - 1,
         "skips": sum(1 << (layer - 1) for layer in shape.skips),
+        **last_output,
     }
 
 
