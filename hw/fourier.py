@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from implicore.arguments import require_integer
-from implicore.dataflow import mapper_latency
+from implicore.dataflow import mapper_latency, release_delay
 from implicore.fixed import COORDINATE, FREQUENCY, PHASE_FRACTION
 from implicore.formats import Formats
 
@@ -163,7 +163,8 @@ class FourierMapper(wiring.Component):
     tile : Out(tile_layout(rows))
         The size of that tile.
     release_half : In(1)
-        The oldest tile is finished; its half can be written again.
+        The oldest tile is finished: row 0 reads its last feature. Its half can be written again
+        ``dataflow.release_delay`` cycles later.
     """
 
     def __init__(self, rows: int, lanes: int, frequencies: int, formats: Formats):
@@ -193,8 +194,10 @@ class FourierMapper(wiring.Component):
         m = Module()
         points = self.points
         running = Signal()
-        # The half that is filled, the tiles of both halves, and the half that is read.
+        # The half that is filled, the half that is free next, the tiles of both halves, and the
+        # half that is read.
         fill_select = Signal()
+        free_select = Signal()
         occupied = Signal(2)
         tiles = Signal(data.ArrayLayout(tile_layout(self.rows), 2), reset_less=True)
         read_select = Signal()
@@ -247,8 +250,15 @@ class FourierMapper(wiring.Component):
             m.d.sync += [running.eq(0), self.coefficient_address.eq(0), frequency.eq(0)]
             # Only the first point of a tile may have to wait: for its half to be released.
             m.d.sync += ready.eq(~tile_full | ~occupied.bit_select(~fill_select, 1))
-        with m.If(self.release_half & (tile_ends | (~running & ~ready))):
+        delay = release_delay(self.formats, self.lanes)
+        released = delay_line(m, self.release_half, delay, name="released", reset=True)
+        with m.If(released & (tile_ends | (~running & ~ready))):
             m.d.sync += ready.eq(1)
+        with m.If(released):
+            m.d.sync += [
+                free_select.eq(~free_select),
+                occupied.bit_select(free_select, 1).eq(0),
+            ]
         with m.If(tile_ends):
             m.d.sync += [fill_select.eq(~fill_select), row.eq(0), tile_full.eq(0)]
 
@@ -305,6 +315,5 @@ class FourierMapper(wiring.Component):
             m.d.sync += [
                 read_select.eq(~read_select),
                 full_halves.bit_select(read_select, 1).eq(0),
-                occupied.bit_select(read_select, 1).eq(0),
             ]
         return m
