@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from implicore.model.network import FourierNetwork
@@ -6,11 +7,14 @@ from implicore.model.train.optimizer import Optimizer, orthogonalize
 from implicore.network_shape import NetworkShape
 
 
-def test_orthogonalize_brings_singular_values_near_one():
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_orthogonalize_brings_singular_values_near_one(dtype):
     rng = np.random.default_rng(0)
     for shape in ((3, 16, 16), (2, 16, 40), (2, 40, 16)):
-        matrices = torch.from_numpy(rng.normal(size=shape)).float()
-        values = torch.linalg.svdvals(orthogonalize(matrices * 1e-6).float())
+        matrices = torch.from_numpy(rng.normal(size=shape) * 1e-6).to(dtype)
+        orthogonal = orthogonalize(matrices)
+        assert orthogonal.dtype == dtype
+        values = torch.linalg.svdvals(orthogonal.float())
         assert float(values.min()) > 0.3 and float(values.max()) < 1.3
     assert orthogonalize(torch.zeros(1, 4, 4)).isfinite().all()
 

@@ -19,11 +19,18 @@ class Optimizer:
     Muon (K. Jordan et al., 2024) orthogonalizes the momentum of a matrix and moves the matrix along
     it, so all directions advance equally. It gains 4 dB over Adam in 15 s at width 64, and takes a
     tenth of the time of a step.
+
+    Parameters
+    ----------
+    network : FourierNetwork
+    precision : torch.dtype
+        Type in which momenta are orthogonalized, bfloat16 or float32.
     """
 
     BETA, SQUARE_BETA, MUON_BETA = 0.9, 0.99, 0.95
 
-    def __init__(self, network: FourierNetwork):
+    def __init__(self, network: FourierNetwork, precision: torch.dtype = torch.bfloat16):
+        self.precision = precision
         hidden = [layer.weight for layer in network.layers[1:-1]]
         by_shape = groupby(sorted(hidden, key=lambda weight: weight.shape), lambda w: w.shape)
         self.groups = [list(group) for _, group in by_shape]
@@ -56,19 +63,20 @@ class Optimizer:
         for weights, momentum in zip(self.groups, self.momenta, strict=True):
             gradient = torch.stack([weight.grad for weight in weights])  # (n, outputs, inputs)
             momentum.lerp_(gradient, 1 - self.MUON_BETA)
-            update = orthogonalize(gradient.lerp(momentum, self.MUON_BETA)).to(momentum)
+            direction = gradient.lerp(momentum, self.MUON_BETA).to(self.precision)
+            update = orthogonalize(direction).to(momentum)
             torch._foreach_add_(weights, list(update), alpha=-MUON_RATE * rate)
 
 
 def orthogonalize(matrices: torch.Tensor, steps: int = 5) -> torch.Tensor:
-    """Bring all singular values of (n, rows, columns) matrices near 1, in bfloat16.
+    """Bring all singular values of (n, rows, columns) matrices near 1, in the matrices' type.
 
     Newton-Schulz iteration with the quintic polynomial of K. Jordan's Muon, which is steep at 0.
-    Singular values end between 0.7 and 1.2, which is precise enough for a direction.
+    Singular values end between 0.7 and 1.2, which is precise enough for a direction: bfloat16
+    suffices.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrices.bfloat16()
-    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-20)
+    x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-20)
     for _ in range(steps):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
