@@ -68,8 +68,27 @@ def test_columns_per_bank(columns, word_bits, per_bank, banks):
     assert (config.columns_per_bank, config.weight_banks) == (per_bank, banks)
 
 
+@pytest.mark.parametrize(("outputs", "per_beat"), [(1, 1), (8, 1), (40, 2), (64, 4), (400, 8)])
+def test_beats_have_as_few_voxels_as_keep_up_with_the_array(outputs, per_beat):
+    shape = NetworkShape(frequencies=8, width=40, depth=4, outputs=outputs)
+    config = AcceleratorConfig.sized(16, 16, FORMATS, [shape])
+    assert (config.outputs, config.voxels_per_beat) == (outputs, per_beat)
+
+
+def test_networks_with_too_many_outputs_do_not_fit():
+    shape = NetworkShape(frequencies=1, width=1, depth=2)
+    config = AcceleratorConfig.sized(2, 2, FORMATS, [shape])
+    with pytest.raises(BadInput, match="outputs is 2, but the accelerator holds at most 1"):
+        config.check_holds(dataclasses.replace(shape, outputs=2))
+
+
 def test_presets_hold_their_networks_and_differ():
-    for preset, network in (("tiny", "fast"), ("small", "quality"), ("medium", "demo")):
+    for preset, network in (
+        ("tiny", "fast"),
+        ("small", "quality"),
+        ("medium", "demo"),
+        ("patch", "patch"),
+    ):
         config = ACCELERATORS[preset]
         config.check_fits(random_program(NETWORKS[network], config.formats))
     digests = {config.digest for config in ACCELERATORS.values()}
@@ -91,6 +110,10 @@ def test_invalid_arguments():
         ("weight_depth", 0, "1 to 8388608"),
         ("weight_word_bits", 7, "8 to 1024"),
         ("weight_word_bits", 2048, "8 to 1024"),
+        ("outputs", 0, "1 to 2048"),
+        ("outputs", 4096, "1 to 2048"),
+        ("voxels_per_beat", 0, "1 to 8"),
+        ("voxels_per_beat", 16, "1 to 8"),
     ):
         with pytest.raises(ValueError) as error:
             dataclasses.replace(CONFIG, **{field: value})
@@ -103,5 +126,7 @@ def test_invalid_arguments():
         AcceleratorConfig.sized(3, 2, "w8a8", [SHAPE])
     with pytest.raises(ValueError, match=r"^Accelerator networks must have at least one .* none"):
         AcceleratorConfig.sized(3, 2, FORMATS, [])
+    with pytest.raises(ValueError, match=r"^Accelerator voxels_per_beat must be one of 1, 2, 4, 8"):
+        dataclasses.replace(CONFIG, voxels_per_beat=3)
     with pytest.raises(TypeError, match=r"^Accelerator gate_zeros must be a bool, not 1\.$"):
         dataclasses.replace(CONFIG, gate_zeros=1)

@@ -288,6 +288,7 @@ ACCELERATORS = {
     "small": _preset(8, "w8a12", "demo", "fast", "quality"),
     "medium": _preset(16, "w8a12", "demo", "fast", "quality"),
     "large": _preset(32, "w8a12", "demo", "quality"),
+    "patch": _preset(16, "w8a12", "patch"),
     "paper": _preset(64, "w12a16", "paper"),
 }
 """Presets, each sized for the networks in its line."""

@@ -36,7 +36,7 @@ def add_accelerator(parser: argparse.ArgumentParser) -> None:
         "--config",
         default="medium",
         metavar="PRESET|FILE.toml",
-        help="accelerator: tiny, small, medium, large, paper, or a TOML file "
+        help="accelerator: tiny, small, medium, large, patch, paper, or a TOML file "
         "(default: %(default)s)",
     )
     parser.add_argument(
