@@ -15,7 +15,7 @@ from implicore.errors import BadInput
 from implicore.grid import Frame, Grid
 from implicore.model.checkpoint import Model, read_tensors
 from implicore.model.network import reconstruct
-from implicore.model.train import choose_device, fit, fitting
+from implicore.model.train import choose_device, fit, fitting, sigma
 from implicore.model.train.trainer import Trainer
 from implicore.model.volume import Volume
 from implicore.network_shape import NetworkShape
@@ -106,8 +106,14 @@ def test_a_patch_of_one_voxel_is_the_default(tmp_path):
 def test_the_probe_is_repeatable_and_finds_a_good_sigma(options):
     a, b = (fit_blobs(sigma=None, **options) for _ in range(2))
     assert same_network(a, b)
-    assert 0.3 < a.sigma < 2.5
+    assert 0.3 < a.sigma < 3
     assert a.training["sigma_given"] is False
+
+
+def test_patches_have_their_own_bias_of_sigma(monkeypatch):
+    monkeypatch.setattr(fitting, "probe_loss", lambda trainer, budget, clock: 0.0)
+    points, patches = (fit_blobs(sigma=None, steps=1, **o) for o in ({}, {"patch": PATCH}))
+    assert (points.sigma, patches.sigma) == (sigma.PROBE_BIAS, sigma.PATCH_BIAS)
 
 
 def test_the_budget_of_seconds_is_respected():

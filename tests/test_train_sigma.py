@@ -20,6 +20,7 @@ def test_the_probe_finds_the_best_sigma(best):
 
     assert sigma.probe_sigma(loss) == pytest.approx(sigma.PROBE_BIAS * best)
     assert len(tried) == len(set(tried)) <= 9
+    assert sigma.probe_sigma(loss, bias=sigma.PATCH_BIAS) == pytest.approx(sigma.PATCH_BIAS * best)
 
 
 def test_the_probe_stays_within_its_limits():

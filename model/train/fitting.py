@@ -24,7 +24,7 @@ from ..volume import Volume
 from .device import bf16_helps, choose_device
 from .run import Progress, Run
 from .schedule import Budget, learning_rate
-from .sigma import PROBE_BATCH, probe_loss, probe_sigma
+from .sigma import PATCH_BIAS, PROBE_BATCH, PROBE_BIAS, probe_loss, probe_sigma
 from .trainer import Trainer
 
 SAVE_SECONDS = 3.0
@@ -130,7 +130,8 @@ def fit(
                 )
                 return probe_loss(trial, budget, clock)
 
-            run.state["sigma"] = probe_sigma(try_sigma, run.state["probed"])
+            bias = PROBE_BIAS if patch == POINT else PATCH_BIAS
+            run.state["sigma"] = probe_sigma(try_sigma, run.state["probed"], bias)
         trainer = Trainer(samples, shape, run.state["sigma"], seed, bf16, torch_device)
         _train(trainer, budget, run, progress)
     weights, biases = trainer.weights()

@@ -25,9 +25,15 @@ PROBE_LIMIT = 6
 PROBE_BIAS = 1.15
 """Ratio of the best sigma after training to the best after a probe: detail is learned late."""
 
+PATCH_BIAS = 2.2
+"""The same ratio for patches: a probe of the preset ``patch`` prefers 0.55 to 0.85 on the bundled
+MRI, where 1.4 gains 2 dB over 0.73 after training."""
+
 
 def probe_sigma(
-    try_sigma: Callable[[float], float], losses: dict[int, float] | None = None
+    try_sigma: Callable[[float], float],
+    losses: dict[int, float] | None = None,
+    bias: float = PROBE_BIAS,
 ) -> float:
     """Choose the sigma of the smallest loss, descending from 1 in steps of ``PROBE_RATIO``.
 
@@ -37,6 +43,8 @@ def probe_sigma(
         Returns the logarithm of the loss after a short training with a sigma.
     losses : dict, optional
         Losses by candidate number, updated in place. These candidates are not tried again.
+    bias : float
+        ``PROBE_BIAS``, or ``PATCH_BIAS`` for patches.
     """
     losses = {} if losses is None else losses
 
@@ -56,7 +64,7 @@ def probe_sigma(
     curvature = below - 2 * middle + above
     if math.isfinite(curvature) and curvature > 0:
         best += (below - above) / (2 * curvature)
-    return PROBE_BIAS * PROBE_RATIO**best
+    return bias * PROBE_RATIO**best
 
 
 def probe_loss(trainer: Trainer, budget: Budget, clock: Callable[[], float]) -> float:
