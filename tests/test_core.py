@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import implicore.dataflow
 import implicore.hw.core
 from benches.control import check, decode
 from benches.in_amaranth import run
@@ -115,10 +116,18 @@ def test_write_fan_out_groups(seed, monkeypatch):
 
 def test_features_are_read_before_they_are_written_again():
     """A tile of one point follows full tiles: it fills its half while the last rows read it."""
-    shape = NetworkShape(frequencies=1, width=1, depth=1)
+    shape = NetworkShape(frequencies=1, width=1, depth=1, outputs=40)
     formats = Formats.parse("w4a4")
     config = replace(AcceleratorConfig.sized(24, 1, formats, [shape]), lanes=24)
     run_job(config, random_program(shape, formats), 2 * 24 + 1)
+
+
+@pytest.mark.parametrize("seed", range(300, 306))
+def test_read_groups(seed, monkeypatch):
+    monkeypatch.setattr(implicore.dataflow, "GROUP_ROWS", 2)
+    monkeypatch.setattr(implicore.hw.core, "GROUP_ROWS", 2)
+    config, program, number = random_pair(seed)
+    run_job(replace(config, outputs=max(config.outputs, 2)), program, number)
 
 
 @pytest.mark.parametrize("weights", ["max", "min", "zero"])
