@@ -39,10 +39,10 @@ def test_every_voxel_of_a_patch_is_seen():
 
 
 @pytest.mark.parametrize("bf16", [False, True])
-def test_only_networks_of_patches_orthogonalize_in_the_precision_of_the_layers(bf16):
-    assert make_trainer(POINT, bf16).optimizer.precision == torch.bfloat16
+def test_the_optimizer_has_the_precision_of_the_layers(bf16):
     layers = torch.bfloat16 if bf16 else torch.float32
-    assert make_trainer(PATCH, bf16).optimizer.precision == layers
+    for shape in (POINT, PATCH):
+        assert make_trainer(shape, bf16).optimizer.precision == layers
 
 
 def test_the_loss_is_the_error_of_all_voxels_in_units_of_their_variance():

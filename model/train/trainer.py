@@ -57,10 +57,8 @@ class Trainer:
         self.samples = samples
         self.network = FourierNetwork(shape, sigma, seed).to(device)
         self.dtype = torch.bfloat16 if bf16 else torch.float32
-        # On a processor without bfloat16, float32 makes the optimizer 20 times as fast. Networks of
-        # single voxels keep bfloat16 on every machine, so that their training stays reproducible.
-        precision = self.dtype if shape.outputs > 1 else torch.bfloat16
-        self.optimizer = Optimizer(self.network, precision)
+        # On a processor without bfloat16, float32 makes the optimizer 20 times as fast.
+        self.optimizer = Optimizer(self.network, self.dtype)
         # The layers compute with a narrow copy of the weights. The weights themselves stay in
         # float32, because updates are small.
         self.working = copy.deepcopy(self.network)
