@@ -4,16 +4,34 @@
 // inputs and of the outputs; and `window`: the seed of the state at power-up, the numbers of
 // delivered voxels between which activity is counted, and what is recorded meanwhile: the number of
 // nets, the nets, the bit lanes. `activity` and `record` are written there.
+//
+// `ports.h` lists the ports; VOXELS is the number of voxels of the beat at `m_axis_voxels`.
 #pragma once
+#include <array>
 #include <string>
+#include <type_traits>
 
 #include "gates.h"
 #include "verilated.h"
 
+// Verilator's type of a port of this width, but for arrays of words.
+template <size_t width>
+using Port = std::conditional_t<
+    (width > 64), std::array<uint32_t, (width + 31) / 32>,
+    std::conditional_t<(width > 32), uint64_t,
+                       std::conditional_t<(width > 16), uint32_t,
+                                          std::conditional_t<(width > 8), uint16_t, uint8_t>>>>;
+
+template <class Number> void set_bit(Number& port, size_t bit) { port |= Number(1) << bit; }
+
+template <size_t words> void set_bit(std::array<uint32_t, words>& port, size_t bit) {
+    port[bit / 32] |= uint32_t(1) << bit % 32;
+}
+
 class Vimplicore {
 public:
 #define INPUT(name, width) uint64_t name = 0;
-#define OUTPUT(name, width) uint64_t name = 0;
+#define OUTPUT(name, width) Port<width> name{};
 #include "ports.h"
 #undef INPUT
 #undef OUTPUT
@@ -28,7 +46,7 @@ public:
         if (clk) {
             if (state == COUNTING)
                 for (uint32_t one : nets) gates.append(one, bit_lanes, record);
-            delivered += m_axis_voxels_tvalid && m_axis_voxels_tready;
+            if (m_axis_voxels_tvalid && m_axis_voxels_tready) delivered += VOXELS;
             gates.edge();
             if (state == BEFORE && delivered >= window[1]) gates.start_counting(), state = COUNTING;
             if (state == COUNTING && delivered >= window[2]) gates.stop_counting(), state = DONE;
@@ -43,9 +61,10 @@ public:
 #undef OUTPUT
         gates.settle();
 #define INPUT(name, width)
-#define OUTPUT(name, width) \
-    name = 0;               \
-    for (uint32_t bit = 0; bit < width; ++bit) name |= uint64_t(gates.get(*net++, 0)) << bit;
+#define OUTPUT(name, width)                    \
+    name = {};                                 \
+    for (uint32_t bit = 0; bit < width; ++bit) \
+        if (gates.get(*net++, 0)) set_bit(name, bit);
 #include "ports.h"
 #undef INPUT
 #undef OUTPUT

@@ -95,7 +95,8 @@ class Window:
     Attributes
     ----------
     first, last : int
-        Delivered voxels at which the window opens and closes.
+        Delivered voxels at which the window opens and closes: in the cycle after the beat with the
+        last of them.
     nets, bit_lanes : tuple of int
         Nets and bit lanes whose levels are recorded in every cycle of the window.
     """
@@ -143,9 +144,11 @@ def decode(circuit: Circuit, operations: list, window: Window, *, seed: int = 0)
         for name, (direction, bits) in ports.items()
         if direction == way
     )
+    keep = "m_axis_voxels_tkeep"  # two octets for each voxel
+    voxels = f"__builtin_popcount({keep}) / 2" if keep in ports else "1"
     files = {
         "ports.h": lines,
-        "Vimplicore.h": '#include "accelerator.h"\n',
+        "Vimplicore.h": f'#define VOXELS ({voxels})\n#include "accelerator.h"\n',
         "verilated.h": "#pragma once\nstruct VerilatedContext {};\n",
     }
     executable = _executable("gates", circuit, files, [fast.DRIVER])

@@ -16,6 +16,9 @@ BLOCKS = {
     "implicore_sin_cos_table": "sine tables",
     "implicore_coordinate_generator": "coordinates",
     "implicore_voxel_buffer": "voxel buffer",
+    "implicore_voxel_bank": "voxel banks",
+    "implicore_voxel_reader": "voxel reader",
+    "implicore_voxel_packer": "voxel packer",
     "implicore_program_loader": "program loader",
 }
 """Block names by module. Instances of any other module belong to the block they are in.

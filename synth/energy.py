@@ -1,13 +1,14 @@
 """Power by block, and energy of a multiply-accumulate, a voxel and a slice, from a decode.
 
-The whole accelerator in gates decodes a line of voxels through the middle of the program's image.
-Every voxel is compared with the golden model. The activity of every net is counted over some whole
-voxel tiles, once the pipeline is full.
+The whole accelerator in gates decodes points across the middle of the program's image. Every voxel
+is compared with the golden model. The activity of every net is counted over some whole voxel tiles,
+once the pipeline is full.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import gcd
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ import numpy as np
 from implicore.atomic import write_json
 from implicore.cycles import Accesses, Prediction, predict
 from implicore.job import GridJob
+from implicore.network_shape import NetworkShape
+from implicore.patch import POINT
 from implicore.process import ToolFailed
 from implicore.program import Program
 from implicore.sim.script import Script
@@ -32,6 +35,7 @@ WINDOW_TILES = 2
 MARGIN_TILES = 3
 """Tiles decoded outside the window: one before it, two after it to keep the mapper active."""
 SLICE = 256 * 256
+"""Voxels of a slice."""
 SHARES = ("data_mw", "clock_mw", "sram_mw", "leakage_mw")
 
 PES = "core.array.row.pe"
@@ -62,14 +66,35 @@ class Measurement:
     cycles: int
 
 
-def line(program: Program, voxels: int) -> GridJob:
-    """Return a job of voxels that are evenly spread over the middle line of the middle plane."""
-    plane = GridJob.of(program.grid.middle_plane(), program.frame)
-    along, across = (np.array(step) for step in plane.steps[:2])
-    origin = np.array(plane.origin) + across * (plane.shape[1] // 2)
-    step = along * (plane.shape[0] - 1) // max(1, voxels - 1)
-    zero = (0, 0, 0)
-    return GridJob((voxels, 1, 1), tuple(origin.tolist()), (tuple(step.tolist()), zero, zero))
+def slice_of(shape: NetworkShape, config) -> Prediction:
+    """Return the prediction of a job of a slice's voxels, rounded up to whole points."""
+    return predict(shape, config, -(-SLICE // shape.outputs) * shape.outputs)
+
+
+def line(program: Program, points: int) -> GridJob:
+    """Return a job of points across the middle of the image.
+
+    Single voxels are evenly spread over the middle line of the middle plane. Patches are those of
+    the lattice's middle lines in its middle plane: whole lines, so there may be more of them than
+    ``points``. A plane of too few lines gives its middle line repeatedly.
+    """
+    if program.patch == POINT:
+        plane = GridJob.of(program.grid.middle_plane(), program.frame)
+        width, height, _ = plane.shape
+        first, shape = [0, height // 2, 0], (points, 1, 1)
+        along = np.array(plane.steps[0]) * (width - 1) // max(1, points - 1)
+        across = np.zeros(3, int)
+    else:
+        plane = GridJob.of(program.lattice.grid, program.frame)
+        width, height, depth = plane.shape
+        lines = -(-points // width)
+        enough = lines <= height
+        first = [0, (height - lines) // 2 if enough else height // 2, depth // 2]
+        shape = width, lines, 1
+        along, across = np.array(plane.steps[0]), np.array(plane.steps[1]) * enough
+    origin = np.array(plane.origin) + np.array(first) @ np.array(plane.steps)
+    steps = tuple(along.tolist()), tuple(across.tolist()), (0, 0, 0)
+    return GridJob(shape, tuple(origin.tolist()), steps)
 
 
 def circuit_of(design) -> Circuit:
@@ -80,14 +105,14 @@ def circuit_of(design) -> Circuit:
 
 
 def simulate(design, program: Program, *, tiles: int = WINDOW_TILES, seed: int = 1) -> Measurement:
-    """Decode a line of voxels at gate level.
+    """Decode a line of points at gate level.
 
     Parameters
     ----------
     design : Design
     program : Program
     tiles : int
-        Voxel tiles over which activity is counted.
+        Voxel tiles over which activity is counted; more if they do not end with a full beat.
     seed : int
         Seed of the flip-flops' state at power-up.
 
@@ -98,6 +123,8 @@ def simulate(design, program: Program, *, tiles: int = WINDOW_TILES, seed: int =
     """
     config = design.config
     config.check_fits(program)
+    tile = config.rows * program.shape.outputs  # voxels
+    tiles = whole_beats(tiles, tile, config.voxels_per_beat)
     circuit = circuit_of(design)
     script = Script(config)
     script.load(program)
@@ -107,8 +134,8 @@ def simulate(design, program: Program, *, tiles: int = WINDOW_TILES, seed: int =
     ports = [port for port, (way, _) in pe.netlist.ports.items() if way == "input"]
     ports = {port: pe.netlist.ports[port][1] for port in ports if port != "clk"}
     window = activity.Window(
-        config.rows,
-        (1 + tiles) * config.rows,
+        tile,
+        (1 + tiles) * tile,
         tuple(circuit.net(pe, bit) for bits in ports.values() for bit in bits),
         tuple(sorted({*np.linspace(0, pe.bit_lanes - 1, SAMPLE).round().astype(int).tolist()})),
     )
@@ -124,16 +151,26 @@ def simulate(design, program: Program, *, tiles: int = WINDOW_TILES, seed: int =
         run.activity,
         circuit,
         activity.numbers(run.record, {port: len(bits) for port, bits in ports.items()}),
-        job.voxels,
+        job.voxels * program.shape.outputs,
         run.responses.cycles,
     )
     _check_accesses(design, program, found, tiles)
     return found
 
 
+def whole_beats(tiles: int, tile: int, voxels_per_beat: int) -> int:
+    """Return the smallest number of at least ``tiles`` tiles whose voxels fill beats.
+
+    A window then opens and closes at the same place of a tile.
+    """
+    period = voxels_per_beat // gcd(tile, voxels_per_beat)
+    return -(-tiles // period) * period
+
+
 def accesses(config, shape, tiles: int) -> dict[str, Accesses]:
     """Return the memory accesses of this many voxel tiles within a job, by role."""
-    short, long = (predict(shape, config, n * config.rows).memories for n in (8, 8 + tiles))
+    tile = config.rows * shape.outputs
+    short, long = (predict(shape, config, n * tile).memories for n in (8, 8 + tiles))
     return {
         role: Accesses(long[role].reads - short[role].reads, long[role].writes - short[role].writes)
         for role in short
@@ -191,7 +228,7 @@ def measure(design, program: Program, clock_mhz: float, folder: Path | None = No
 def summary(design, program: Program, found: Measurement, clock_mhz: float) -> dict:
     """Return the result of ``measure`` without the bare multiply-accumulate."""
     config, shape = design.config, program.shape
-    slice_ = predict(shape, config, SLICE)
+    slice_ = slice_of(shape, config)
     blocks: dict[str, dict[str, float]] = {}
     for block, part in zip(blocks_of(design, found.circuit), found.parts, strict=True):
         sums = blocks.setdefault(block, dict.fromkeys(SHARES, 0.0))
@@ -229,7 +266,7 @@ def costs(blocks: dict[str, dict[str, float]], slice_: Prediction, clock_mhz: fl
     blocks : dict
         Block to its ``SHARES``.
     slice_ : Prediction
-        Of ``SLICE`` voxels.
+        See ``slice_of``.
     clock_mhz : float
 
     Returns
@@ -238,15 +275,15 @@ def costs(blocks: dict[str, dict[str, float]], slice_: Prediction, clock_mhz: fl
         As in ``measure``, from ``power_mw`` to ``power_blocks``.
     """
     power_mw = sum(sum(shares.values()) for shares in blocks.values())
-    slice_s = slice_.cycles / (clock_mhz * 1e6)
-    slice_mj = power_mw * slice_s
+    job_s = slice_.cycles / (clock_mhz * 1e6)
+    job_mj = power_mw * job_s
     return {
         "power_mw": power_mw,
-        "pj_per_mac": slice_mj * 1e9 / slice_.useful_macs,
-        "nj_per_voxel": slice_mj * 1e6 / SLICE,
-        "mj_per_slice": slice_mj,
-        "voxels_per_second": SLICE / slice_s,
-        "voxels_per_joule": SLICE / (slice_mj * 1e-3),
+        "pj_per_mac": job_mj * 1e9 / slice_.useful_macs,
+        "nj_per_voxel": job_mj * 1e6 / slice_.voxels,
+        "mj_per_slice": job_mj * (SLICE / slice_.voxels),
+        "voxels_per_second": slice_.voxels / job_s,
+        "voxels_per_joule": slice_.voxels / (job_mj * 1e-3),
         "power_blocks": {
             block: {"power_mw": sum(shares.values()), **shares} for block, shares in blocks.items()
         },

@@ -13,6 +13,8 @@ from implicore.synth.netlist import Netlist
 FORMATS = Formats.parse("w6a6")
 NETWORK = NetworkShape(frequencies=5, width=7, depth=3, skips=(2,))
 SMALL = AcceleratorConfig.sized(2, 3, FORMATS, [NETWORK])
+PATCH_NETWORK = NetworkShape(frequencies=5, width=7, depth=3, skips=(2,), outputs=6)
+PATCH = AcceleratorConfig.sized(2, 3, FORMATS, [PATCH_NETWORK])
 
 
 def cells(name):

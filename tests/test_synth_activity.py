@@ -1,5 +1,6 @@
 import re
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -171,6 +172,24 @@ def test_memory_accesses_equal_the_prediction(cells):
     found.activity.reads[0] += 1
     with pytest.raises(BadInput, match="memory were read and written .* not .* as predicted"):
         energy._check_accesses(design, program, found, 3)
+
+
+@pytest.mark.parametrize("voxels_per_beat", [1])
+def test_patches_are_decoded_by_the_netlist(cells, voxels_per_beat):
+    """Whole points, and the accesses to all memories in a window of whole voxel tiles."""
+    config = replace(small.PATCH, voxels_per_beat=voxels_per_beat)
+    program = random_program(small.PATCH_NETWORK, FORMATS, seed=3, patch=(3, 1, 2))
+    found = energy.simulate(mapped(config, cells), program)
+    expected = energy.accesses(config, small.PATCH_NETWORK, 2)
+    words = -(-6 // voxels_per_beat)
+    assert (expected["voxels"].reads, expected["voxels"].writes) == (2 * 2 * words, 2 * 2 * words)
+    assert found.voxels % 6 == 0 and found.voxels >= 5 * 2 * 6
+
+
+def test_window_ends_with_a_full_beat():
+    assert energy.whole_beats(2, 12, 1) == energy.whole_beats(2, 12, 4) == 2
+    assert energy.whole_beats(2, 12, 8) == 2 and energy.whole_beats(3, 12, 8) == 4
+    assert energy.whole_beats(2, 27, 8) == 8
 
 
 def test_pe_operands_are_recorded(monkeypatch):

@@ -1,11 +1,13 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import synth_library as small
 
 from implicore.cycles import predict
 from implicore.errors import BadInput
+from implicore.job import GridJob
 from implicore.random_program import random_program
 from implicore.synth import energy
 
@@ -85,3 +87,29 @@ def test_line_crosses_the_image(program):
     points = job.coordinates(0, 9)
     ends = whole.at([[0, whole.shape[1] // 2, 0], [whole.shape[0] - 1, whole.shape[1] // 2, 0]])
     assert abs(points[[0, -1]] - ends).max() <= 1
+
+
+def test_patches_lie_on_the_lattice():
+    """Whole lines of patches: the middle ones of the middle plane, or its middle one repeatedly."""
+    program = random_program(small.PATCH_NETWORK, CONFIG.formats, patch=(3, 1, 2))
+    lattice = GridJob.of(program.lattice.grid, program.frame)
+    width, height, depth = lattice.shape
+    assert height == 6
+    for lines, across in ((1, [2]), (2, [2, 3]), (7, [3] * 7)):
+        job = energy.line(program, lines * width - 1)
+        assert job.shape == (width, lines, 1)
+        index = [[i, j, depth // 2] for j in across[:lines] for i in range(width)]
+        assert (job.coordinates(0, job.voxels) == lattice.at(np.array(index))).all()
+
+
+def test_slice_is_rounded_up_to_whole_points():
+    assert energy.slice_of(NETWORK, CONFIG).voxels == 256 * 256
+    job = energy.slice_of(small.PATCH_NETWORK, small.PATCH)
+    assert job.voxels == 65538
+    found = energy.costs({"array": {"data_mw": 2.0}}, job, 100.0)
+    assert found["nj_per_voxel"] == pytest.approx(2e6 * job.cycles / 100e6 / 65538)
+    assert found["mj_per_slice"] == pytest.approx(found["nj_per_voxel"] * 65536e-6)
+    assert found["voxels_per_joule"] * found["nj_per_voxel"] == pytest.approx(1e9)
+    assert found["pj_per_mac"] == pytest.approx(
+        found["nj_per_voxel"] * 1000 / small.PATCH_NETWORK.macs_per_voxel
+    )

@@ -57,7 +57,7 @@ def memory_entry(module: str, bank: Bank | Ram, instances: int) -> dict:
         "write_ports": 1,
         "read_ports": 1,
         # A memory that is never read and written in the same cycle can be a single-port macro.
-        "reads_while_written": bank.role in ("features", "hidden"),
+        "reads_while_written": bank.role in ("features", "hidden", "voxels"),
     }
 
 
