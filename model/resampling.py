@@ -117,9 +117,7 @@ class Resampler:
         voxels = np.zeros(index.shape[1], np.uint16)
         if inside.any():
             index = index if inside.all() else index[:, inside]
-            nearest = np.floor([index.min(axis=1), index.max(axis=1)]).astype(int)
-            low = np.clip(nearest[0] - 1 - self._margin, 0, self._shape - 1)
-            high = np.clip(nearest[1] + 3 + self._margin, 1, self._shape)
+            low, high = self._needed(index)
             box = self._box(low, high)
             coefficients = spline_filter(box, order=3, output=np.float64, mode="mirror")
             values = map_coordinates(
@@ -128,6 +126,18 @@ class Resampler:
             top = self._program.formats.output_max
             voxels[inside] = np.clip(np.floor(values + 0.5), 0, top)
         return voxels
+
+    def _needed(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the box of voxels, first and end, for fractional indices (3, points)."""
+        nearest = np.floor([index.min(axis=1), index.max(axis=1)]).astype(int)
+        low = np.clip(nearest[0] - 1 - self._margin, 0, self._shape - 1)
+        return low, np.clip(nearest[1] + 3 + self._margin, 1, self._shape)
+
+    def patches(self, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+        """Return first index and shape of a box of patches that holds all that a grid needs."""
+        low, high = self._needed(self._index(grid.corners(edges=False).T))
+        first = low // self._patch
+        return first, -(-high // self._patch) - first
 
     def _box(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """Return the voxels from index ``low`` up to, but not including, ``high``."""

@@ -53,6 +53,11 @@ OUTPUTS = (
     *(f"m_axis_voxels_{name}" for name in ("tvalid", "tdata", "tlast")),
 )
 
+KEEP = "m_axis_voxels_tkeep"
+"""The output that only a voxel stream of several voxels a beat has."""
+
+VOXEL_BITS = 16
+
 TIMEOUT = 1000
 """Cycles without an accepted word after which a sender stops."""
 
@@ -75,9 +80,10 @@ class Bench:
     def __init__(self, dut, stall, seed):
         self.dut = dut
         self.cycles = 0
-        self.voxels = []  # received since the last decode, as pairs of value and tlast
+        self.beats = []  # received since the last decode, as pairs of voxels and tlast
         self.offered = 0  # cycles with tvalid high on the voxel stream
         self.ended = Event()
+        self.outputs = [*OUTPUTS, KEEP] if hasattr(dut, KEEP) else OUTPUTS
         self.interrupted = False  # the last decode ended before the last voxel; an abort follows
         self.words_accepted = 0
 
@@ -133,7 +139,8 @@ class Bench:
         """Check that no offered voxel is withdrawn or changed, and that no output is unknown."""
         dut = self.dut
         valid, ready = dut.m_axis_voxels_tvalid, dut.m_axis_voxels_tready
-        data, last = dut.m_axis_voxels_tdata, dut.m_axis_voxels_tlast
+        payload = [dut.m_axis_voxels_tdata, dut.m_axis_voxels_tlast]
+        payload += [dut.m_axis_voxels_tkeep] if KEEP in self.outputs else []
         word_valid, word_ready = dut.s_axis_program_tvalid, dut.s_axis_program_tready
         waiting = None
         for self.cycles in count():
@@ -150,17 +157,28 @@ class Bench:
                 waiting = None
                 continue
             self.offered += 1
-            voxel = int(data.value), int(last.value)
-            assert waiting in (None, voxel), f"a voxel changed in cycle {self.cycles}"
-            waiting = voxel
+            beat = [int(port.value) for port in payload]
+            assert waiting in (None, beat), f"a voxel changed in cycle {self.cycles}"
+            waiting = beat
             if int(ready.value):
                 waiting = None
-                self.voxels.append(voxel)
-                if voxel[1]:
+                last = bool(beat[1])
+                self.beats.append((self._voxels(last, *beat[::2]), last))
+                if last:
                     self.ended.set()
 
+    def _voxels(self, last, data, keep=None):
+        """Return the voxels of a beat, which must be full unless it is the last one."""
+        most = len(self.dut.m_axis_voxels_tdata) // VOXEL_BITS
+        count = most if keep is None else keep.bit_length() // 2
+        where = f"in cycle {self.cycles}"
+        assert keep in (None, (1 << 2 * count) - 1), f"tkeep does not name the first voxels {where}"
+        assert count == most or (count and last), f"a beat before the last one is not full {where}"
+        mask = (1 << VOXEL_BITS) - 1
+        return [data >> number * VOXEL_BITS & mask for number in range(count)]
+
     def _assert_known(self):
-        unknown = [n for n in OUTPUTS if not getattr(self.dut, n).value.is_resolvable]
+        unknown = [n for n in self.outputs if not getattr(self.dut, n).value.is_resolvable]
         assert not unknown, f"{unknown} unknown in cycle {self.cycles}"
 
     async def reset(self, cycles):
@@ -170,7 +188,7 @@ class Bench:
         self.dut.rst.value = 0
         # cocotbext-axi sees the end of the reset one cycle later.
         await RisingEdge(self.dut.clk)
-        self.voxels.clear()
+        self.beats.clear()
 
     async def write(self, address, value):
         """Write a register's word."""
@@ -224,12 +242,12 @@ class Bench:
         await ClockCycles(self.dut.clk, 2)
         while not self.sink.empty():
             self.sink.recv_nowait()
-        received, self.voxels = self.voxels, []
+        received, self.beats = self.beats, []
         lasts = [index for index, (_, last) in enumerate(received) if last]
         self.interrupted = not lasts
         count = len(received)
-        assert lasts in ([], [count - 1]), f"tlast came with voxels {lasts} of {count}"
-        return bool(lasts), [voxel for voxel, _ in received]
+        assert lasts in ([], [count - 1]), f"tlast came with beats {lasts} of {count}"
+        return bool(lasts), [voxel for voxels, _ in received for voxel in voxels]
 
     async def idle(self, cycles):
         """Wait, and return the number of cycles in which a voxel was offered."""

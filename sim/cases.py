@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from implicore.accelerator_config import AcceleratorConfig
+from implicore.accelerator_config import BEATS, AcceleratorConfig
 from implicore.fixed import COORDINATE
 from implicore.formats import Formats
 from implicore.job import GridJob
 from implicore.network_shape import NetworkShape
+from implicore.patch import Patch, patch_name
 from implicore.program import Program
 from implicore.random_program import random_program
 from implicore.registers import Error
@@ -66,13 +67,13 @@ class Case:
         """Return a description of one line."""
         config = self.config
         nets = "; ".join(
-            f"L{s.frequencies} width {s.width} depth {s.depth} skips {list(s.skips)}"
-            for s in (program.shape for program in self.programs)
+            f"L{s.frequencies} width {s.width} depth {s.depth} skips {list(s.skips)} patch {patch}"
+            for s, patch in ((p.shape, patch_name(p.patch)) for p in self.programs)
         )
         return (
             f"{config.rows} x {config.columns} {config.formats} lanes {config.lanes}"
-            f"{' gated' if config.gate_zeros else ''}, {nets}, stall {self.stall}, "
-            f"{' '.join(self.steps)}"
+            f"{' gated' if config.gate_zeros else ''} voxels a beat {config.voxels_per_beat}, "
+            f"{nets}, stall {self.stall}, {' '.join(self.steps)}"
         )
 
 
@@ -114,7 +115,21 @@ def random_config(rng, formats: Formats, shapes, size: Size) -> AcceleratorConfi
         for name in ("frequencies", "width", "depth", "weight_depth", "constant_depth")
         if rng.random() < 0.5
     }
-    return replace(config, **room, lanes=int(rng.integers(1, rows + 1)))
+    if config.outputs > 1 and rng.random() < 0.5:
+        room["outputs"] = config.outputs + int(rng.integers(0, 5))
+    return replace(
+        config,
+        **room,
+        lanes=int(rng.integers(1, rows + 1)),
+        voxels_per_beat=int(rng.choice(BEATS)),
+    )
+
+
+def random_patch(rng, voxels: int) -> Patch:
+    """Draw a patch of so many voxels."""
+    x = int(rng.choice([n for n in range(1, voxels + 1) if voxels % n == 0]))
+    y = int(rng.choice([n for n in range(1, voxels // x + 1) if voxels // x % n == 0]))
+    return x, y, voxels // x // y
 
 
 def random_points(rng, count: int) -> np.ndarray:
@@ -169,7 +184,8 @@ def damaged(rng, program: Program, config: AcceleratorConfig) -> tuple[np.ndarra
             ("frequencies", config.frequencies + 1, Error.TOO_MANY_FREQUENCIES),
             ("width", 0, Error.TOO_WIDE),
             ("depth", config.depth + 1, Error.TOO_DEEP),
-        ][rng.integers(0, 3)]
+            ("last_output", config.outputs, Error.TOO_MANY_OUTPUTS),
+        ][rng.integers(0, 4)]
     items[HEADER.index(name)] = value
     return items.view("<u4"), error
 
@@ -186,7 +202,9 @@ def random_case(seed: int, size: Size | None = None, keep: list[int] | None = No
     programs = []
     for shape in shapes[first : first + 1 + int(rng.random() < 0.5)]:
         drawn, weights = int(rng.integers(1 << 31)), str(rng.choice(WEIGHTS))
-        programs.append(random_program(shape, formats, seed=drawn, weights=weights))
+        patch = random_patch(rng, shape.outputs)
+        program = random_program(shape, formats, seed=drawn, weights=weights, patch=patch)
+        programs.append(program)
     stall = float(rng.choice(STALLS))
     steps = ["points", *map(str, rng.choice(STEPS, size.steps - 1))]
     keep = list(range(len(steps))) if keep is None else keep

@@ -65,6 +65,40 @@ static void edge() {
 
 static void cycle() { settle(), edge(); }
 
+// A beat of the voxel stream. The hardware has `tkeep` only if a beat holds several voxels.
+struct Beat {
+    static const unsigned VOXELS = sizeof(top.m_axis_voxels_tdata) / 2;  // 16 bits each
+    static const uint32_t FULL = (1u << 2 * VOXELS) - 1;                 // a bit per byte
+    uint16_t voxels[VOXELS];
+    uint32_t keep;
+    bool last;
+
+    template <class Top>
+    static auto keep_of(const Top& top, int) -> decltype(top.m_axis_voxels_tkeep + 0u) {
+        return top.m_axis_voxels_tkeep;
+    }
+    template <class Top> static uint32_t keep_of(const Top&, long) { return FULL; }
+
+    Beat() : keep(keep_of(top, 0)), last(top.m_axis_voxels_tlast) {
+        // The first voxel is in the lowest bits, which a little-endian host stores first.
+        std::memcpy(voxels, &top.m_axis_voxels_tdata, sizeof voxels);
+    }
+
+    bool operator==(const Beat& other) const {
+        return !std::memcmp(voxels, other.voxels, sizeof voxels) && keep == other.keep &&
+               last == other.last;
+    }
+
+    // The number of voxels. Only the last beat of a job may have fewer than all, and at least one.
+    unsigned count() const {
+        unsigned number = 1;
+        while (number < VOXELS && keep >> 2 * number) ++number;
+        if (keep != (1u << 2 * number) - 1) fail("tkeep does not name the first voxels");
+        if (keep != FULL && !last) fail("a beat before the last one is not full");
+        return number;
+    }
+};
+
 static const int TIMEOUT = 1000;  // cycles for a response on the register port
 
 static void write_register(uint32_t address, uint32_t value) {
@@ -138,8 +172,8 @@ static uint32_t send(const uint32_t* words, uint32_t count, uint32_t stop) {
 static bool decode(uint64_t limit, const uint32_t* points, uint32_t count,
                    std::vector<uint32_t>& voxels) {
     uint32_t sent = 0;
-    bool ended = false, offered = false, offered_last = false;
-    uint32_t offered_data = 0;
+    bool ended = false, waiting = false;
+    Beat offered;
     for (uint64_t end = cycles + limit; !ended && cycles < end;) {
         if (sent < count) {
             top.s_axis_points_tvalid = top.s_axis_points_tvalid || !stalls();
@@ -149,15 +183,16 @@ static bool decode(uint64_t limit, const uint32_t* points, uint32_t count,
         top.m_axis_voxels_tready = !stalls();
         settle();
         bool point_moves = top.s_axis_points_tvalid && top.s_axis_points_tready;
-        bool valid = top.m_axis_voxels_tvalid, last = top.m_axis_voxels_tlast;
-        uint32_t data = top.m_axis_voxels_tdata;
-        bool moves = valid && top.m_axis_voxels_tready;
-        if (offered && !(valid && data == offered_data && last == offered_last))
+        bool valid = top.m_axis_voxels_tvalid, moves = valid && top.m_axis_voxels_tready;
+        Beat beat;
+        if (waiting && !(valid && beat == offered))
             fail("an offered voxel was changed or withdrawn");
-        offered = valid && !moves, offered_data = data, offered_last = last;
+        waiting = valid && !moves, offered = beat;
         edge();
         if (point_moves) ++sent, top.s_axis_points_tvalid = 0;
-        if (moves) voxels.push_back(data), ended = last;
+        if (!moves) continue;
+        voxels.insert(voxels.end(), beat.voxels, beat.voxels + beat.count());
+        ended = beat.last;
     }
     top.s_axis_points_tvalid = top.m_axis_voxels_tready = 0;
     return ended;

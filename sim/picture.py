@@ -95,12 +95,24 @@ def _grey(values: np.ndarray) -> np.ndarray:
     return np.repeat(octets[..., None], 3, axis=-1)
 
 
+def nearest(source: Grid, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Return the index of the nearest voxel of a source at each voxel of a grid.
+
+    Returns
+    -------
+    int array of shape (*grid.shape, 3)
+    bool array of the grid's shape
+        Whether the source has that voxel.
+    """
+    index = np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1)
+    inverse = np.linalg.inv(source.matrix)
+    found = np.floor(grid.world(index) @ inverse[:3, :3].T + inverse[:3, 3] + 0.5).astype(int)
+    return found, ((found >= 0) & (found < source.shape)).all(axis=-1)
+
+
 def sample(volume: Volume, grid: Grid) -> np.ndarray:
     """Return the nearest voxel of a volume at each voxel of a grid; outside it, its minimum."""
-    index = np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1)
-    inverse = np.linalg.inv(volume.grid.matrix)
-    nearest = np.floor(grid.world(index) @ inverse[:3, :3].T + inverse[:3, 3] + 0.5).astype(int)
-    inside = ((nearest >= 0) & (nearest < volume.grid.shape)).all(axis=-1)
+    index, inside = nearest(volume.grid, grid)
     found = np.full(grid.shape, volume.data.min())
-    found[inside] = volume.data[tuple(nearest[inside].T)]
+    found[inside] = volume.data[tuple(index[inside].T)]
     return found

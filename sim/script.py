@@ -75,7 +75,7 @@ class Script:
         self._decode(voxels, coordinates)
 
     def grid(self, job: GridJob) -> None:
-        """Decode a grid."""
+        """Decode a grid of points."""
         voxels = self._golden.voxels(job.coordinates(0, job.voxels))
         for write in grid_writes(job):
             self.do(session.Write(*write))
@@ -106,12 +106,13 @@ class Script:
     def _start(self, name):
         self.do(session.Write(*command(name)))
 
-    def prediction(self, voxels: int) -> Prediction:
+    def prediction(self, points: int) -> Prediction:
         """Return the predicted cycles and operations of a job of the loaded program."""
-        return predict(self._program.shape, self.config, voxels)
+        shape = self._program.shape
+        return predict(shape, self.config, points * shape.outputs)
 
     def _decode(self, voxels, coordinates):
-        prediction = self.prediction(len(voxels))
+        prediction = self.prediction(len(voxels) // self._program.shape.outputs)
         # The stream with the most stalls sets the pace.
         expected = (prediction.cycles + 8 * len(voxels)) / (1 - min(self.stall, 0.99)) ** 2
         timeout = int(expected) + SLACK

@@ -13,7 +13,6 @@ from implicore.accelerator_config import AcceleratorConfig
 from implicore.atomic import make_folder, require_writable
 from implicore.errors import BadInput
 from implicore.grid import Grid
-from implicore.job import GridJob
 from implicore.model.volume import Volume
 from implicore.process import ToolFailed
 from implicore.program import Program
@@ -21,6 +20,7 @@ from implicore.registers import COUNTERS
 
 from . import cosim, fast, session
 from .picture import compare, save_comparison, save_planes
+from .region import Region
 from .script import Script
 from .timeline import follow, save_timeline
 from .waves import record
@@ -55,8 +55,9 @@ def simulate(
         runs the compiled simulator.
     grid : Grid, optional
         The grid to decode as a grid job; by default, the middle axial plane of the source image.
+        A program with patches decodes those that the grid needs, see ``region.Region``.
     points : int, optional
-        Decode this number of random voxels of the grid as a point list instead. If neither
+        Decode this number of random points of the job as a point list instead. If neither
         grid nor points are given, a cocotb bench, which is slow, decodes two tiles of points.
     stall : float
         Probability, below 1, of a stall of each stream in each cycle.
@@ -104,8 +105,8 @@ def simulate(
     config.check_fits(program)
     if grid is None and points is None and simulator != "fast":
         points = 2 * config.rows
-    grid = grid or program.grid.middle_plane()
-    if (picture or pictures) and (points is not None or grid.shape[2] != 1):
+    region = Region(program, grid)
+    if (picture or pictures) and (points is not None or region.grid.shape[2] != 1):
         raise BadInput("A picture shows one plane: choose a plane and no points.")
     if timeline and (points is not None or simulator != "fast" or stall):
         raise BadInput(
@@ -113,9 +114,11 @@ def simulate(
         )
     if pictures:
         pictures = make_folder(pictures)
-    job = GridJob.of(grid, program.frame)
-    if job.voxels > 1 << 31:
-        raise BadInput(f"The grid has {job.voxels} voxels; a simulation holds at most {1 << 31}.")
+    job, outputs = region.job, program.shape.outputs
+    if job.voxels * outputs > 1 << 31:
+        raise BadInput(
+            f"The grid needs {job.voxels * outputs} voxels; a simulation holds at most {1 << 31}."
+        )
 
     script = Script(config, stall)
     script.load(program)
@@ -158,10 +161,8 @@ def simulate(
         save_timeline(timeline, follow(config, script.operations, begin, counters["cycles"]))
     mismatches = int((received != golden).sum())
     if picture or pictures:
-        golden_plane, received_plane = (
-            flat.reshape(grid.shape[:2], order="F") for flat in (golden, received)
-        )
-        panels = compare(program, grid, golden_plane, received_plane, image)
+        planes = (region.show(voxels)[:, :, 0] for voxels in (golden, received))
+        panels = compare(program, region.grid, *planes, image)
         if picture:
             save_comparison(picture, panels, mismatches)
         if pictures:
@@ -172,7 +173,7 @@ def simulate(
         "voxels": len(golden),
         "mismatches": mismatches,
         "cycles": counters["cycles"],
-        "predicted_cycles": script.prediction(len(golden)).cycles,
+        "predicted_cycles": script.prediction(len(golden) // outputs).cycles,
         "utilization": counters["useful_macs"] / slots if slots else 0.0,
         "cycles_per_second": responses.cycles / responses.seconds if responses.seconds else 0.0,
         **{name: counters[name] for name in COUNTERS if name != "cycles"},

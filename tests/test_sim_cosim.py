@@ -25,10 +25,20 @@ POINTS = np.random.default_rng(3).integers(-(1 << 15), 1 << 15, (8, 3))
 JOB = GridJob.of(PROGRAM.grid.scaled(0.4), PROGRAM.frame)
 
 
-def build(simulator, **options):
+PATCHES = NetworkShape(3, 5, 3, (2,), outputs=7)
+"""Its points have no full beats, so beats hold voxels of two points."""
+
+
+def build(simulator, config=CONFIG, **options):
     if simulator == "fast":
-        return fast.build(CONFIG, optimize=False, **options)
-    return cosim.build(CONFIG, simulator, optimize=False, **options)
+        return fast.build(config, optimize=False, **options)
+    return cosim.build(config, simulator, optimize=False, **options)
+
+
+def beats_of(count: int) -> AcceleratorConfig:
+    """The accelerator for patches with a number of voxels per beat."""
+    config = AcceleratorConfig.sized(3, 2, CONFIG.formats, [SHAPE, PATCHES])
+    return replace(config, voxels_per_beat=count)
 
 
 SIMULATORS = ["icarus", "verilator", "fast"]
@@ -39,18 +49,18 @@ def simulator(request):
     return build(request.param)
 
 
-def every_operation(stall=0.0) -> Script:
-    script = Script(CONFIG, stall)
-    good = program_stream(PROGRAM, CONFIG)
+def every_operation(stall=0.0, config=CONFIG, program=PROGRAM) -> Script:
+    script = Script(config, stall)
+    good = program_stream(program, config)
     script.rejected("start_points", Error.NO_PROGRAM)
-    script.load(PROGRAM)
+    script.load(program)
     script.points(POINTS)
     script.load_damaged(good[:-3], Error.CUT_SHORT)
     script.load_part(good, 30)
     script.rejected("start_grid", Error.NO_PROGRAM)
     script.load(OTHER)
     script.points(POINTS[:1])
-    script.load(PROGRAM)
+    script.load(program)
     script.grid(JOB)
     script.interrupted(POINTS, 100, reset=False)
     script.points(POINTS)
@@ -67,6 +77,16 @@ def test_every_host_operation(simulator, stall, seed):
     responses = simulator.run(script.operations, stall=stall, seed=seed)
     assert script.mismatches(responses) == []
     assert responses.cycles > 2000 and responses.seconds > 0
+
+
+@pytest.mark.parametrize(("name", "count"), [("icarus", 2), ("verilator", 4), ("fast", 8)])
+def test_every_host_operation_with_patches(name, count):
+    config = beats_of(count)
+    simulator = build(name, config)
+    program = random_program(PATCHES, config.formats, seed=3, patch=(1, 7, 1))
+    for stall in (0.0, 0.4):
+        script = every_operation(stall, config, program)
+        assert script.mismatches(simulator.run(script.operations, stall=stall, seed=5)) == []
 
 
 def test_equal_seeds_stall_in_the_same_cycles(simulator):
@@ -95,13 +115,13 @@ def test_bench_compares_the_responses(simulator):
         simulator.run(script.operations, expected=expected[:6])
 
 
-def broken(tmp_path, old, new):
+def broken(tmp_path, old, new, config=CONFIG):
     sources = []
-    for path in simulators.verilog(CONFIG):
+    for path in simulators.verilog(config):
         text = path.read_text()
         sources.append(tmp_path / path.name)
         sources[-1].write_text(text.replace(old, new, 1))
-    assert any(old in path.read_text() for path in simulators.verilog(CONFIG))
+    assert any(old in path.read_text() for path in simulators.verilog(config))
     return sources
 
 
@@ -136,6 +156,34 @@ def test_withdrawn_voxel_is_detected(name, tmp_path):
     script.points(POINTS)
     with pytest.raises(ToolFailed, match="withdrawn"):
         build(name, sources=sources).run(script.operations, stall=0.6, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("icarus", "kept ^ {4{waited}}", "changed"),
+        ("icarus", "kept & 4'b1110", "tkeep does not name the first voxels"),
+        ("icarus", "kept & 4'b0011", "a beat before the last one is not full"),
+        ("fast", "kept ^ {4{waited}}", "changed"),
+        ("fast", "kept & 4'b0011", "a beat before the last one is not full"),
+    ],
+)
+def test_wrong_keep_is_detected(name, change, message, tmp_path):
+    config = beats_of(2)
+    sources = broken(tmp_path, "assign m_axis_voxels_tkeep = ", "assign kept = ", config)
+    text = sources[0].read_text()
+    head = "  wire [3:0] m_axis_voxels_tkeep;\n"
+    assert text.count(head) == 1
+    wrong = (
+        f"{head}  wire [3:0] kept; reg waited = 0; assign m_axis_voxels_tkeep = {change};\n"
+        "  always @(posedge clk) waited <= m_axis_voxels_tvalid & ~m_axis_voxels_tready;\n"
+    )
+    sources[0].write_text(text.replace(head, wrong))
+    script = Script(config, 0.6)
+    script.load(PROGRAM)
+    script.points(POINTS)
+    with pytest.raises(ToolFailed, match=message):
+        build(name, config, sources=sources).run(script.operations, stall=0.6, seed=1)
 
 
 def test_second_build_comes_from_the_cache(simulator, monkeypatch):

@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -60,6 +61,39 @@ def test_bit_for_bit_and_cycle_for_cycle(grid):
     assert result["useful_macs"] == result["voxels"] * SHAPE.weights
     assert result["cycles_per_second"] > 1000
     json.dumps(result)
+
+
+PATCH = (2, 3, 1)
+PATCHES = replace(SHAPE, outputs=6)
+PATCHED = random_program(PATCHES, CONFIG.formats, seed=4, patch=PATCH)
+PATCH_CONFIG = AcceleratorConfig.sized(3, 4, CONFIG.formats, [SHAPE, PATCHES])
+
+
+@pytest.mark.parametrize(
+    ("grid", "points"),
+    [(None, 4 * 2 * 1), (PATCHED.grid, 4 * 2 * 5), (PATCHED.grid.scaled(1.7), 4 * 2 * 5)],
+    ids=["default", "own", "1.7"],
+)
+def test_patches_bit_for_bit_and_cycle_for_cycle(grid, points, tmp_path):
+    picture = {} if grid else {"pictures": tmp_path}
+    result = simulate(PATCHED, PATCH_CONFIG, grid=grid, **picture)
+    assert result["agrees"] and not result["complaints"]
+    assert result["voxels"] == points * 6 and result["mismatches"] == 0
+    assert result["cycles"] == result["predicted_cycles"]
+    assert result["useful_macs"] == points * PATCHES.weights
+
+
+def test_picture_of_patches_shows_their_voxels(tmp_path):
+    grid = PATCHED.grid.middle_plane()
+    simulate(PATCHED, PATCH_CONFIG, grid=grid, pictures=tmp_path)
+    shown = np.asarray(Image.open(tmp_path / "hardware.png"))[..., 0].astype(int)
+    golden = Renderer(PATCHED).render(grid)[:, :, 0].T[::-1]
+    assert np.array_equal(shown, np.floor(golden * (255 / CONFIG.formats.output_max) + 0.5))
+
+
+def test_random_points_of_patches():
+    result = simulate(PATCHED, PATCH_CONFIG, points=20, stall=0.5, seed=3)
+    assert result["agrees"] and result["voxels"] == 20 * 6
 
 
 @pytest.mark.parametrize("simulator", ["icarus", "fast"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -94,12 +94,15 @@ class GridJob:
         axis = max(axis for axis in range(3) if self.shape[axis] > 1)
         size = max(1, limit // (self.voxels // self.shape[axis]))
         for first in range(0, self.shape[axis], size):
-            shape = list(self.shape)
-            shape[axis] = min(size, self.shape[axis] - first)
-            moved = zip(self.origin, self.steps[axis], strict=True)
-            x, y, z = (start + first * step for start, step in moved)
-            part = replace(self, shape=(shape[0], shape[1], shape[2]), origin=(x, y, z))
-            yield from part.parts(limit)
+            corner, shape = [0, 0, 0], list(self.shape)
+            corner[axis], shape[axis] = first, min(size, self.shape[axis] - first)
+            yield from self.box(corner, shape).parts(limit)
+
+    def box(self, corner: Sequence[int], shape: Sequence[int]) -> GridJob:
+        """Return the job of a box of voxels that begins at index ``corner``."""
+        origin = np.array(self.origin) + np.array(corner) @ np.array(self.steps)
+        x, y, z = shape
+        return replace(self, shape=(x, y, z), origin=tuple(origin.tolist()))
 
     def at(self, index: ArrayLike) -> np.ndarray:
         """Return the coordinates, int64 (..., 3), of indices (..., 3)."""

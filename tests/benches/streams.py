@@ -137,7 +137,7 @@ async def voxel_buffer(ports: Ports, pause: float = 0.4):
         await ports.tick()
 
 
-DAMAGES = 10
+DAMAGES = 11
 """Causes that ``damaged`` knows."""
 
 

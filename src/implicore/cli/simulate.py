@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--points",
         type=int,
         metavar="N",
-        help="decode N random voxels of the grid as a list of points instead",
+        help="decode N random points of the grid as a list instead",
     )
     parser.add_argument(
         "--stall",
