@@ -5,7 +5,7 @@
 // delivered voxels between which activity is counted, and what is recorded meanwhile: the number of
 // nets, the nets, the bit lanes. `activity` and `record` are written there.
 //
-// `ports.h` lists the ports; VOXELS is the number of voxels of the beat at `m_axis_voxels`.
+// `ports.h` lists the ports; VOXELS_IN_BEAT is the number of voxels of the beat at `m_axis_voxels`.
 #pragma once
 #include <array>
 #include <string>
@@ -46,7 +46,7 @@ public:
         if (clk) {
             if (state == COUNTING)
                 for (uint32_t one : nets) gates.append(one, bit_lanes, record);
-            if (m_axis_voxels_tvalid && m_axis_voxels_tready) delivered += VOXELS;
+            if (m_axis_voxels_tvalid && m_axis_voxels_tready) delivered += VOXELS_IN_BEAT;
             gates.edge();
             if (state == BEFORE && delivered >= window[1]) gates.start_counting(), state = COUNTING;
             if (state == COUNTING && delivered >= window[2]) gates.stop_counting(), state = DONE;

@@ -148,7 +148,7 @@ def decode(circuit: Circuit, operations: list, window: Window, *, seed: int = 0)
     voxels = f"__builtin_popcount({keep}) / 2" if keep in ports else "1"
     files = {
         "ports.h": lines,
-        "Vimplicore.h": f'#define VOXELS ({voxels})\n#include "accelerator.h"\n',
+        "Vimplicore.h": f'#define VOXELS_IN_BEAT ({voxels})\n#include "accelerator.h"\n',
         "verilated.h": "#pragma once\nstruct VerilatedContext {};\n",
     }
     executable = _executable("gates", circuit, files, [fast.DRIVER])

@@ -174,12 +174,12 @@ def test_memory_accesses_equal_the_prediction(cells):
         energy._check_accesses(design, program, found, 3)
 
 
-@pytest.mark.parametrize("voxels_per_beat", [1])
-def test_patches_are_decoded_by_the_netlist(cells, voxels_per_beat):
+@pytest.mark.parametrize(("library", "voxels_per_beat"), [("ihp-sg13g2", 1), ("osu018", 8)])
+def test_patches_are_decoded_by_the_netlist(library, voxels_per_beat):
     """Whole points, and the accesses to all memories in a window of whole voxel tiles."""
     config = replace(small.PATCH, voxels_per_beat=voxels_per_beat)
     program = random_program(small.PATCH_NETWORK, FORMATS, seed=3, patch=(3, 1, 2))
-    found = energy.simulate(mapped(config, cells), program)
+    found = energy.simulate(mapped(config, small.cells(library)), program)
     expected = energy.accesses(config, small.PATCH_NETWORK, 2)
     words = -(-6 // voxels_per_beat)
     assert (expected["voxels"].reads, expected["voxels"].writes) == (2 * 2 * words, 2 * 2 * words)
