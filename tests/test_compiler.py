@@ -1,5 +1,7 @@
 """Compiling against images: PSNR over all voxels, the loss by source, tuning."""
 
+import math
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
@@ -14,6 +16,7 @@ from implicore.model.metrics import psnr
 from implicore.model.quantize import STAGES
 from implicore.model.volume import Volume, load_source, save_volume
 from implicore.network_shape import NetworkShape
+from implicore.patch import POINT, Lattice
 
 torch = pytest.importorskip("torch")
 
@@ -31,11 +34,12 @@ def blobs(shape=(14, 12, 10), *, shift: float = 0.0) -> Volume:
     return Volume(data.astype(np.uint8), Grid.from_array(shape, affine), "blobs")
 
 
-@pytest.fixture(scope="module")
-def trained():
-    volume = blobs()
-    shape = NetworkShape(frequencies=16, width=24, depth=4, skips=(3,))
-    return fit([volume], shape, steps=400, sigma=0.7, quiet=True), volume
+@pytest.fixture(scope="module", params=[(1, 1, 1), (3, 2, 4)], ids=["points", "patches"])
+def trained(request):
+    """A model and its image, which these patches do not divide."""
+    volume, patch = blobs(), request.param
+    shape = NetworkShape(frequencies=16, width=24, depth=4, skips=(3,), outputs=math.prod(patch))
+    return fit([volume], shape, steps=400, sigma=0.7, patch=patch, quiet=True), volume
 
 
 def test_psnr_equals_the_psnr_of_the_rendered_volume(trained):
@@ -94,6 +98,7 @@ def test_wide_formats_lose_almost_nothing(trained):
     assert abs(compile_model(model, Formats.parse("w16a16"), [volume]).loss_db) < 0.01
 
 
+@pytest.mark.parametrize("trained", [POINT], indirect=True)
 def test_tuning_recovers_the_loss_of_narrow_weights(trained):
     model, volume = trained
     formats = Formats.parse("w4a6")
@@ -113,6 +118,33 @@ def test_tuning_recovers_the_loss_of_narrow_weights(trained):
     plain = compile_model(model, formats, [volume])
     tuned = compile_model(model, formats, [volume], tune=tune)
     assert tuned.psnr_db > plain.psnr_db + 3
+
+
+def test_tuning_corrects_every_voxel_of_a_point(trained):
+    model, volume = trained
+    formats = Formats.parse("w8a12")
+    voxels = Voxels(model, [volume])
+    rounded, scales = quantize(model, formats, voxels.coordinates)
+    wrong = np.where(np.arange(model.shape.outputs) % 2, -0.04, 0.04).astype(np.float32)
+    spoiled = replace(rounded, biases=(*rounded.biases[:-1], rounded.biases[-1] + wrong))
+
+    def errors(candidate):
+        """Mean squared error of each voxel of a point."""
+        decoded = Renderer(assemble(candidate, formats, scales)).voxels(voxels.coordinates)
+        difference = decoded.reshape(voxels.targets.shape) / formats.output_max - voxels.targets
+        return (difference**2).mean(axis=0)
+
+    ticks = count()
+    repaired = finetune(
+        spoiled,
+        formats,
+        scales,
+        voxels.coordinates,
+        voxels.targets,
+        seconds=800,
+        clock=lambda: next(ticks),
+    )
+    assert (errors(repaired) < errors(spoiled) / 3).all()
 
 
 def test_tuning_that_lowers_the_psnr_is_discarded(trained):
@@ -163,4 +195,4 @@ def test_exact_coordinates_round_to_the_integers(trained):
     voxels = Voxels(model, [volume])
     exact = voxels.exact_coordinates(voxels.spread(100, seed=3)) * 2.0**14
     assert np.abs(exact - voxels.coordinates[voxels.spread(100, seed=3)]).max() <= 0.5 + 1e-3
-    assert len(voxels.spread(10**6, seed=0)) == volume.grid.voxels
+    assert len(voxels.spread(10**6, seed=0)) == Lattice(volume.grid, model.patch).grid.voxels
