@@ -77,6 +77,7 @@ bench: system-test setup ## measure time, memory, throughput, utilization, sine 
 
 bench-all: bench ## also measure quality, codecs, predictions (hours)
 	$(PYTHON) bench/fit.py
+	$(PYTHON) bench/patches.py --synth $(TARGET)
 	$(PYTHON) bench/irem.py
 	$(PYTHON) bench/rate_distortion.py
 	$(PYTHON) bench/losses.py $(BENCH)/demo/mri.model
