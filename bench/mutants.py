@@ -170,7 +170,7 @@ MUTANTS = [
     Mutant(
         "no wait for the voxel buffer",
         "sequencer",
-        "| (last_input & final_tile & ~self.output_free)",
+        "| (last_input & before_voxels & ~self.output_free)",
         "| 0",
     ),
     Mutant(

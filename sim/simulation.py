@@ -161,8 +161,10 @@ def simulate(
         save_timeline(timeline, follow(config, script.operations, begin, counters["cycles"]))
     mismatches = int((received != golden).sum())
     if picture or pictures:
-        planes = (region.show(voxels)[:, :, 0] for voxels in (golden, received))
-        panels = compare(program, region.grid, *planes, image)
+        golden_plane, received_plane = (
+            region.show(voxels)[:, :, 0] for voxels in (golden, received)
+        )
+        panels = compare(program, region.grid, golden_plane, received_plane, image)
         if picture:
             save_comparison(picture, panels, mismatches)
         if pictures:

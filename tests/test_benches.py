@@ -1,6 +1,7 @@
 """Components of the generated Verilog under cocotb, in both simulators."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -12,26 +13,39 @@ from implicore.process import ToolFailed
 from implicore.sim import simulators
 
 SHAPE = NetworkShape(4, 5, 3, (2,))
+PATCHES = NetworkShape(3, 4, 2, outputs=7)
 CONFIGS = {
     "w8a12": AcceleratorConfig.sized(3, 4, Formats.parse("w8a12"), [SHAPE]),
     "w5a9m4t12": AcceleratorConfig.sized(
         2, 3, Formats.parse("w5a9m4t12"), [SHAPE], gate_zeros=True
     ),
+    "patches": replace(
+        AcceleratorConfig.sized(3, 2, Formats.parse("w8a8o11"), [SHAPE, PATCHES]),
+        voxels_per_beat=4,
+    ),
 }
 
 
 @pytest.mark.parametrize(
-    ("simulator", "name"), [("icarus", "w8a12"), ("icarus", "w5a9m4t12"), ("verilator", "w8a12")]
+    ("simulator", "name"),
+    [
+        ("icarus", "w8a12"),
+        ("icarus", "w5a9m4t12"),
+        ("icarus", "patches"),
+        ("verilator", "w8a12"),
+        ("verilator", "patches"),
+    ],
 )
 def test_components(simulator, name):
     seed = 1
     print("seed", seed)
-    assert verilog.bench(CONFIGS[name], simulator, seed) == len(verilog.BENCHED)
+    assert verilog.bench(CONFIGS[name], simulator, seed) == len(verilog.benched(CONFIGS[name]))
 
 
-def test_every_output_is_looked_at():
+@pytest.mark.parametrize("name", ["w8a12", "patches"])
+def test_every_output_is_looked_at(name):
     """Wrong in one bit, each of them makes its component's bench fail."""
-    assert verilog.bench_faults(CONFIGS["w8a12"], "icarus", 1) > 60
+    assert verilog.bench_faults(CONFIGS[name], "icarus", 1) > 60
 
 
 def broken(tmp_path, module, old, new):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from benches import feed_forward
@@ -15,6 +17,20 @@ def test_row_unit(formats, gate_zeros):
     formats = Formats.parse(formats)
     config = AcceleratorConfig.sized(3, 4, formats, [SHAPE], gate_zeros=gate_zeros)
     unit = RowUnit(formats, 2 * config.frequencies, config.width, gate_zeros=gate_zeros)
+    run(feed_forward.row_unit, unit, config)
+
+
+@pytest.mark.parametrize(("outputs", "voxels_per_beat"), [(2, 1), (7, 4), (24, 8)])
+def test_row_unit_with_a_voxel_bank(outputs, voxels_per_beat):
+    config = AcceleratorConfig.sized(3, 4, Formats.parse("w8a12"), [SHAPE])
+    config = replace(config, outputs=outputs, voxels_per_beat=voxels_per_beat)
+    unit = RowUnit(
+        config.formats,
+        2 * config.frequencies,
+        config.width,
+        outputs=outputs,
+        voxels_per_beat=voxels_per_beat,
+    )
     run(feed_forward.row_unit, unit, config)
 
 

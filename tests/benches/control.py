@@ -66,7 +66,7 @@ async def sequencer(ports: Ports, shapes: Sequence[NetworkShape] | None = None):
                 "features": from_features and not full,
                 "neuron": not from_features and step.number >= written[step.layer - 1],
                 "drain": step.last and cycle < drain_free,
-                "buffer": step.final and not output_free,
+                "buffer": step.reserve and not output_free,
             }
             issues = not any(missing.values())
             ends, finishes = issues and step.last, issues and step.final
@@ -76,6 +76,7 @@ async def sequencer(ports: Ports, shapes: Sequence[NetworkShape] | None = None):
             assert (got["features"], got["hidden"]) == banks, where
             assert ports.get("weight_enable") == issues, where
             assert got["last"] == ends, where
+            assert ports.get("reserve") == (issues and step.reserve), where
             assert ports.get("finish") == ports.get("release_half") == finishes, where
             if issues:
                 address = step.address | (half << feature_half if from_features else 0)
@@ -85,7 +86,7 @@ async def sequencer(ports: Ports, shapes: Sequence[NetworkShape] | None = None):
 
             token = tokens.pop(cycle, None)
             assert ports.get("drain") == bool(token), where
-            for name in ("voxel", "output_mac", "output_mac_last"):
+            for name in ("voxel", "last_voxel", "output_mac", "output_mac_last"):
                 assert ports.get(name) == bool(token and getattr(token, name)), where
             following = tokens_of(shape, ports.formats, step) if ends else {}
             feeds_output_mac = any(token.output_mac for token in following.values())
@@ -99,10 +100,11 @@ async def sequencer(ports: Ports, shapes: Sequence[NetworkShape] | None = None):
             tokens |= {cycle + later: token for later, token in following.items()}
             if ends:
                 drain_free = max(tokens)
+            output_free = output_free and not (issues and step.reserve)
             at += issues
             if finishes:
                 at, tiles, half = 0, tiles - 1, 1 - half
-                full = output_free = False
+                full = False
                 written.clear()
             await ports.tick()
 

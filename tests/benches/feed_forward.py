@@ -3,8 +3,10 @@
 import numpy as np
 
 from implicore.dataflow import PE_LATENCY, requantizer_latency
+from implicore.formats import Formats
 from implicore.hw.requantizer import Requantizer
-from implicore.hw.row import drain_layout, gated_fields, step_layout
+from implicore.hw.row import gated_fields, step_layout
+from implicore.hw.voxel_bank import lane_bits
 from implicore.sincos import BIPARTITE_FROM, SineTable
 
 from .ports import Ports, signed
@@ -12,9 +14,11 @@ from .reference import (
     Accumulator,
     Drain,
     Requantization,
+    VoxelWords,
     random_address,
     random_requantization,
     results,
+    row_drain_layout,
 )
 
 
@@ -183,16 +187,43 @@ async def column_unit(ports: Ports):
         await ports.tick()
 
 
+def check_word(word: int, voxels: list[int] | None, formats: Formats) -> None:
+    """Assert that a word has these voxels from its lowest bits; without voxels, that it is 0."""
+    bits = formats.output_bits
+    due = sum(voxel << bits * lane for lane, voxel in enumerate(voxels or []))
+    assert (word & ((1 << bits * len(voxels)) - 1) if voxels else word) == due
+
+
+async def voxel_bank(ports: Ports):
+    """Voxels with pauses, and reads of any words that were written."""
+    rng, config, formats = ports.rng, ports.config, ports.formats
+    bank, read = VoxelWords(rng, config), [None, None]
+    for cycle in range(1500):
+        valid, voxel = rng.random() < 0.7, rng.randint(0, formats.output_max)
+        known = dict(bank.words)
+        address, write = bank.put(voxel) if valid else (rng.getrandbits(16), False)
+        ports.set(valid=valid, write=write, address=address, voxel=voxel)
+        word = address >> lane_bits(config.voxels_per_beat) if write else None
+        at = rng.choice([None, *(known.keys() - {word})])  # never read while it is written
+        read.append(known.get(at))
+        ports.set(read_enable=at is not None, read_address=at or 0)
+        await ports.settle()
+        if cycle >= 2:
+            check_word(ports.get("word"), read[cycle], formats)
+        await ports.tick()
+
+
 async def row_unit(ports: Ports):
     """Steps and accumulators in any order: activations, write-back, voxels, bypass sums."""
     rng, config, formats = ports.rng, ports.config, ports.formats
     step_shape = step_layout(2 * config.frequencies, config.width)
-    drain_shape = drain_layout(formats, config.width)
+    drain_shape = row_drain_layout(config)
     bits, cycles = formats.accumulator_bits, 1500
     drain = Drain(rng, config, cycles)
     banks = {"features": {}, "hidden": {}}
     steps, shown = [], [0, 0]  # activations by cycle: 0 after a step that reads no bank
     passed = {}  # the token for the row below
+    voxels, read = {}, [None, None]  # words of the voxel bank; the one that is read, by cycle
     for cycle in range(cycles):
         writing, reading = drain.written.get(cycle), None
         if steps:  # the bank reads for the previous step while this cycle's word is written
@@ -217,6 +248,12 @@ async def row_unit(ports: Ports):
         ports.set(step_in=steps[-1].as_bits())
         ports.set(drain_in=drain_shape.const(drain.tokens[cycle]).as_bits())
         ports.set(sum=drain.sums.get(cycle, rng.getrandbits(bits)))
+        if config.outputs > 1:
+            stored = drain.stored.get(cycle, (None, None))
+            address = rng.choice([None, *(voxels.keys() - {stored[0]})])
+            read.append(voxels.get(address))
+            ports.set(read_enable=address is not None, read_address=address or 0)
+            voxels.update([stored] if stored[1] else [])
         await ports.settle()
 
         assert ports.get("capture_enable") == drain.tokens[cycle]["sum"]
@@ -234,9 +271,12 @@ async def row_unit(ports: Ports):
         if cycle >= 2:
             assert ports.get("last") == steps[-3]["last"]
             assert ports.get("activation") == shown[cycle], f"cycle {cycle}"
-        voxel = ports.get("voxel_valid"), ports.get("voxel")
-        due = cycle in drain.voxels, drain.voxels.get(cycle, 0)
-        assert voxel == due, f"voxel in cycle {cycle}"
+        if config.outputs > 1:
+            check_word(ports.get("word"), read[cycle], formats)
+        else:
+            voxel = ports.get("voxel_valid"), ports.get("voxel")
+            due = cycle in drain.voxels, drain.voxels.get(cycle, 0)
+            assert voxel == due, f"voxel in cycle {cycle}"
         if cycle > PE_LATENCY:  # until then the output-layer MAC is cleared
             bypass_sum = signed(drain.bypass_sums.get(cycle, 0), bits)
             assert ports.get_signed("bypass_sum") == bypass_sum, f"bypass sum in cycle {cycle}"

@@ -32,9 +32,12 @@ BENCHES = {
         feed_forward.ram_features,
         feed_forward.column_unit,
         feed_forward.row_unit,
+        feed_forward.voxel_bank,
         streams.coordinate_generator,
         streams.fourier_mapper,
         streams.voxel_buffer,
+        streams.voxel_reader,
+        streams.voxel_packer,
         streams.program_loader,
         control.sequencer,
         control.core,
@@ -103,4 +106,5 @@ def _test(component: str):
     return cocotb.test(timeout_time=1, timeout_unit="ms", name=component)(test)
 
 
-globals().update({component: _test(component) for component in BENCHES})
+COMPONENTS = {name.partition("__")[0] for name in INPUTS}
+globals().update({component: _test(component) for component in BENCHES if component in COMPONENTS})

@@ -23,6 +23,7 @@ from implicore.formats import Formats
 from implicore.hw.memory import address_bits
 from implicore.hw.requantizer import Requantizer
 from implicore.hw.row import drain_layout, gated_fields
+from implicore.hw.voxel_bank import lane_bits, voxel_address_bits
 from implicore.job import GridJob, pack_points
 from implicore.network_shape import NetworkShape
 from implicore.program import Program
@@ -156,6 +157,39 @@ def random_requantization(rng: Random, formats: Formats, voxel: int) -> Requanti
     )
 
 
+class VoxelWords:
+    """The words of a voxel bank, to which random points write their voxels in order.
+
+    Attributes
+    ----------
+    words : dict of int to list of int
+        Voxels of each word by its address, the first one first; as many as it has.
+    """
+
+    def __init__(self, rng: Random, config: AcceleratorConfig):
+        self.words: dict[int, list[int]] = {}
+        self._rng, self._config = rng, config
+        self._half, self._number, self._count = 0, 0, rng.randint(1, config.outputs)
+        self._word: list[int] = []
+
+    def put(self, voxel: int) -> tuple[int, bool]:
+        """Add a voxel; return its address, and whether its word is written with it."""
+        per_beat = self._config.voxels_per_beat
+        high = voxel_address_bits(self._config.outputs, per_beat) - 1
+        address = self._half << high | self._number
+        self._number += 1
+        ends = self._number == self._count
+        self._word.append(voxel)
+        writes = ends or len(self._word) == per_beat
+        if writes:
+            self.words[address >> lane_bits(per_beat)] = self._word
+            self._word = []
+        if ends:
+            self._half, self._number = 1 - self._half, 0
+            self._count = self._rng.randint(1, self._config.outputs)
+        return address, writes
+
+
 class Drain:
     """Random accumulators that a row drains, one a cycle, and what must become of them.
 
@@ -169,20 +203,25 @@ class Drain:
         Address and word that is written to the activation bank, by cycle.
     voxels, bypass_sums : dict of int to int
         By cycle.
+    stored : dict of int to (int, list of int)
+        Address and voxels of the word that is written to the voxel bank, by cycle.
     """
 
-    COMMANDS = ("voxel", "write", "output_mac", "output_mac_last")
+    COMMANDS = ("voxel", "write", "write_voxels", "output_mac", "output_mac_last")
 
     def __init__(self, rng: Random, config: AcceleratorConfig, cycles: int):
         formats = config.formats
-        layout, latency = drain_layout(formats, config.width), requantizer_latency(formats)
+        layout, latency = row_drain_layout(config), requantizer_latency(formats)
+        commands = {"sum", *self.COMMANDS} & {name for name, _ in layout}
         self.tokens = [
             {name: rng.getrandbits(field.width) for name, field in layout}
-            | dict.fromkeys((*self.COMMANDS, "sum"), 0)
+            | dict.fromkeys(commands, 0)
             for _ in range(cycles)
         ]
         self.sums, self.written, self.voxels, self.bypass_sums = {}, {}, {}, {}
-        with_result = dict.fromkeys(("write", "output_mac", "output_mac_last"), latency)
+        self.stored, bank = {}, VoxelWords(rng, config)
+        names = ("write", "write_voxels", "output_mac", "output_mac_last")
+        with_result = dict.fromkeys(names, latency)
         delays = Requantizer.constant_delays(formats)
         delays = {"sum": 0} | delays | gated_fields(formats) | with_result
         total = 0
@@ -196,6 +235,11 @@ class Drain:
             token = {**case.inputs(), "sum": 1, command: 1}
             if command == "voxel":
                 self.voxels[end] = result
+                if config.outputs > 1:
+                    token["address"], token["write_voxels"] = bank.put(result)
+                if token.get("write_voxels"):
+                    word = token["address"] >> lane_bits(config.voxels_per_beat)
+                    self.stored[end] = word, bank.words[word]
             elif command == "write":
                 token["address"] = random_address(rng, config.width)
                 self.written[end] = token["address"], result
@@ -210,6 +254,11 @@ class Drain:
                 self.tokens[cycle + delays[name] - 1][name] = token[name]
 
 
+def row_drain_layout(config: AcceleratorConfig):
+    """Return the layout of the drain tokens of a configuration."""
+    return drain_layout(config.formats, config.width, config.outputs, config.voxels_per_beat)
+
+
 def random_address(rng: Random, words: int) -> int:
     """Draw an address in either half of a bank."""
     return rng.randrange(2) << address_bits(words) | rng.randrange(words)
@@ -220,7 +269,7 @@ class Step(NamedTuple):
 
     ``number`` is that of the input in its bank, ``address`` its address there (without the half,
     for a feature), ``used`` the number of columns at work. ``last`` marks the last step of a column
-    tile, ``final`` that of the voxel tile.
+    tile, ``final`` that of the voxel tile. ``reserve`` marks the step that needs room for voxels.
     """
 
     layer: int
@@ -229,6 +278,7 @@ class Step(NamedTuple):
     address: int
     used: int
     last: bool
+    reserve: bool = False
     final: bool = False
 
 
@@ -244,6 +294,10 @@ def steps_of(shape: NetworkShape, config: AcceleratorConfig) -> list[Step]:
         for first in range(0, size.outputs, config.columns):
             used = min(config.columns, size.outputs - first)
             steps += [Step(layer, *place, used, place == inputs[-1]) for place in inputs]
+    # The bypass sum follows the last column tile; on the array, voxels follow the first.
+    ends = [n for n, step in enumerate(steps) if step.last and step.layer == steps[-1].layer]
+    at = ends[-1 if output_layer_bypasses_array(shape) else 0]
+    steps[at] = steps[at]._replace(reserve=True)
     return [*steps[:-1], steps[-1]._replace(final=True)]
 
 
@@ -252,6 +306,7 @@ class Token(NamedTuple):
 
     layer: int
     voxel: bool = False
+    last_voxel: bool = False
     output_mac: bool = False
     output_mac_last: bool = False
 
@@ -263,5 +318,8 @@ def tokens_of(shape: NetworkShape, formats: Formats, step: Step) -> dict[int, To
     tokens = {n + 1: token for n in range(step.used)}
     if output_mac and step.final:
         tokens[step.used] = token._replace(output_mac_last=True)
-        tokens[step.used + output_mac_latency(formats)] = Token(step.layer + 1, voxel=True)
+        bypass_sum = Token(step.layer + 1, voxel=True, last_voxel=True)
+        tokens[step.used + output_mac_latency(formats)] = bypass_sum
+    elif token.voxel and step.final:
+        tokens[step.used] = token._replace(last_voxel=True)
     return tokens

@@ -1,13 +1,21 @@
 """Benches of the components with streams, whose partners pause at random."""
 
 from collections import deque
+from collections.abc import Iterator
 from itertools import count, pairwise
+from typing import NamedTuple
 
-from implicore.dataflow import mapper_cycles, mapper_latency
+from implicore.dataflow import (
+    FIFO_LATENCY,
+    mapper_cycles,
+    mapper_latency,
+    voxel_read_latency,
+)
 from implicore.hw.coordinates import GRID
 from implicore.hw.core import store_layout
 from implicore.hw.fourier import tile_layout
 from implicore.hw.sequencer import shape_layout
+from implicore.hw.voxels import beat_layout, word_layout
 from implicore.job import GridJob
 from implicore.model.golden import Renderer
 from implicore.registers import Error
@@ -135,6 +143,134 @@ async def voxel_buffer(ports: Ports, pause: float = 0.4):
             tiles, free = tiles - 1, False
             coming.extend([0] * (points - 1) + [last] + [None] * (rows - points))
         await ports.tick()
+
+
+async def voxel_packer(ports: Ports, pause: float = 0.4):
+    """Jobs of words with any number of voxels: full beats but the last, in order.
+
+    Without pauses, each word takes one cycle, and the last one of a job at most two.
+    """
+    rng, bits, per_beat = ports.rng, ports.formats.output_bits, ports.config.voxels_per_beat
+    words, beats, flushes = [], deque(), 0
+    for _ in range(60):
+        voxels, remaining = [], rng.randint(1, 9)
+        while remaining:
+            # The voxels that a word does not have may have any value.
+            value, more = rng.getrandbits(per_beat * bits), rng.randrange(per_beat)
+            waiting, remaining = len(voxels) % per_beat, remaining - 1
+            voxels += [value >> bits * number & (1 << bits) - 1 for number in range(more + 1)]
+            fields = {"value": value, "last": not remaining, "more": more}
+            words.append(word_layout(bits, per_beat).const(fields).as_bits())
+        flushes += waiting + more + 1 > per_beat
+        for first in range(0, len(voxels), per_beat):
+            kept = voxels[first : first + per_beat]
+            last = first + per_beat >= len(voxels)
+            value = sum(voxel << number * bits for number, voxel in enumerate(kept))
+            fields = {"value": value, "last": last, "keep": (1 << len(kept)) - 1}
+            beats.append(beat_layout(bits, per_beat).const(fields).as_bits())
+    source, sink = Source(ports, "words", words, pause), Sink(ports, "beats", pause)
+    cycles = 0
+    while beats:
+        source.drive()
+        sink.drive()
+        await ports.settle()
+        source.taken()
+        beat = sink.taken()
+        assert beat is None or beat == beats.popleft()
+        await ports.tick()
+        cycles += 1
+    assert not source.left
+    assert pause or cycles == len(words) + flushes + 1
+
+
+async def voxel_reader(ports: Ports, pause: float = 0.4):
+    """Tiles of any size that are claimed and completed at random times, for several programs.
+
+    Without pauses, a word is read in each cycle of a tile.
+    """
+    rng, config, bits = ports.rng, ports.config, ports.formats.output_bits
+    rows, per_beat = config.rows, config.voxels_per_beat
+    latency = voxel_read_latency(rows)
+    half_bit = ports.width("read_address") - 1
+    layout = word_layout(bits, per_beat)
+    for outputs in (config.outputs, *(rng.randint(1, config.outputs) for _ in range(3))):
+        sink, tiles = Sink(ports, "words", pause), 12
+        claimed, reads, words = deque(), deque(), deque()  # words not delivered yet
+        arriving = deque([None] * (latency - 1))
+        half = unread = unclaimed = 0
+        in_tile = ends_point = False
+        first_read = first_word = None
+        ports.set(last_output=outputs - 1)
+        for cycle in count():
+            free = ports.get("free")
+            reserving = bool(free and tiles) and rng.random() < 0.5
+            completing = bool(claimed) and rng.random() < 0.3
+            points, last = rng.randint(1, rows), rng.randrange(2)
+            tile = tile_layout(rows).const({"rows": points - 1, "last": last}).as_bits()
+            word = arriving.popleft()
+            ports.set(reserve=reserving, tile=tile, complete=completing)
+            ports.set(word=rng.getrandbits(per_beat * bits) if word is None else word)
+            sink.drive()
+            await ports.settle()
+
+            enables = ports.get("read_enables")
+            assert enables or not ends_point
+            if enables:
+                read = reads.popleft()
+                first_read = cycle if first_read is None else first_read
+                assert (enables, ports.get("read_address")) == (1 << read.row, read.address)
+                assert ends_point == read.ends_point
+                unread -= read.ends_tile
+            assert enables or pause or not in_tile, "a cycle without a read"
+            in_tile = not read.ends_tile if enables else in_tile
+            arriving.append(read.value if enables else None)
+            ends_point = ports.get("point")
+            assert not free or unread < 2, "free while both halves are claimed"
+            unclaimed = 0 if unread == 2 else unclaimed + 1
+            assert free or unclaimed < 2, "not free though a half is read"
+            if first_word is None and ports.get("words__valid"):
+                first_word = cycle
+            taken = sink.taken()
+            assert taken is None or layout.from_bits(taken) == words.popleft()
+
+            if completing:
+                assert ports.get("half") == half
+                number, ends_job = claimed.popleft()
+                for read in _reads(rng, number, outputs, per_beat, bits):
+                    reads.append(read._replace(address=read.address | half << half_bit))
+                    more = {"more": read.voxels - 1} if per_beat > 1 else {}
+                    ends = read.ends_tile and ends_job
+                    words.append(layout.const({"value": read.value, "last": ends, **more}))
+                half = 1 - half
+            if reserving:
+                tiles, unread = tiles - 1, unread + 1
+                claimed.append((points, last))
+            if not (tiles or claimed or words):
+                break
+            await ports.tick()
+        assert not reads
+        # The enables follow the read by a cycle.
+        assert pause or first_word == first_read - 1 + latency + FIFO_LATENCY
+        await ports.tick()
+
+
+class _Read(NamedTuple):
+    row: int
+    address: int
+    value: int
+    voxels: int
+    ends_point: bool
+    ends_tile: bool
+
+
+def _reads(rng, points: int, outputs: int, per_beat: int, bits: int) -> Iterator[_Read]:
+    """Yield the reads of a tile's words, with random voxels, from the first half."""
+    for row in range(points):
+        for first in range(0, outputs, per_beat):
+            ends = first + per_beat >= outputs
+            value, voxels = rng.getrandbits(per_beat * bits), min(per_beat, outputs - first)
+            ends_tile = ends and row == points - 1
+            yield _Read(row, first // per_beat, value, voxels, ends, ends_tile)
 
 
 DAMAGES = 11

@@ -17,9 +17,19 @@ BENCHED = (
     *("processing_element", "array_row", "requantizer", "sin_cos_table"),
     *("ram_features", "column_unit", "row_unit"),
     *("coordinate_generator", "fourier_mapper", "voxel_buffer", "program_loader"),
+    *("voxel_bank", "voxel_reader", "voxel_packer"),
     *("sequencer", "control_registers", "core"),
 )
 """Modules, without their common prefix; each has one bench of its name."""
+
+
+def benched(config: AcceleratorConfig) -> list[str]:
+    """Return the modules of ``BENCHED`` that a configuration has."""
+    several, packed = config.outputs > 1, config.voxels_per_beat > 1
+    absent = {"voxel_buffer"} if several else {"voxel_bank", "voxel_reader"}
+    if not packed:
+        absent.add("voxel_packer")
+    return [name for name in BENCHED if name not in absent]
 
 
 def wrapper(verilog: str, modules: Sequence[str]) -> tuple[str, list[str], list[str]]:
@@ -97,7 +107,7 @@ def bench_faults(
 def _run(config, simulator, seed, module, only=None) -> int:
     sources = simulators.verilog(config)
     text = "".join(path.read_text(encoding="utf-8") for path in sources)
-    whole, inputs, outputs = wrapper(text, BENCHED)
+    whole, inputs, outputs = wrapper(text, benched(config))
 
     def make(folder: Path) -> None:
         (folder / f"{TOP}.v").write_text(whole, encoding="utf-8")
