@@ -79,7 +79,9 @@ def test_every_host_operation(simulator, stall, seed):
     assert responses.cycles > 2000 and responses.seconds > 0
 
 
-@pytest.mark.parametrize(("name", "count"), [("icarus", 2), ("verilator", 4), ("fast", 8)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("icarus", 1), ("icarus", 2), ("verilator", 4), ("fast", 8)]
+)
 def test_every_host_operation_with_patches(name, count):
     config = beats_of(count)
     simulator = build(name, config)
