@@ -5,7 +5,8 @@
 A model (``implicore fit``) is compiled to each format. Every accelerator is synthesized, and its
 netlist decodes the program. The prediction is for the same clock. "logic" is the error of the area
 without memories, whose macros are known exactly. Goals: area within 5 %, energy per voxel within
-15 %. The first run takes an hour; later runs repeat only what has changed.
+15 %; for a model of patches, which is tried on other accelerators, within 1 % and 3 %. The first
+run takes an hour, half an hour for patches; later runs repeat only what has changed.
 """
 
 from dataclasses import replace
@@ -18,6 +19,7 @@ from implicore.formats import Formats
 from implicore.model.checkpoint import Model
 from implicore.model.volume import load_source
 from implicore.network_shape import NETWORKS
+from implicore.patch import POINT
 from implicore.synth import asic, energy, target
 from implicore.synth.explore.points import Source
 from implicore.synth.explore.predict import predict
@@ -25,8 +27,18 @@ from implicore.synth.explore.unit_costs import UnitCosts, characterize
 from implicore.synth.explore.workload import prepare
 
 AREA, ENERGY = 0.05, 0.15
+PATCH_AREA, PATCH_ENERGY = 0.01, 0.03
 """Maximum relative errors."""
 
+PATCH_CONFIGS = (
+    # as below, and the voxels of a beat
+    ("w8a12", True, 8, 8, 1, None, 1),
+    ("w8a12", True, 5, 12, 1, None, 4),
+    ("w8a12", True, 12, 10, 2, "quality", 2),
+    ("w8a12", True, 20, 6, 2, None, 8),
+    ("w6a8", True, 6, 10, 1, None, 2),
+    ("w6a8", True, 10, 9, 2, "fast", 1),
+)
 CONFIGS = (
     # formats, zero gating, rows, columns, lanes, another network that the memories hold
     ("w8a12", False, 8, 8, 1, None),
@@ -56,6 +68,7 @@ COLUMNS = {
     "rows": ("rows", ""),
     "columns": ("columns", ""),
     "lanes": ("lanes", ""),
+    "voxels_per_beat": ("beat", ""),
     "memories": ("memories", "<8"),
     "area_um2": ("um2", "9.0f"),
     "predicted_area_um2": ("predicted", "9.0f"),
@@ -97,35 +110,37 @@ def main() -> int:
     arguments = parser(__doc__)
     arguments.add_argument("model")
     arguments.add_argument("--target", default="ihp-sg13g2")
-    numbers = range(1, len(CONFIGS) + 1)
     arguments.add_argument(
         "--only",
         type=int,
         nargs="+",
-        choices=numbers,
         metavar="ROW",
         help="rows to measure, from 1",
     )
     options = arguments.parse_args()
     cells, model = target.find(options.target), Model.load(options.model)
+    patches = model.patch != POINT
+    configs = PATCH_CONFIGS if patches else [(*config, 1) for config in CONFIGS]
+    area_goal, energy_goal = (PATCH_AREA, PATCH_ENERGY) if patches else (AREA, ENERGY)
     source = Source("model", options.model, model.shape, model, path_digest(options.model))
     volumes = [load_source(image) for image in model.images]
     table = Table(COLUMNS)
-    for number in options.only or numbers:
-        formats, gated, rows, columns, lanes, other = CONFIGS[number - 1]
+    for number in options.only or range(1, len(configs) + 1):
+        formats, gated, rows, columns, lanes, other, voxels_per_beat = configs[number - 1]
         formats = Formats.parse(formats)
         program = prepare(source, formats, volumes).program
         networks = [model.shape] + ([NETWORKS[other]] if other else [])
         config = AcceleratorConfig.sized(rows, columns, formats, networks, gate_zeros=gated)
-        config = replace(config, lanes=lanes)
+        config = replace(config, lanes=lanes, voxels_per_beat=voxels_per_beat)
         costs = characterize(config, cells, program)
         row = {
             "formats": str(formats),
             "gated": "yes" if gated else "",
             **{"rows": rows, "columns": columns, "lanes": lanes, "memories": other or ""},
+            "voxels_per_beat": voxels_per_beat,
             **compare(config, program, costs),
         }
-        missed = abs(row["area_error"]) > AREA or abs(row["energy_error"]) > ENERGY
+        missed = abs(row["area_error"]) > area_goal or abs(row["energy_error"]) > energy_goal
         table.add(row, missed=missed)
     return table.end(options.json)
 

@@ -35,7 +35,7 @@ WINDOW_TILES = 2
 MARGIN_TILES = 3
 """Tiles decoded outside the window: one before it, two after it to keep the mapper active."""
 SLICE = 256 * 256
-"""Voxels of a slice."""
+"""Voxels of a slice, and points of the job that a slice's energy is a part of."""
 SHARES = ("data_mw", "clock_mw", "sram_mw", "leakage_mw")
 
 PES = "core.array.row.pe"
@@ -66,9 +66,9 @@ class Measurement:
     cycles: int
 
 
-def slice_of(shape: NetworkShape, config) -> Prediction:
-    """Return the prediction of a job of a slice's voxels, rounded up to whole points."""
-    return predict(shape, config, -(-SLICE // shape.outputs) * shape.outputs)
+def long_job(shape: NetworkShape, config) -> Prediction:
+    """Return the prediction of a job of ``SLICE`` points: a slice of single voxels, or a volume."""
+    return predict(shape, config, SLICE * shape.outputs)
 
 
 def line(program: Program, points: int) -> GridJob:
@@ -228,7 +228,7 @@ def measure(design, program: Program, clock_mhz: float, folder: Path | None = No
 def summary(design, program: Program, found: Measurement, clock_mhz: float) -> dict:
     """Return the result of ``measure`` without the bare multiply-accumulate."""
     config, shape = design.config, program.shape
-    slice_ = slice_of(shape, config)
+    job = long_job(shape, config)
     blocks: dict[str, dict[str, float]] = {}
     for block, part in zip(blocks_of(design, found.circuit), found.parts, strict=True):
         sums = blocks.setdefault(block, dict.fromkeys(SHARES, 0.0))
@@ -236,10 +236,10 @@ def summary(design, program: Program, found: Measurement, clock_mhz: float) -> d
         sums["clock_mw"] += part.clock * clock_mhz / 1000
         sums["leakage_mw"] += part.leakage_mw
     for memory in design.memories.values():
-        blocks[f"memory {memory.role}"]["sram_mw"] += sram_mw(memory, slice_, clock_mhz)
+        blocks[f"memory {memory.role}"]["sram_mw"] += sram_mw(memory, job, clock_mhz)
     (pe,) = (part for part in found.parts if part.path == PES)
     return {
-        **costs(blocks, slice_, clock_mhz),
+        **costs(blocks, job, clock_mhz),
         "pe_pj": (pe.pj + pe.leakage_mw / clock_mhz * 1000) / pe.instances,
         "annotated": annotated(found.circuit),
         "activity": (
@@ -258,15 +258,15 @@ def sram_mw(memory: Memory, job: Prediction, clock_mhz: float) -> float:
     return energy / job.cycles * clock_mhz / 1000
 
 
-def costs(blocks: dict[str, dict[str, float]], slice_: Prediction, clock_mhz: float) -> dict:
+def costs(blocks: dict[str, dict[str, float]], job: Prediction, clock_mhz: float) -> dict:
     """Return the metrics of a decode at this power.
 
     Parameters
     ----------
     blocks : dict
         Block to its ``SHARES``.
-    slice_ : Prediction
-        See ``slice_of``.
+    job : Prediction
+        See ``long_job``.
     clock_mhz : float
 
     Returns
@@ -275,15 +275,15 @@ def costs(blocks: dict[str, dict[str, float]], slice_: Prediction, clock_mhz: fl
         As in ``measure``, from ``power_mw`` to ``power_blocks``.
     """
     power_mw = sum(sum(shares.values()) for shares in blocks.values())
-    job_s = slice_.cycles / (clock_mhz * 1e6)
+    job_s = job.cycles / (clock_mhz * 1e6)
     job_mj = power_mw * job_s
     return {
         "power_mw": power_mw,
-        "pj_per_mac": job_mj * 1e9 / slice_.useful_macs,
-        "nj_per_voxel": job_mj * 1e6 / slice_.voxels,
-        "mj_per_slice": job_mj * (SLICE / slice_.voxels),
-        "voxels_per_second": slice_.voxels / job_s,
-        "voxels_per_joule": slice_.voxels / (job_mj * 1e-3),
+        "pj_per_mac": job_mj * 1e9 / job.useful_macs,
+        "nj_per_voxel": job_mj * 1e6 / job.voxels,
+        "mj_per_slice": job_mj * (SLICE / job.voxels),
+        "voxels_per_second": job.voxels / job_s,
+        "voxels_per_joule": job.voxels / (job_mj * 1e-3),
         "power_blocks": {
             block: {"power_mw": sum(shares.values()), **shares} for block, shares in blocks.items()
         },

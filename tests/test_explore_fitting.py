@@ -1,8 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from implicore.accelerator_config import AcceleratorConfig
-from implicore.cycles import predict as predict_cycles
 from implicore.formats import Formats
 from implicore.network_shape import NETWORKS
 from implicore.synth import energy, target
@@ -11,7 +12,6 @@ from implicore.synth.explore.regressors import banks, macros_of, regressors
 from implicore.synth.explore.samples import Sample, sample_configs
 
 FORMATS = Formats.parse("w8a12")
-DEMO = NETWORKS["demo"]
 
 
 def test_the_fit_recovers_known_unit_costs():
@@ -30,15 +30,17 @@ def test_the_fit_is_never_negative_and_weighs_relative_errors():
     assert fit(np.array([[1.0]]), np.array([0.0])) == (0.0,)
 
 
-def test_samples_with_known_unit_costs_predict_another_accelerator():
+@pytest.mark.parametrize("network", ["demo", "patch"])
+def test_samples_with_known_unit_costs_predict_another_accelerator(network):
     """The shares of the samples and of the other accelerator come from the same unit costs."""
+    network = NETWORKS[network]
     osu = target.find("osu018")
     rng = np.random.default_rng(1)
     costs = {}
 
     def made_up(config):
         memories = banks(config, osu, 4.0)
-        job = predict_cycles(DEMO, config, energy.SLICE)
+        job = energy.long_job(network, config)
         shares = {}
         for block, parts in regressors(config, memories, job).items():
             for share, counts in parts.items():
@@ -50,10 +52,12 @@ def test_samples_with_known_unit_costs_predict_another_accelerator():
                 shares[f"memory {memory.role}"][share] += value
         return Sample(config, memories, shares)
 
-    samples = [made_up(config) for config in sample_configs(FORMATS, False, DEMO)]
-    fitted = fit_samples(samples, DEMO)
-    other = made_up(AcceleratorConfig.sized(9, 20, FORMATS, [DEMO, NETWORKS["quality"]]))
-    job = predict_cycles(DEMO, other.config, energy.SLICE)
+    patches = network.outputs > 1
+    configs = sample_configs(FORMATS, False, network, patches=patches)
+    fitted = fit_samples([made_up(config) for config in configs], network)
+    config = AcceleratorConfig.sized(9, 20, FORMATS, [network, NETWORKS["quality"]])
+    other = made_up(replace(config, voxels_per_beat=2 if patches else 1))
+    job = energy.long_job(network, other.config)
     for block, parts in regressors(other.config, other.banks, job).items():
         for share, counts in parts.items():
             exact = 0.0

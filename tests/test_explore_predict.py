@@ -104,6 +104,31 @@ def test_wrong_family_and_too_large_networks_are_rejected(made_up):
         predict.predict(sized(4, 4), NETWORKS["quality"], made_up)
 
 
+def test_metrics_of_patches_are_those_of_points_divided_by_the_outputs():
+    osu, patch = target.find("osu018"), NETWORKS["patch"]
+    config = AcceleratorConfig.sized(4, 4, FORMATS, [patch])
+    banks, job = regressors.banks(config, osu, 4.0), energy.long_job(patch, config)
+    by_block = {
+        block: {share: (1.0,) * len(numbers) for share, numbers in shares.items()}
+        for block, shares in regressors.regressors(config, banks, job).items()
+    }
+    name = unit_costs.family(config, osu)
+    costs = unit_costs.UnitCosts(
+        name, "patches", osu, patch, 4.0, 100.0, 3.0, by_block, (0.5, 0.25), 2.0
+    )
+    found = predict.predict(config, patch, costs)
+    seconds = job.cycles / found["clock_mhz"] / 1e6
+    assert found["voxels_per_second"] == pytest.approx(64 * 65536 / seconds)
+    assert found["cycles_per_slice"] == job.cycles / 64
+    assert found["nj_per_voxel"] == pytest.approx(found["power_mw"] * 1e6 * seconds / job.voxels)
+    assert found["pj_per_mac"] * patch.macs_per_voxel == pytest.approx(1e3 * found["nj_per_voxel"])
+    assert found["blocks"]["memory voxels"]["sram_mw"] > 0
+    wide = replace(sized(4, 4), voxels_per_beat=4)
+    of_voxels = replace(costs, family=unit_costs.family(wide, osu), key="single voxels")
+    with pytest.raises(BadInput, match="voxels_per_beat must be 1 with outputs 1, not 4"):
+        predict.predict(wide, DEMO, of_voxels)
+
+
 def test_unit_costs_can_be_pickled(made_up):
     again = pickle.loads(pickle.dumps(made_up))
     assert again == made_up and hash(again) == hash(made_up)

@@ -6,10 +6,10 @@ import pytest
 from amaranth.back import rtlil
 
 from implicore.accelerator_config import AcceleratorConfig
-from implicore.cycles import predict as predict_cycles
 from implicore.formats import Formats
 from implicore.hw.loader import ProgramLoader
 from implicore.hw.row import ColumnUnit
+from implicore.hw.voxel_bank import VoxelBank
 from implicore.network_shape import NETWORKS
 from implicore.synth import asic, energy, target
 from implicore.synth.blocks import BLOCKS
@@ -18,6 +18,7 @@ from implicore.synth.explore.regressors import AREA, POWERS, banks, regressors
 
 DEMO = NETWORKS["demo"]
 CONFIG = AcceleratorConfig.sized(4, 6, Formats.parse("w8a12"), [DEMO])
+PATCHES = AcceleratorConfig.sized(4, 6, Formats.parse("w8a12"), [NETWORKS["patch"]])
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def osu():
 
 
 def regressors_of(config, osu):
-    job = predict_cycles(DEMO, config, energy.SLICE)
+    job = energy.long_job(DEMO if config.outputs == 1 else NETWORKS["patch"], config)
     return regressors(config, banks(config, osu, 4.0), job)
 
 
@@ -37,10 +38,22 @@ def test_memories_equal_those_of_the_flow(osu):
     assert found == expected
 
 
-def test_every_block_and_share_has_regressors(osu):
-    found = regressors_of(CONFIG, osu)
-    memories = {f"memory {memory.role}" for memory, _ in banks(CONFIG, osu, 4.0)}
-    assert set(found) == {*BLOCKS.values(), *memories}
+PATCH_BLOCKS = {"voxel banks", "voxel reader", "voxel packer"}
+
+
+@pytest.mark.parametrize(
+    ("config", "missing"),
+    [
+        (CONFIG, PATCH_BLOCKS),
+        (PATCHES, {"voxel buffer", "voxel packer"}),
+        (replace(PATCHES, voxels_per_beat=4), {"voxel buffer"}),
+    ],
+)
+def test_every_block_and_share_has_regressors(osu, config, missing):
+    found = regressors_of(config, osu)
+    memories = {f"memory {memory.role}" for memory, _ in banks(config, osu, 4.0)}
+    assert set(found) == {*BLOCKS.values(), *memories} - missing
+    assert ("memory voxels" in memories) == (config.outputs > 1)
     for shares in found.values():
         assert set(shares) == {AREA, *POWERS}
 
@@ -77,3 +90,18 @@ def test_register_bits_are_a_sum_of_the_regressors_for_any_weight_word(block):
     for size in ((8, 16), (16, 128), (12, 24)):
         counts, bits = counts_and_bits(*size)
         assert np.dot(costs, counts) == pytest.approx(bits, rel=1e-9)
+
+
+def test_register_bits_of_voxel_banks_are_a_sum_of_the_regressors():
+    """But for the width of a bank's address, which is counted with the row's tokens."""
+
+    def counts_and_bits(rows, voxels_per_beat):
+        config = replace(PATCHES, rows=rows, voxels_per_beat=voxels_per_beat)
+        bank = VoxelBank(config.outputs, voxels_per_beat, config.formats.output_bits)
+        return regressors(config, [], None)["voxel banks"][AREA], rows * register_bits(bank)
+
+    sizes = (4, 1), (2, 8), (6, 2)
+    counts, bits = zip(*(counts_and_bits(*size) for size in sizes), strict=True)
+    costs = fit(np.array(counts, float), np.array(bits, float))
+    counts, bits = counts_and_bits(9, 4)
+    assert np.dot(costs, counts) == pytest.approx(bits, rel=1e-9)

@@ -125,6 +125,22 @@ def test_every_point_has_one_row_and_is_computed_once(swept):
     assert 0 < metrics["seconds"] < 60
 
 
+def test_patches_are_an_axis_through_the_sources(swept):
+    shape = replace(SHAPE, outputs=4)
+    program = random_program(shape, Formats(8, 12), seed=2, patch=(2, 2, 1))
+    program.save(swept.folder.parent / "b.inr")
+    text = SPEC.replace('"a.inr"', '["a.inr", "b.inr"]').replace("[2, 4, 8, 13]", "[4]")
+    _, table, _ = swept(text.replace("[4, 7, 8]", "[4, 8]"))
+    assert not (table["source"] == "failed").any()
+    rows = table.set_index(["patch", "columns"]).sort_index()
+    assert list(rows.index) == [("1x1x1", 4), ("1x1x1", 8), ("2x2x1", 4), ("2x2x1", 8)]
+    assert rows["outputs"].tolist() == [1, 1, 4, 4]
+    macs = SHAPE.weights, (SHAPE.weights + 3 * SHAPE.width) / 4
+    assert rows["macs_per_voxel"].tolist() == [macs[0]] * 2 + [macs[1]] * 2
+    assert rows["network"].unique().tolist() == ["fast", "L 64, width 64, depth 5, outputs 4"]
+    assert (rows["voxels_per_second"]["2x2x1"] > 3 * rows["voxels_per_second"]["1x1x1"]).all()
+
+
 def test_only_the_front_is_synthesized(swept):
     _, table, log = swept()
     begun = {of for what, of in log if what == "begin"}

@@ -21,12 +21,18 @@ def osu():
     return target.find("osu018")
 
 
-def test_a_family_is_target_formats_and_gating(osu):
+def test_a_family_is_target_formats_gating_and_patches(osu):
     name = family(CONFIG, osu)
     assert name == "osu018 w8a12"
     assert family(replace(CONFIG, rows=9, lanes=3, weight_depth=40000), osu) == name
-    others = [replace(CONFIG, gate_zeros=True), replace(CONFIG, formats=Formats.parse("w8a8"))]
-    assert len({name, *(family(other, osu) for other in others)}) == 3
+    others = [
+        replace(CONFIG, gate_zeros=True),
+        replace(CONFIG, formats=Formats.parse("w8a8")),
+        replace(CONFIG, outputs=2),
+    ]
+    assert len({name, *(family(other, osu) for other in others)}) == 4
+    assert family(others[2], osu) == "osu018 w8a12 patches"
+    assert family(replace(CONFIG, outputs=64, voxels_per_beat=8), osu) == family(others[2], osu)
 
 
 def test_cached_unit_costs_are_exact(osu, monkeypatch, tmp_path):

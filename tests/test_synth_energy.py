@@ -102,12 +102,12 @@ def test_patches_lie_on_the_lattice():
         assert (job.coordinates(0, job.voxels) == lattice.at(np.array(index))).all()
 
 
-def test_slice_is_rounded_up_to_whole_points():
-    assert energy.slice_of(NETWORK, CONFIG).voxels == 256 * 256
-    job = energy.slice_of(small.PATCH_NETWORK, small.PATCH)
-    assert job.voxels == 65538
+def test_energy_per_voxel_is_that_of_a_point_divided_by_its_outputs():
+    assert energy.long_job(NETWORK, CONFIG) == predict(NETWORK, CONFIG, 256 * 256)
+    job = energy.long_job(small.PATCH_NETWORK, small.PATCH)
+    assert job.voxels == 256 * 256 * 6
     found = energy.costs({"array": {"data_mw": 2.0}}, job, 100.0)
-    assert found["nj_per_voxel"] == pytest.approx(2e6 * job.cycles / 100e6 / 65538)
+    assert found["nj_per_voxel"] == pytest.approx(2e6 * job.cycles / 100e6 / job.voxels)
     assert found["mj_per_slice"] == pytest.approx(found["nj_per_voxel"] * 65536e-6)
     assert found["voxels_per_joule"] * found["nj_per_voxel"] == pytest.approx(1e9)
     assert found["pj_per_mac"] == pytest.approx(

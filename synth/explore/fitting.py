@@ -6,7 +6,6 @@ from math import log2
 
 import numpy as np
 
-from implicore.cycles import predict
 from implicore.network_shape import NetworkShape
 
 from .. import asic, energy
@@ -31,10 +30,12 @@ def fit_samples(
     """
     counts: dict[tuple[str, str], list] = {}
     observed: dict[tuple[str, str], list] = {}
+    blocks: dict[str, list[str]] = {}
     for sample in samples:
-        job = predict(network, sample.config, energy.SLICE) if network else None
+        job = energy.long_job(network, sample.config) if network else None
         macros = {f"memory {memory.role}": macros_of(memory, n) for memory, n in sample.banks}
         for block, shares in regressors(sample.config, sample.banks, job).items():
+            blocks[block] = list(shares)
             for share, numbers in shares.items():
                 value = sample.shares[block].get(share)
                 if value is None:
@@ -44,14 +45,14 @@ def fit_samples(
                 counts.setdefault(key, []).append(numbers)
                 observed.setdefault(key, []).append(value)
     fitted = {key: fit(np.array(counts[key]), np.array(observed[key])) for key in counts}
-    by_block: dict[str, dict[str, tuple[float, ...]]] = {}
-    for block, shares in regressors(sample.config, sample.banks, job).items():
-        by_block[block] = {
+    return {
+        block: {
             share: fitted[pool(block, share), share]
             for share in shares
             if (pool(block, share), share) in fitted
         }
-    return by_block
+        for block, shares in blocks.items()
+    }
 
 
 def pool(block: str, share: str) -> str:

@@ -44,6 +44,7 @@ METRICS = {
         Metric("nj_per_voxel", "energy per voxel", "nJ", "min"),
         Metric("voxels_per_second", "throughput", "voxels/s", "max"),
         Metric("voxels_per_joule", "voxels per joule", "voxels/J", "max"),
+        Metric("macs_per_voxel", "multiply-accumulates per voxel", "", "min", predicted=False),
         Metric("utilization", "MAC slots used", "", "max", predicted=False),
         Metric("cycles_per_slice", "cycles per slice of 256 x 256", "", "min", predicted=False),
     )

@@ -11,7 +11,8 @@ from implicore.config_file import FIELDS, make_config
 from implicore.errors import BadInput
 from implicore.formats import Formats
 from implicore.model.checkpoint import Model
-from implicore.network_shape import NETWORKS, NetworkShape
+from implicore.network_shape import NETWORKS, PRESET_PATCHES, NetworkShape
+from implicore.patch import POINT, patch_name
 from implicore.program import Program
 
 SOURCES = ("model", "program", "network")
@@ -49,7 +50,15 @@ class Source:
                 return name
         shape = self.shape
         skips = f", skips {','.join(map(str, shape.skips))}" if shape.skips else ""
-        return f"L {shape.frequencies}, width {shape.width}, depth {shape.depth}{skips}"
+        outputs = f", outputs {shape.outputs}" if shape.outputs > 1 else ""
+        return f"L {shape.frequencies}, width {shape.width}, depth {shape.depth}{skips}{outputs}"
+
+    @property
+    def patch(self) -> str:
+        """The block of voxels of a point, as in ``4x4x4``."""
+        if self.content is not None:
+            return patch_name(self.content.patch)
+        return patch_name(PRESET_PATCHES.get(self.name, POINT))
 
 
 @dataclass(frozen=True)

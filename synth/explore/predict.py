@@ -13,7 +13,7 @@ from math import log2
 
 from implicore.accelerator_config import AcceleratorConfig
 from implicore.cycles import Prediction
-from implicore.cycles import predict as predict_cycles
+from implicore.errors import BadInput
 from implicore.hw.verilog import memory_list
 from implicore.network_shape import NetworkShape
 
@@ -58,17 +58,22 @@ def predict(
     ValueError
         The configuration is of another family.
     BadInput
-        The network does not fit the accelerator.
+        The network does not fit the accelerator, or the accelerator packs single voxels.
     """
     if family(config, costs.target) != costs.family:
         raise ValueError(
             f"Unit costs of {costs.family} do not apply to a configuration of "
             f"{family(config, costs.target)}."
         )
+    if config.outputs == 1 < config.voxels_per_beat:
+        raise BadInput(
+            "Accelerators for single voxels are only predicted for beats of one: voxels_per_beat "
+            f"must be 1 with outputs 1, not {config.voxels_per_beat}."
+        )
     # Cycles do not depend on zero gating: both configurations share a cached prediction.
-    slice_ = _slice(shape, replace(config, gate_zeros=False))
+    job = _job(shape, replace(config, gate_zeros=False))
     chosen = _banks(config, costs)
-    counts = regressors(config, chosen, slice_ if costs.network else None)
+    counts = regressors(config, chosen, job if costs.network else None)
     shares_of = {
         block: {
             share: sum(map(float.__mul__, costs.by_block[block][share], map(float, numbers)))
@@ -94,9 +99,9 @@ def predict(
         "blocks": {block: {AREA: area} for block, area in areas.items()},
         "fmax_mhz": fmax,
         "clock_mhz": clock,
-        "cycles_per_slice": slice_.cycles,
-        "utilization": slice_.utilization,
-        "voxels_per_second": energy.SLICE / slice_.cycles * clock * 1e6,
+        "cycles_per_slice": job.cycles / shape.outputs,
+        "utilization": job.utilization,
+        "voxels_per_second": job.voxels / job.cycles * clock * 1e6,
         "macros": {
             memory.role: f"{memory.deep} x {memory.wide} {memory.macro.name}"
             for memory, _ in chosen
@@ -108,8 +113,8 @@ def predict(
             powers[block] = {share: shares[share] * clock / 1000 for share in POWERS}
             powers[block] |= {LEAKAGE: shares[LEAKAGE], "sram_mw": 0.0}
         for memory, _ in chosen:
-            powers[f"memory {memory.role}"]["sram_mw"] = energy.sram_mw(memory, slice_, clock)
-        result |= energy.costs(powers, slice_, clock)
+            powers[f"memory {memory.role}"]["sram_mw"] = energy.sram_mw(memory, job, clock)
+        result |= energy.costs(powers, job, clock)
         for block, shares in result.pop("power_blocks").items():
             result["blocks"][block] |= shares
     return result
@@ -143,5 +148,5 @@ def _memory(costs: UnitCosts, *values) -> Memory:
 
 
 @cache
-def _slice(shape: NetworkShape, config: AcceleratorConfig) -> Prediction:
-    return predict_cycles(shape, config, energy.SLICE)
+def _job(shape: NetworkShape, config: AcceleratorConfig) -> Prediction:
+    return energy.long_job(shape, config)

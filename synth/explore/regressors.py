@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from implicore.accelerator_config import AcceleratorConfig
 from implicore.cycles import Prediction
+from implicore.dataflow import voxel_read_latency
 from implicore.hw.memory import address_bits
 from implicore.hw.verilog import memory_list
+from implicore.hw.voxel_bank import lane_bits, voxel_address_bits
 
 from .. import energy, memories
 from ..memories import Memory
@@ -73,6 +75,7 @@ def _part_counts(config: AcceleratorConfig) -> dict[str, tuple[float, ...]]:
     """Return the numbers of parts in each block."""
     rows, columns, lanes = config.rows, config.columns, config.lanes
     weight_banks, per_bank = config.weight_banks, config.columns_per_bank
+    patches = config.outputs > 1
     feature, hidden, weight, constant = (
         address_bits(depth)
         for depth in (
@@ -83,9 +86,12 @@ def _part_counts(config: AcceleratorConfig) -> dict[str, tuple[float, ...]]:
         )
     )
     pes = rows * columns
-    return {
+    drained = hidden  # bits of an address that moves down the rows with an accumulator
+    if patches:
+        drained = max(drained, voxel_address_bits(config.outputs, config.voxels_per_beat) - 1)
+    counts = {
         "array": (pes, rows),
-        "row units": (rows, rows * (max(feature, hidden) + hidden)),
+        "row units": (rows, rows * (max(feature, hidden) + drained)),
         "requantizers": (rows,),
         # Registers of enable and address, of the word to write, and of the skew of the word read.
         "column units": (
@@ -96,7 +102,6 @@ def _part_counts(config: AcceleratorConfig) -> dict[str, tuple[float, ...]]:
         "Fourier mapper": (1, lanes, rows, feature),
         "sine tables": (lanes,),
         "coordinates": (1,),
-        "voxel buffer": (1, rows),
         "program loader": (
             1,
             columns,
@@ -110,8 +115,19 @@ def _part_counts(config: AcceleratorConfig) -> dict[str, tuple[float, ...]]:
             feature + hidden + constant + weight,
             bool(pes & (pes - 1)),
             lanes,
+            *((rows * config.voxels_per_beat,) if patches else ()),
         ),
     }
+    if patches:
+        counts["voxel banks"] = rows, rows * (config.voxels_per_beat - 1)
+        words = voxel_read_latency(rows) * (config.voxels_per_beat * config.formats.output_bits + 1)
+        counts["voxel reader"] = 1, rows, words
+    else:
+        counts["voxel buffer"] = 1, rows
+    if config.voxels_per_beat > 1:
+        lane = lane_bits(config.voxels_per_beat)
+        counts["voxel packer"] = config.voxels_per_beat, config.voxels_per_beat * lane
+    return counts
 
 
 def _event_rates(config: AcceleratorConfig, job: Prediction) -> dict[str, tuple[float, ...]]:
@@ -123,7 +139,7 @@ def _event_rates(config: AcceleratorConfig, job: Prediction) -> dict[str, tuple[
     coefficient = _rate(job, "coefficients")
     written = _rate(job, "features", "writes")
     voxel = job.voxels / job.cycles
-    return {
+    rates = {
         "array": (rows * columns * step, job.useful_macs / job.cycles),
         "row units": (rows * step, rows * drain, written),
         "requantizers": (rows * drain,),
@@ -131,10 +147,19 @@ def _event_rates(config: AcceleratorConfig, job: Prediction) -> dict[str, tuple[
         "Fourier mapper": (coefficient, lanes * coefficient, written),
         "sine tables": (lanes * coefficient,),
         "coordinates": (voxel,),
-        "voxel buffer": (voxel,),
         "program loader": (1,),
         "control": (1, step, drain, written, weight_banks * step),
     }
+    if config.outputs > 1:
+        word = _rate(job, "voxels")
+        rates["voxel banks"] = voxel, word * config.voxels_per_beat
+        rates["voxel reader"] = word, word * config.voxels_per_beat
+        rates["control"] += (word * config.voxels_per_beat,)
+    else:
+        rates["voxel buffer"] = (voxel,)
+    if config.voxels_per_beat > 1:
+        rates["voxel packer"] = (voxel,)
+    return rates
 
 
 def _rate(job: Prediction, role: str, way: str = "reads") -> float:

@@ -32,7 +32,7 @@ COMPARED = ("area_um2", "fmax_mhz", "nj_per_voxel")
 """Metrics whose predictions have separate columns."""
 
 COLUMNS = {
-    **dict.fromkeys(("point", "network", "program"), "string"),
+    **dict.fromkeys(("point", "network", "patch", "program"), "string"),
     **dict.fromkeys(FIELDS, "Int64"),
     "formats": "string",
     "gate_zeros": "boolean",
@@ -75,7 +75,7 @@ def _row(spec: Spec, point: Point, records: Records, folder: Path) -> dict | Non
     predicted, synthesized, failed = (records.get((stage, point.id)) for stage in stages)
     if not (predicted or failed):
         return None
-    row = {"point": point.id, "network": point.source.network}
+    row = {"point": point.id, "network": point.source.network, "patch": point.source.patch}
     values = vars(point.config) if point.config else point.settings
     row |= {name: values[name] for name in FIELDS if isinstance(values.get(name), bool | int)}
     row["formats"] = str(values.get("formats", ""))

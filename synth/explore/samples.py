@@ -9,7 +9,7 @@ from implicore.accelerator_config import AcceleratorConfig
 from implicore.cache import cached_json
 from implicore.digest import source_digest
 from implicore.formats import Formats
-from implicore.network_shape import NETWORKS, NetworkShape
+from implicore.network_shape import MAX_OUTPUTS, NETWORKS, NetworkShape
 from implicore.program import Program
 
 from .. import asic, energy
@@ -29,8 +29,21 @@ The sides are unequal and the memories differ in size, which makes the regressor
 one lane, 16 x 32 has to wait for features: it separates the costs of idle and of active cycles.
 """
 
-NETWORK = NETWORKS["demo"]
-"""The network that the samples hold when there is no program."""
+VOXELS = (
+    (1, 1),
+    (4, 2),
+    (2, 4),
+    (8, 8),
+    (1, 2),
+)
+"""Of the samples of a family of patches: voxels of a beat, and the number by which the outputs of
+the program are multiplied, which varies the depth of the voxel banks."""
+
+
+def stand_in(config: AcceleratorConfig) -> NetworkShape:
+    """Return the network that the samples of a family hold when there is no program."""
+    return NETWORKS["patch" if config.outputs > 1 else "demo"]
+
 
 FLOW = ("implicore", "implicore.hw", "implicore.sim", "implicore.synth")
 """Packages that a synthesized design depends on."""
@@ -58,13 +71,19 @@ class Sample:
 
 
 def sample_configs(
-    formats: Formats, gate_zeros: bool, network: NetworkShape
+    formats: Formats, gate_zeros: bool, network: NetworkShape, *, patches: bool = False
 ) -> Iterator[AcceleratorConfig]:
     """Yield the configurations of a family's samples."""
-    for rows, columns, lanes, other in SAMPLES:
+    for (rows, columns, lanes, other), (voxels_per_beat, factor) in zip(
+        SAMPLES, VOXELS, strict=True
+    ):
         networks = [network] if other is None else [network, NETWORKS[other]]
         config = AcceleratorConfig.sized(rows, columns, formats, networks, gate_zeros=gate_zeros)
-        yield replace(config, lanes=lanes)
+        config = replace(config, lanes=lanes)
+        if patches:
+            outputs = min(max(2, network.outputs) * factor, MAX_OUTPUTS)
+            config = replace(config, outputs=outputs, voxels_per_beat=voxels_per_beat)
+        yield config
 
 
 def sample_of(design: asic.Design, program: Program | None) -> Sample:

@@ -188,6 +188,7 @@ class _Run:
                     "point": point.id,
                     **_columns(metrics),
                     "psnr_db": workload.psnr_db,
+                    "macs_per_voxel": workload.shape.macs_per_voxel,
                     "program": program if workload.program else None,
                     "image": image if workload.decoded is not None else None,
                     "fits": metrics.get("fits"),

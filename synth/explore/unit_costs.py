@@ -1,10 +1,10 @@
 """Unit costs of a family of accelerators, fitted to a few synthesized ones.
 
-A family shares target, formats and zero gating. A few small accelerators of it go through the flow
-of ``implicore.synth`` (``samples``): they are mapped, timed and, with a program, simulated at gate
-level. Area, power and leakage of each block are then written as sums of regressors (``regressors``)
-times non-negative unit costs (``fitting``). SRAM macros and how often they are accessed are known
-exactly and not fitted.
+A family shares target, formats, zero gating, and whether a point may have several voxels. A few
+small accelerators of it go through the flow of ``implicore.synth`` (``samples``): they are mapped,
+timed and, with a program, simulated at gate level. Area, power and leakage of each block are then
+written as sums of regressors (``regressors``) times non-negative unit costs (``fitting``). SRAM
+macros and how often they are accessed are known exactly and not fitted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from implicore.program import Program
 from .. import asic, yosys
 from ..target import Target
 from .fitting import fit_clock, fit_samples
-from .samples import FLOW, NETWORK, sample_configs, sample_of
+from .samples import FLOW, sample_configs, sample_of, stand_in
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,8 @@ class UnitCosts:
 
 def family(config: AcceleratorConfig, target: Target) -> str:
     """Return the name of the family that a configuration belongs to on a target."""
-    return f"{target.name} {config.formats}{' gated' if config.gate_zeros else ''}"
+    kinds = {"gated": config.gate_zeros, "patches": config.outputs > 1}
+    return " ".join([target.name, str(config.formats), *(kind for kind in kinds if kinds[kind])])
 
 
 def characterize(
@@ -129,9 +130,11 @@ def _tuples(value):
 def _characterize(config, target, program, report) -> dict:
     """Synthesize the samples and return the fitted fields of ``UnitCosts``."""
     name = family(config, target)
-    network = NETWORK if program is None else program.shape
+    network = stand_in(config) if program is None else program.shape
     samples, designs = [], []
-    for sampled in sample_configs(config.formats, config.gate_zeros, network):
+    for sampled in sample_configs(
+        config.formats, config.gate_zeros, network, patches=config.outputs > 1
+    ):
         report(f"{name}: {sampled.rows} x {sampled.columns}")
         design = asic.map_accelerator(sampled, target)
         samples.append(sample_of(design, program))
