@@ -14,7 +14,7 @@ from implicore.accelerator_config import AcceleratorConfig
 
 from .accelerator import Accelerator
 from .axi import connect, opposite
-from .link import LINK_PORTS, HostLink
+from .link import HostLink, link_ports
 from .verilog import PREFIX, instance
 from .verilog.amaranth_internals import mark_used
 
@@ -114,12 +114,12 @@ class SerialAccelerator(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.link = link = HostLink(self.divisor)
+        m.submodules.link = link = HostLink(self.divisor, self.config.voxels_per_beat)
         m.d.comb += [link.rx.eq(self.rx), self.tx.eq(link.tx)]
         accelerator = Accelerator(self.config)
         mark_used(accelerator)  # only its ports are needed
         m.submodules.accelerator = instance(PREFIX, accelerator, reset=ResetSignal() | link.reset)
-        m.d.comb += connect(link, accelerator, LINK_PORTS, opposite)
+        m.d.comb += connect(link, accelerator, link_ports(self.config.voxels_per_beat), opposite)
         m.d.comb += self.irq.eq(accelerator.irq)
         return m
 

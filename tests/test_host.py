@@ -1,6 +1,7 @@
 """The host's driver against the generated Verilog, memory-mapped and on a serial line."""
 
 import inspect
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from implicore.host import Host, MemoryMapped, Rejected, Transport, grid_writes
 from implicore.job import GridJob
 from implicore.link import Link, LinkError
 from implicore.model.golden import Renderer
+from implicore.model.resampling import Resampler
 from implicore.network_shape import NetworkShape
 from implicore.random_program import random_program
 from implicore.registers import Error, addresses
@@ -102,6 +104,33 @@ def test_a_large_job_is_split(host, place, limit):
     assert (host.render(grid) == GOLDEN.render(grid)).all()
     assert (host.voxels(POINTS[:30]) == GOLDEN.voxels(POINTS[:30])).all()
     assert max(asked) <= limit and sum(asked) == 60 + 30
+
+
+PATCHES = NetworkShape(frequencies=3, width=5, depth=3, skips=(2,), outputs=6)
+PATCHED = random_program(PATCHES, FORMATS, seed=3, patch=(2, 3, 1))
+PATCH_CONFIG = replace(AcceleratorConfig.sized(3, 2, FORMATS, [PATCHES]), voxels_per_beat=4)
+
+
+@pytest.mark.parametrize("kind", [Mapped, Serial])
+def test_patches(kind):
+    """Voxels are flat; whole patches make the program's own grid; large jobs are split."""
+    place, golden = kind(PATCH_CONFIG), Renderer(PATCHED)
+    with place.machine:
+        host = Host(place.transport, PATCH_CONFIG)
+        host.load(PATCHED)
+        points = POINTS[:31]
+        assert host.voxels(points).tolist() == golden.voxels(points).tolist()
+        place.transport.max_job_voxels = 41
+        assert (host.render(PATCHED.grid) == golden.render(PATCHED.grid)).all()
+        assert (host.voxels(points) == golden.voxels(points)).all()
+        with pytest.raises(BadInput, match=r"^Hardware decodes patches only on their lattice: "):
+            host.render(PATCHED.grid.scaled(2))
+        grid = PATCHED.grid.scaled(0.5)
+        resampled = Resampler(PATCHED, host.voxels).render(grid, np.asarray)
+        assert (resampled == golden.render(grid)).all()
+        place.transport.max_job_voxels = 5
+        with pytest.raises(BadInput, match=r"^A point has 6 voxels, but a job of this transport"):
+            host.voxels(points)
 
 
 def test_counters(host, place):

@@ -6,7 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from implicore.link import REQUEST_BUFFER_BYTES
 
-from ..axi import connect
+from ..accelerator import voxel_ports
+from ..axi import Ports, connect, opposite, peer
 from ..uart import UartReceiver, UartTransmitter
 from .arbiter import FrameArbiter
 from .executor import EXECUTOR_PORTS, Executor
@@ -15,9 +16,12 @@ from .immediate import ImmediateResponder
 from .request_parser import RequestParser
 from .request_queue import RequestQueue
 from .voxel_sender import SENDER_PORTS, VoxelSender
+from .voxel_unpacker import VoxelUnpacker
 
-LINK_PORTS = {**EXECUTOR_PORTS, **SENDER_PORTS}
-"""The ports that connect to the accelerator's AXI ports."""
+
+def link_ports(voxels_per_beat: int) -> Ports:
+    """Return the ports that connect to the accelerator's AXI ports."""
+    return {**EXECUTOR_PORTS, **peer(voxel_ports(voxels_per_beat))}
 
 
 class HostLink(wiring.Component):
@@ -29,6 +33,8 @@ class HostLink(wiring.Component):
     ----------
     divisor : int
         Clock cycles of a bit on the line.
+    voxels_per_beat : int
+        Voxels in a beat of the accelerator's voxel stream.
 
     Attributes
     ----------
@@ -40,9 +46,11 @@ class HostLink(wiring.Component):
         Connect to the accelerator's ports.
     """
 
-    def __init__(self, divisor: int):
+    def __init__(self, divisor: int, voxels_per_beat: int = 1):
         self.divisor = divisor
-        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "reset": Out(1), **LINK_PORTS})
+        self.voxels_per_beat = voxels_per_beat
+        line = {"rx": In(1, init=1), "tx": Out(1, init=1), "reset": Out(1)}
+        super().__init__({**line, **link_ports(voxels_per_beat)})
 
     def elaborate(self, platform):
         m = Module()
@@ -85,6 +93,12 @@ class HostLink(wiring.Component):
             responder.nak.eq(parser.nak),
             responder.reason.eq(parser.reason),
             *connect(executor, self, EXECUTOR_PORTS),
-            *connect(sender, self, SENDER_PORTS),
         ]
+        if self.voxels_per_beat == 1:
+            m.d.comb += connect(sender, self, SENDER_PORTS)
+            return m
+        unpacker = VoxelUnpacker(self.voxels_per_beat)
+        m.submodules.unpacker = ResetInserter(parser.reset)(unpacker)
+        m.d.comb += connect(unpacker, self, peer(voxel_ports(self.voxels_per_beat)))
+        m.d.comb += connect(sender, unpacker, SENDER_PORTS, opposite)
         return m

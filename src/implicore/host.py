@@ -20,6 +20,7 @@ from .accelerator_config import AcceleratorConfig
 from .errors import BadInput
 from .grid import Grid
 from .job import GridJob, checked_points, pack_points
+from .patch import POINT, Lattice
 from .program import Program
 from .registers import (
     COUNTERS,
@@ -139,29 +140,52 @@ class Host:
 
         Returns
         -------
-        uint16 array, shape (points,).
+        uint16 array, shape (points * outputs,)
+            Point after point.
         """
         points = checked_points(points)
         parts = [np.empty(0, np.uint16)]
-        for first in range(0, len(points), self.transport.max_job_voxels):
-            part = points[first : first + self.transport.max_job_voxels]
+        for first in range(0, len(points), self._max_job_points):
+            part = points[first : first + self._max_job_points]
             self._start("start_points")
-            parts.append(self.transport.decode(len(part), part))
+            parts.append(self.transport.decode(len(part) * self._outputs, part))
         return np.concatenate(parts)
 
     def render(self, grid: Grid) -> np.ndarray:
         """Decode every voxel of a grid: uint16 array of the grid's shape.
 
-        A grid of more than ``transport.max_job_voxels`` voxels is split into several jobs.
+        A grid of more than ``transport.max_job_voxels`` voxels is split into several jobs. A
+        program with patches decodes its own grid only, patch by patch.
         """
         if self.program is None:
             raise BadInput("Load a program first: it defines the coordinates of the grid.")
+        lattice = Lattice(grid, self.program.patch)
+        if self.program.patch != POINT and grid != self.program.grid:
+            raise BadInput(
+                "Hardware decodes patches only on their lattice: render the program's own grid, or "
+                "interpolate another one by model.resampling.Resampler with Host.voxels."
+            )
         parts = []
-        for job in GridJob.of(grid, self.program.frame).parts(self.transport.max_job_voxels):
+        for job in GridJob.of(lattice.grid, self.program.frame).parts(self._max_job_points):
             self.transport.write(grid_writes(job))
             self._start("start_grid")
-            parts.append(self.transport.decode(job.voxels))
-        return np.concatenate(parts).reshape(grid.shape, order="F")
+            parts.append(self.transport.decode(job.voxels * self._outputs))
+        return lattice.join(np.concatenate(parts))
+
+    @property
+    def _outputs(self) -> int:
+        """Voxels of a point; 1 without a program, whose jobs the accelerator rejects."""
+        return self.program.shape.outputs if self.program else 1
+
+    @property
+    def _max_job_points(self) -> int:
+        limit = self.transport.max_job_voxels // self._outputs
+        if not limit:
+            raise BadInput(
+                f"A point has {self._outputs} voxels, but a job of this transport has at most "
+                f"{self.transport.max_job_voxels}: allow larger transfers."
+            )
+        return limit
 
     def counters(self) -> dict[str, int]:
         """Return the counters of the last job: the registers ``COUNTERS``."""
@@ -258,7 +282,7 @@ class MemoryMapped:
         The window in which ``s_axi`` is mapped.
     program, points, voxels : Channel
         The channels of ``s_axis_program`` (32 bits), ``s_axis_points`` (64 bits) and
-        ``m_axis_voxels`` (16 bits).
+        ``m_axis_voxels`` (16 bits for each voxel of a beat).
     allocate : function of a shape and a dtype
         Allocates the buffers, such as ``pynq.allocate``.
     max_transfer_bytes : int
