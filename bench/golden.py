@@ -2,7 +2,8 @@
 
 The decoders of a network run in turn in one process, on one thread: torch in float32, ONNX Runtime
 with static 8-bit quantization, and the golden model in each format. The ratio to torch is the
-median of the ratios of all rounds. ``python bench/golden.py --help`` lists the options.
+median of the ratios of all rounds. In the last rows, the golden model renders the whole volume from
+single voxels and from patches in turn. ``python bench/golden.py --help`` lists the options.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +26,15 @@ from implicore.model.golden import Renderer
 from implicore.model.network import FourierNetwork
 from implicore.model.train import fit
 from implicore.model.volume import crop, load_volume
-from implicore.network_shape import NETWORKS
+from implicore.network_shape import NETWORKS, PRESET_PATCHES
+from implicore.patch import POINT
 
 POINTS = 1 << 16
 TARGETS = {"w8a8": 0.5, "w8a12": 0.3}
 """Goals by format, as shares of torch's rate."""
+PAIR = "demo", "patch"
+PAIR_TARGET = 20.0
+"""Goal of the second network of ``PAIR``, as a multiple of the first one's rate."""
 
 
 def torch_decoder(model):
@@ -77,14 +83,14 @@ def onnx_decoder(model, calibration):
         ]
         nodes.append(helper.make_node("Gemm", names, [f"z{number}"], name=f"layer{number}"))
         hidden = f"z{number}"
-        if size.outputs > 1 or number + 1 < model.shape.depth:
+        if number + 1 < model.shape.depth:
             nodes.append(helper.make_node("Relu", [hidden], [f"a{number}"]))
             hidden = f"a{number}"
     graph = helper.make_graph(
         nodes,
         "inr",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3])],
-        [helper.make_tensor_value_info(hidden, TensorProto.FLOAT, ["n", 1])],
+        [helper.make_tensor_value_info(hidden, TensorProto.FLOAT, ["n", model.shape.outputs])],
         tensors,
     )
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -121,11 +127,32 @@ def onnx_decoder(model, calibration):
 
 COLUMNS = {
     "network": ("network", "<9"),
-    "decoder": ("decoder", "<17"),
+    "decoder": ("decoder", "<18"),
     "voxels_per_second": ("voxels/s", ",.0f"),
     "of_torch": ("of torch", ".2f"),
+    "of_demo": ("of demo", ".1f"),
     "target": ("target", ".1f"),
 }
+
+
+def rates(decoders: dict, rounds: int) -> dict[str, np.ndarray]:
+    """Return the voxels per second of each decoder in each round.
+
+    Parameters
+    ----------
+    decoders : dict of str to (int, function)
+        The number of voxels that a call of the function decodes, and the function.
+    rounds : int
+        The decoders run in turn in each of them, after a round that warms up.
+    """
+    found = {name: [] for name in decoders}
+    for round_number in range(rounds + 1):
+        for name, (voxels, decode) in decoders.items():
+            started = time.perf_counter()
+            decode()
+            if round_number:
+                found[name].append(voxels / (time.perf_counter() - started))
+    return {name: np.array(values) for name, values in found.items()}
 
 
 def main() -> int:
@@ -139,39 +166,53 @@ def main() -> int:
     torch.set_num_threads(1)
     volume = crop(load_volume(bundled_mri()), "17:81,26:90,15:79")
     points = np.random.default_rng(0).integers(-16384, 16384, (POINTS, 3)).astype(np.int16)
-    table = Table(COLUMNS)
-    for preset in options.preset or ["demo", "quality"]:
-        model = fit([volume], NETWORKS[preset], seconds=options.seconds, quiet=True)
+    table, whole = Table(COLUMNS), {}
+
+    def add(values, reference, name, network, target, against):
+        ratio = float(np.median(values / reference))
+        row = {
+            "network": network,
+            "decoder": name,
+            "voxels_per_second": float(np.median(values)),
+            **dict.fromkeys(("of_torch", "of_demo")),
+            against: ratio,
+            "target": target,
+        }
+        table.add(row, missed=target is not None and ratio < target)
+
+    for preset in options.preset or ["demo", "quality", "patch"]:
+        model = fit(
+            [volume],
+            NETWORKS[preset],
+            patch=PRESET_PATCHES.get(preset, POINT),
+            seconds=options.seconds,
+            quiet=True,
+        )
         calibration = points[:4096].astype(np.float32) * np.float32(COORDINATE.step)
-        decoders = {
+        decode_all = {
             "torch float32": torch_decoder(model),
             "ONNX Runtime int8": onnx_decoder(model, calibration),
         }
-        if decoders["ONNX Runtime int8"] is None:
+        if decode_all["ONNX Runtime int8"] is None:
             print("ONNX Runtime is missing: pip install 'implicore[bench]'", file=sys.stderr)
-            del decoders["ONNX Runtime int8"]
+            del decode_all["ONNX Runtime int8"]
         for name in options.formats or TARGETS:
-            program = compile_model(model, Formats.parse(name), [volume]).program
-            decoders[f"golden {name}"] = Renderer(program).voxels
-        rates = {name: [] for name in decoders}
-        for round_number in range(options.rounds + 1):
-            for name, decode in decoders.items():
-                started = time.perf_counter()
-                decode(points)
-                if round_number:  # the first round warms up
-                    rates[name].append(POINTS / (time.perf_counter() - started))
-        reference = np.array(rates["torch float32"])
-        for name, values in rates.items():
-            ratio = float(np.median(np.array(values) / reference))
+            renderer = Renderer(compile_model(model, Formats.parse(name), [volume]).program)
+            decode_all[f"golden {name}"] = renderer.voxels
+            if preset in PAIR:
+                whole[preset] = volume.grid.voxels, partial(renderer.render, volume.grid)
+        voxels = POINTS * model.shape.outputs
+        measured = rates(
+            {name: (voxels, partial(decode, points)) for name, decode in decode_all.items()},
+            options.rounds,
+        )
+        for name, values in measured.items():
             target = TARGETS.get(name.removeprefix("golden "))
-            row = {
-                "network": preset,
-                "decoder": name,
-                "voxels_per_second": float(np.median(values)),
-                "of_torch": ratio,
-                "target": target,
-            }
-            table.add(row, missed=target is not None and ratio < target)
+            add(values, measured["torch float32"], name, preset, target, "of_torch")
+    if len(whole) == len(PAIR):
+        measured = rates(whole, options.rounds)
+        for preset, target in zip(PAIR, (None, PAIR_TARGET), strict=True):
+            add(measured[preset], measured[PAIR[0]], "whole volume", preset, target, "of_demo")
     return table.end(options.json)
 
 
