@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-UNITS = "processing_element systolic_array requantizer hw_sincos coordinates fourier voxels"
+UNITS = "processing_element systolic_array requantizer hw_sincos coordinates fourier row voxels"
+VOXELS = "voxel_bank voxel_reader voxel_packer"
 TESTS = [
-    *(f"tests/test_{name}.py" for name in f"{UNITS} sequencer core accelerator".split()),
+    *(f"tests/test_{name}.py" for name in f"{UNITS} {VOXELS} sequencer core accelerator".split()),
     "tests/test_benches.py",
     "tests/test_sim_campaign.py",
 ]
@@ -245,6 +246,106 @@ MUTANTS = [
         "accelerator",
         "core.clear.eq(drain_cycles_left == 1)",
         "core.clear.eq(0)",
+    ),
+    Mutant(
+        "a half is written while the last rows read it",
+        "fourier",
+        "delay = release_delay(self.formats, self.lanes)",
+        "delay = 0",
+    ),
+    Mutant(
+        "one output too many is accepted",
+        "loader",
+        "item >= config.outputs",
+        "item > config.outputs",
+    ),
+    Mutant("earlier voxels of a word are lost", "voxel_bank", "lane == number", "lane == 0"),
+    Mutant(
+        "a row holds its word",
+        "voxel_bank",
+        'Mux(delay_line(m, read, 1, name="valid"), word, 0)',
+        "word",
+    ),
+    Mutant(
+        "the number of a voxel is not reset",
+        "core",
+        "with m.If(last | self.start):",
+        "with m.If(self.start):",
+    ),
+    Mutant(
+        "all voxels are written to the first half",
+        "core",
+        "number | (reader.half << half_bit)",
+        "number",
+    ),
+    Mutant(
+        "an incomplete word is not written",
+        "core",
+        "voxel & (last | ((number & (per_beat - 1)) == per_beat - 1))",
+        "voxel & ((number & (per_beat - 1)) == per_beat - 1)",
+    ),
+    Mutant(
+        "room for voxels is claimed with the last column tile",
+        "sequencer",
+        "final_layer & Mux(on_array, first_tile, ~more_tiles)",
+        "final_layer & ~more_tiles",
+    ),
+    Mutant(
+        "voxels are complete after one column tile",
+        "sequencer",
+        "(window_ends & to_voxel & ends_tile)",
+        "(window_ends & to_voxel)",
+    ),
+    Mutant(
+        "the output layer is as wide as the others",
+        "sequencer",
+        "Mux(next_layer == shape.last_layer, last_output, shape.last_neuron)",
+        "shape.last_neuron",
+    ),
+    Mutant("words are read without room", "voxel_reader", "(room > 1) | taken", "1"),
+    Mutant(
+        "all points are read from row 0",
+        "voxel_reader",
+        "row.eq(row.rotate_left(1))",
+        "row.eq(row)",
+    ),
+    Mutant(
+        "an unread half is free",
+        "voxel_reader",
+        "self.free.eq(~claimed.bit_select(reserve_half, 1))",
+        "self.free.eq(1)",
+    ),
+    Mutant(
+        "all voxels are read from the first half",
+        "voxel_reader",
+        "word | (read_half << word_bits)",
+        "word",
+    ),
+    Mutant("every tile ends the job", "voxel_reader", "tile_ends & last_tile", "tile_ends"),
+    Mutant(
+        "every word is full",
+        "voxel_reader",
+        "Mux(word == last_word, self.last_output, full)",
+        "full",
+    ),
+    Mutant(
+        "voxels of a job stay for the next one",
+        "voxel_packer",
+        "level.eq(Mux(ends & ~overflow.any(), 0, left))",
+        "level.eq(left)",
+    ),
+    Mutant(
+        "the last voxels of a job are not flushed",
+        "voxel_packer",
+        "word.last & overflow.any() & (left != 0)",
+        "0",
+    ),
+    Mutant("tkeep is always full", "voxel_packer", "overflow.any() | (total > number)", "1"),
+    Mutant(
+        "undefined voxels are delivered",
+        "voxel_packer",
+        "Mux(word.more >= number, word.value.word_select(number, bits), 0)",
+        "word.value.word_select(number, bits)",
     ),
 ]
 

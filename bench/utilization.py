@@ -3,29 +3,46 @@
     python bench/utilization.py [ACCELERATOR:NETWORK...] [--size 64] [--json FILE]
 
 For each pair, the generated Verilog decodes a slice of ``size`` x ``size`` voxels of a random
-program in the compiled simulator. Voxels must equal the golden model's, and cycles must equal the
-predicted cycles.
+program in the compiled simulator, or of as many patches. Voxels must equal the golden model's, and
+cycles must equal the predicted cycles.
 """
+
+from dataclasses import replace
+from math import prod
 
 from harness import Table, parser, run
 
-from implicore.accelerator_config import ACCELERATORS
-from implicore.grid import Grid
-from implicore.network_shape import NETWORKS
+from implicore.accelerator_config import ACCELERATORS, AcceleratorConfig
+from implicore.grid import Frame, Grid
+from implicore.network_shape import NETWORKS, PRESET_PATCHES
+from implicore.patch import POINT, Lattice
 from implicore.random_program import random_program
 from implicore.sim.simulation import simulate
 
-PAIRS = ("small:demo", "small:quality", "medium:demo", "medium:quality", "paper:paper")
+PATCHES = {**PRESET_PATCHES, "paper-patch": (4, 4, 4)}
+SHAPES = {
+    **NETWORKS,
+    "paper-patch": replace(NETWORKS["paper"], outputs=prod(PATCHES["paper-patch"])),
+}
+CONFIGS = {
+    **ACCELERATORS,
+    "paper-patch": AcceleratorConfig.sized(
+        64, 64, ACCELERATORS["paper"].formats, [SHAPES["paper-patch"]]
+    ),
+}
+PAIRS = (
+    *("small:demo", "small:quality", "medium:demo", "medium:quality", "patch:patch"),
+    *("paper:paper", "paper-patch:paper-patch"),
+)
 
 
 def measure(accelerator: str, network: str, size: int) -> dict:
     """Decode a slice; return the results by name."""
-    config = ACCELERATORS[accelerator]
-    program = random_program(NETWORKS[network], config.formats, seed=1)
-    plane = program.grid.plane("axial", float(program.grid.matrix[2, 3]))
-    scale = [plane.shape[0] / size, plane.shape[1] / size, 1, 1]
-    grid = Grid.from_array((size, size, 1), plane.matrix * scale)
-    metrics = simulate(program, config, grid=grid)
+    config, patch = CONFIGS[accelerator], PATCHES.get(network, POINT)
+    program = random_program(SHAPES[network], config.formats, seed=1, patch=patch)
+    grid = Grid.from_array((size * patch[0], size * patch[1], patch[2]), program.grid.affine)
+    frame = Frame.around([Lattice(grid, patch).padded])
+    metrics = simulate(replace(program, grid=grid, frame=frame), config, grid=grid)
     return {"accelerator": accelerator, "network": network, **metrics}
 
 

@@ -81,10 +81,13 @@ def write_tests(
 
 
 def smallest_shape(config: AcceleratorConfig) -> NetworkShape:
-    """Return a small network, with a skip connection and the output-layer MAC if they fit."""
+    """Return a small network, with a skip connection and the output-layer MAC if they fit.
+
+    Hardware for several outputs gets a network of several outputs, which needs no such MAC.
+    """
     for depth, width, skips in ((4, 5, (3,)), (3, 3, (2,)), (2, 2, ()), (1, 1, ())):
-        frequencies = min(3, config.frequencies)
-        shape = NetworkShape(frequencies, min(width, config.width), depth, skips)
+        frequencies, outputs = min(3, config.frequencies), min(5, config.outputs)
+        shape = NetworkShape(frequencies, min(width, config.width), depth, skips, outputs)
         fits = depth <= config.depth and neurons(shape) <= config.constant_depth
         if fits and weight_words(shape, config.columns) <= config.weight_depth:
             return shape
@@ -98,8 +101,9 @@ def _script(config: AcceleratorConfig, program: Program, stall: float) -> Script
     rng = np.random.default_rng(1)
     points = rng.integers(COORDINATE.low, COORDINATE.high + 1, (2 * config.rows + 1, 3))
     script.points(points)
-    scale = min(SCALE, 4 / max(program.grid.shape))
-    script.grid(GridJob.of(program.grid.scaled(scale), program.frame))
+    grid = program.lattice.grid
+    scale = min(SCALE, 4 / max(grid.shape))
+    script.grid(GridJob.of(grid.scaled(scale), program.frame))
     script.points(points[:1])
     known = [
         (operation, expected)

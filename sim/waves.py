@@ -26,9 +26,10 @@ SHOWN = {
     "row 0": [
         *("core.row_0.activation", "core.row_0.last", "core.row_0.sum", "core.row_0.bypass_sum"),
         *("core.row_0.voxel_valid", "core.row_0.voxel"),
+        *("core.row_0.read_enable", "core.row_0.read_address", "core.row_0.word"),
     ],
     "column 0": ["core.columns_0.weights"],
-    "voxels": [f"m_axis_voxels_t{name}" for name in ("valid", "ready", "last", "data")],
+    "voxels": [f"m_axis_voxels_t{name}" for name in ("valid", "ready", "last", "keep", "data")],
 }
 """Signals of the save file by group; signals that a configuration lacks are omitted."""
 

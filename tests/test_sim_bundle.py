@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,18 @@ def folder(tmp_path):
         (tmp_path / path.name).write_text(path.read_text())
     write_tests(tmp_path, CONFIG)
     return tmp_path
+
+
+def test_bundle_of_hardware_for_patches(tmp_path):
+    shape = NetworkShape(3, 5, 3, (2,), outputs=6)
+    config = AcceleratorConfig.sized(2, 3, Formats.parse("w6a8m2"), [shape])
+    config = replace(config, voxels_per_beat=4)
+    assert smallest_shape(config).outputs == 5
+    for path in simulators.verilog(config):
+        (tmp_path / path.name).write_text(path.read_text())
+    write_tests(tmp_path, config)
+    done = run(tmp_path, "icarus")
+    assert done.stdout.endswith("PASSED\n"), done.stdout[-2000:] + done.stderr[-2000:]
 
 
 def run(folder: Path, simulator: str) -> subprocess.CompletedProcess:
