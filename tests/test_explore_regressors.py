@@ -38,6 +38,11 @@ def test_memories_equal_those_of_the_flow(osu):
     assert found == expected
 
 
+def test_banks_that_are_read_while_written_have_two_ports(osu):
+    two = {memory.role for memory, _ in banks(PATCHES, osu, 4.0) if memory.ports == 2}
+    assert two == {"features", "hidden", "voxels"}
+
+
 PATCH_BLOCKS = {"voxel banks", "voxel reader", "voxel packer"}
 
 
