@@ -77,6 +77,14 @@ def test_parts_give_the_same_voxels_in_the_same_order(limit):
     assert (coordinates == job.coordinates(0, job.voxels)).all()
 
 
+def test_box_has_the_same_coordinates():
+    job = GridJob((3, 5, 4), (17, -5, 1 << 30), ((3, 1, 1 << 26), (-7, 1 << 27, 0), (0, 5, 9)))
+    box = job.box((1, 0, 2), (2, 4, 1))
+    assert box.shape == (2, 4, 1)
+    index = np.stack(np.unravel_index(np.arange(8), (2, 4, 1), order="F"), axis=-1)
+    assert (box.coordinates(0, 8) == job.at(index + [1, 0, 2])).all()
+
+
 def test_packed_points():
     points = np.array([[1, -2, 3], [-(1 << 15), (1 << 15) - 1, 0]])
     words = pack_points(points)

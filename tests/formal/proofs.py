@@ -22,7 +22,7 @@ from amaranth.hdl import Assert, Assume
 from amaranth.lib.wiring import In
 
 from implicore.accelerator_config import AcceleratorConfig
-from implicore.dataflow import requantizer_latency
+from implicore.dataflow import FIFO_LATENCY, requantizer_latency, voxel_read_latency
 from implicore.formats import Formats
 from implicore.network_shape import NetworkShape
 
@@ -178,6 +178,100 @@ def voxels(module) -> Harness:
     return harness
 
 
+def voxel_packer(module) -> Harness:
+    """A beat is stable until accepted; the n-th voxel delivered is the n-th that came.
+
+    Every beat is full but the last of a job, which ends with the job's last voxel. When the last
+    word of a job has come, a beat is valid until all voxels are delivered.
+    """
+    per_beat, bits = 2, 1
+    dut = module.VoxelPacker(per_beat, bits)
+    harness = Harness(dut)
+    m = harness.m
+    word, beat = dut.words.payload, dut.beats.payload
+    _holds_under_stall(harness, dut.beats.valid, dut.beats.ready, beat.as_value())
+    chosen, value = Signal(5), Signal(bits)
+    harness.free.append(chosen)
+    chosen_before = _past(m, chosen, "chosen_before")
+    with m.If(harness.begun):
+        m.d.comb += Assume(chosen == chosen_before)
+
+    accepted, delivered = Signal(5), Signal(5)  # voxels
+    ended = Signal()  # the last word that came was the last one of a job
+    with m.If(dut.words.valid & dut.words.ready):
+        m.d.sync += [accepted.eq(accepted + word.more + 1), ended.eq(word.last)]
+        place = (chosen - accepted)[:5]
+        with m.If(place <= word.more):
+            m.d.sync += value.eq(word.value.word_select(place[0], bits))
+    kept = sum(beat.keep[number] for number in range(per_beat))
+    after = (delivered + kept)[:5]
+    with m.If(dut.beats.valid & dut.beats.ready):
+        m.d.sync += delivered.eq(after)
+        m.d.comb += [
+            Assert(beat.keep == ((1 << kept) - 1)[:per_beat]),
+            Assert((kept == per_beat) | (beat.last & (kept != 0))),
+            Assert((accepted - delivered)[:5] >= kept),
+            Assert(beat.last == (ended & (after == accepted))),
+        ]
+        place = (chosen - delivered)[:5]
+        with m.If(place < kept):
+            m.d.comb += Assert(beat.value.word_select(place[0], bits) == value)
+    with m.If(ended & (delivered != accepted)):
+        m.d.comb += Assert(dut.beats.valid)
+    return harness
+
+
+def voxel_reader(module) -> Harness:
+    """No half is free while it is unread, and none is read before it is complete.
+
+    The words on their way and in the FIFO never exceed its depth, and no word is invented.
+    """
+    rows, outputs, bits = 2, 3, 1
+    dut = module.VoxelReader(rows, outputs, 1, bits)
+    harness = Harness(dut)
+    m = harness.m
+    # Points that are not read yet, and whether they are complete, by half.
+    points = [Signal(range(rows + 1), name=f"points_{half}") for half in range(2)]
+    complete = [Signal(name=f"complete_{half}") for half in range(2)]
+    reserving, completing, reading = (
+        Signal(name=name) for name in ("reserving", "completing", "reading")
+    )
+    m.d.comb += [
+        Assume(dut.last_output == outputs - 1),
+        Assume(dut.tile.rows < rows),
+        Assume(~dut.reserve | dut.free),
+        Assert(dut.half == completing),
+    ]
+    m.d.sync += [
+        reserving.eq(reserving ^ dut.reserve),
+        completing.eq(completing ^ dut.complete),
+    ]
+    for half in range(2):
+        with m.If(reserving == half):
+            m.d.comb += Assert(~dut.free | (points[half] == 0))
+            with m.If(dut.reserve):
+                m.d.sync += points[half].eq(dut.tile.rows + 1)
+        with m.If(completing == half):
+            m.d.comb += Assume(~dut.complete | ((points[half] != 0) & ~complete[half]))
+            with m.If(dut.complete):
+                m.d.sync += complete[half].eq(1)
+        with m.If(dut.point & (reading == half)):
+            m.d.comb += Assert((points[half] != 0) & complete[half])
+            m.d.sync += points[half].eq(points[half] - 1)
+            with m.If(points[half] == 1):
+                m.d.sync += [complete[half].eq(0), reading.eq(1 - half)]
+
+    # Words that were read and not delivered. Without the words' contents, the solver is quick.
+    waiting = Signal(5)
+    transfer = dut.words.valid & dut.words.ready
+    m.d.sync += waiting.eq(waiting + dut.read_enables.any() - transfer)
+    m.d.comb += [
+        Assert(waiting <= voxel_read_latency(rows) + FIFO_LATENCY + 3),
+        Assert(~transfer | (waiting != 0)),
+    ]
+    return harness
+
+
 def _ever(m: Module, event):
     """Return whether the event has happened in an earlier cycle."""
     seen = Signal(name="seen")
@@ -273,6 +367,14 @@ PROOFS = {
     "voxels": Proof(
         "voxels", voxels, "bmc", 14, ("claimed & ~delivered & ((level != 0) | self.put)", "claimed")
     ),
+    "voxel_packer": Proof(
+        "voxel_packer",
+        voxel_packer,
+        "bmc",
+        10,
+        ("word.last & overflow.any() & (left != 0)", "0"),
+    ),
+    "voxel_reader": Proof("voxel_reader", voxel_reader, "bmc", 17, ("(room > 1) | taken", "1")),
     "features": Proof(
         "fourier",
         features,
