@@ -72,16 +72,16 @@ bench: system-test setup ## measure time, memory, throughput, utilization, sine 
 	$(PYTHON) bench/utilization.py
 	$(PYTHON) bench/simulators.py
 	$(PYTHON) bench/sincos.py --target $(TARGET)
-	$(PYTHON) bench/energy.py $(BENCH)/demo/mri.inr --target $(TARGET)
-	$(PYTHON) bench/entropy.py $(BENCH)/demo/mri.inr
+	$(PYTHON) bench/energy.py $(BENCH)/demo/point.inr --target $(TARGET)
+	$(PYTHON) bench/entropy.py $(BENCH)/demo/point.inr
 
 bench-all: bench ## also measure quality, codecs, predictions (hours)
 	$(PYTHON) bench/fit.py
 	$(PYTHON) bench/patches.py --synth $(TARGET)
 	$(PYTHON) bench/irem.py
 	$(PYTHON) bench/rate_distortion.py
-	$(PYTHON) bench/losses.py $(BENCH)/demo/mri.model
-	$(PYTHON) bench/predict.py $(BENCH)/demo/mri.model --target $(TARGET)
+	$(PYTHON) bench/losses.py $(BENCH)/demo/point.model
+	$(PYTHON) bench/predict.py $(BENCH)/demo/point.model --target $(TARGET)
 	$(PYTHON) bench/campaign.py
 	$(PYTHON) bench/mutants.py
 

@@ -27,7 +27,7 @@ from implicore.errors import BadInput
 from implicore.model.bundled import bundled_mri
 
 BEGIN, END = "<!-- bench/performance.py -->", "<!-- end of bench/performance.py -->"
-FIXED = ("fit",)
+FIXED = ("fit", "fit_point")
 """Steps that train for a fixed time and run once."""
 
 FIGURES = ("seconds", "cpu_seconds", "peak_mib")

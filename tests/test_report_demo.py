@@ -27,38 +27,44 @@ BLOCKS = {
     "Fourier mapper": {"area_um2": 8.5e4, "power_mw": 6.3},
     "control": {"area_um2": 9.7e4},
 }
+SYNTH = {
+    "target": "A library, 130 nm",
+    "corner": "typical, 1.20 V, 25 °C",
+    "memories": "SRAM macros of a library",
+    "area_um2": 3.87e6,
+    "logic_area_um2": 2.96e6,
+    "blocks": BLOCKS,
+    "fmax_mhz": 292.0,
+    "pe_fmax_mhz": 333.0,
+    "power_mw": 423.3,
+    "pj_per_mac": 5.66,
+    "nj_per_voxel": 9.432,
+    "voxels_per_second": 4.4879e7,
+    "bare": {"pj": 3.73, "accelerator_energy": 1.52},
+    "activity": "all nets in 7680 cycles of a decode",
+    "left_out": ["wires: no placement, no routing", "the clock tree"],
+}
+RENDER = {"voxels": 1068592, "voxels_per_second": 7.84e6, "psnr_db": 40.1, "ssim": 0.98}
 METRICS = {
-    "fit": {"psnr_db": 39.5, "parameters": 62401, "steps": 1619},
-    "compile": {"psnr_db": 39.4, "loss_db": 0.1, "bytes": 58051, "bits_per_voxel": 0.43},
-    "render": {"voxels": 1068592, "psnr_db": 39.4, "ssim": 0.98},
-    "render_zoom": {"voxels": 102312},
+    "fit": {"psnr_db": 40.3, "parameters": 93088, "steps": 2619},
+    "compile": {"psnr_db": 40.1, "loss_db": 0.2, "bytes": 88051, "bits_per_voxel": 0.66},
+    "render": RENDER,
     "generate": {
-        "modules": 23,
+        "modules": 25,
         "bytes": 367587,
         "config": {"rows": 16, "columns": 16, "formats": asdict(Formats.parse("w8a12"))},
         "files": ["implicore.v", "implicore_memories.v", "implicore.json"],
     },
-    "simulate_icarus": {**SIMULATED, "voxels": 4},
-    "simulate_verilator": {**SIMULATED, "voxels": 32},
+    "simulate_icarus": {**SIMULATED, "voxels": 256},
+    "simulate_verilator": {**SIMULATED, "voxels": 2048},
     "simulate": SIMULATED,
-    "synth": {
-        "target": "A library, 130 nm",
-        "corner": "typical, 1.20 V, 25 °C",
-        "memories": "SRAM macros of a library",
-        "area_um2": 3.87e6,
-        "logic_area_um2": 2.96e6,
-        "blocks": BLOCKS,
-        "fmax_mhz": 292.0,
-        "pe_fmax_mhz": 333.0,
-        "power_mw": 423.3,
-        "pj_per_mac": 5.66,
-        "nj_per_voxel": 348.1,
-        "voxels_per_second": 1.2161e6,
-        "bare": {"pj": 3.73, "accelerator_energy": 1.52},
-        "activity": "all nets in 7680 cycles of a decode",
-        "left_out": ["wires: no placement, no routing", "the clock tree"],
-    },
+    "synth": SYNTH,
     "sweep": {"points": 12, "failed": 0, "pareto": ["a", "b"]},
+    "fit_point": {"psnr_db": 39.5, "parameters": 62401, "steps": 1619},
+    "compile_point": {"psnr_db": 39.4, "loss_db": 0.1, "bytes": 58051, "bits_per_voxel": 0.43},
+    "render_point": {**RENDER, "voxels_per_second": 368000.0, "psnr_db": 39.4},
+    "render_zoom": {"voxels": 102312},
+    "synth_point": {**SYNTH, "nj_per_voxel": 348.1, "voxels_per_second": 1.2161e6},
 }
 
 
@@ -96,8 +102,8 @@ def make(folder):
             "source": "predicted",
             "psnr_db": 39.4,
             "area_mm2": 0.01 * side**2,
-            "nj_per_voxel": 300 + 900 / side,
-            "voxels_per_second": 4000.0 * side**2,
+            "nj_per_voxel": 8 + 30 / side,
+            "voxels_per_second": 160000.0 * side**2,
             "front": side > 3,
             "blocks": "{}",
         }
@@ -197,14 +203,14 @@ def test_the_layout_checks_can_fail(folder, open_page):
 def test_the_page_shows_metrics_commands_and_blocks(folder, open_page):
     page = open_page(folder / "report.html")
     text = page.locator("body").inner_text()
-    for fact in ("39.4 dB PSNR", "99.98 %", "3.87 mm²", "292 MHz", "348 nJ per voxel"):
+    for fact in ("40.1 dB PSNR", "99.98 %", "3.87 mm²", "292 MHz", "9.43 nJ/voxel"):
         assert fact in text
     for name, step in json.loads((folder / "demo.json").read_text())["steps"].items():
         assert step["command"] in text, name
     for what in ("A library, 130 nm", "typical, 1.20 V", "wires: no placement", "video codec"):
         assert what in text
     assert f"{folder}/verilog" in text
-    assert "16 × 16 array above was predicted at 2.56 mm² and 356 nJ per voxel, and s" in text
+    assert "16 × 16 array above was predicted at 2.56 mm² and 9.88 nJ per voxel, and s" in text
     blocks = page.locator("table.bars tr th").all_inner_texts()
     assert [one for one in blocks if one in BLOCKS] == [
         *("array", "memory weights", "control", "Fourier mapper"),
@@ -213,6 +219,21 @@ def test_the_page_shows_metrics_commands_and_blocks(folder, open_page):
     energies = page.locator("table.bars").nth(1).locator("td.number").all_inner_texts()
     total = sum(float(text.split()[0]) for text in energies)
     assert total == pytest.approx(METRICS["synth"]["nj_per_voxel"], rel=0.001)
+
+
+def test_both_networks_are_compared(folder, open_page):
+    page = open_page(folder / "report.html")
+    rows = page.locator("table.compared tr").all_inner_texts()
+    rows = {title: texts for title, *texts in (row.split("\t") for row in rows)}
+    assert rows["Network"] == ["Patches", "Single voxels"]
+    assert rows["Voxels per pass"] == ["4 × 4 × 4", "1"]
+    assert rows["Multiply-accumulates per voxel"] == ["1,440", "61,504"]
+    assert rows["Quality of the program"] == ["40.10 dB", "39.40 dB"]
+    assert rows["Size of the program"] == ["0.66 bits per voxel", "0.43 bits per voxel"]
+    assert rows["Golden model"] == ["7.84 M voxels/s", "0.368 M voxels/s"]
+    assert rows["Energy"] == ["9.43 nJ per voxel", "348 nJ per voxel"]
+    assert rows["Speed"] == ["685 slices/s", "18.6 slices/s"]
+    assert "takes 1/37 of the energy" in page.locator("body").inner_text()
 
 
 def test_links_resolve(folder, open_page):
@@ -245,13 +266,16 @@ def test_mismatches_are_reported(tmp_path):
     record["steps"]["simulate"]["metrics"]["mismatches"] = 3
     (tmp_path / "demo.json").write_text(json.dumps(record))
     page = re.sub(r"\s+", " ", demo_page(tmp_path).read_text())
-    assert "3 of the 11,368 voxels of this slice that its simulated Verilog returned differ" in page
+    returned = "voxels that its simulated Verilog returned for the patches of this slice"
+    assert f"3 of the 11,368 {returned} differ" in page
     assert "All 11,368" not in page and "3 different from the golden model" in page
 
 
 def test_summary_for_the_terminal(folder):
     lines = dict(summary(METRICS, folder))
-    assert lines["Area"] == "3.87 mm²" and lines["Energy"] == "348 nJ per voxel"
+    assert lines["Area"] == "3.87 mm²" and lines["Energy"] == "9.43 nJ/voxel"
+    assert lines["Patches"] == "40.1 dB, 0.66 bits and 9.43 nJ per voxel, 685 slices/s"
+    assert lines["Single voxels"] == "39.4 dB, 0.43 bits and 348 nJ per voxel, 18.6 slices/s"
     assert lines["Verilog"] == str(folder / "verilog" / "implicore.v")
 
 

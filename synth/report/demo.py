@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from PIL import Image
 
 from implicore.errors import BadInput
 from implicore.formats import Formats
+from implicore.network_shape import NETWORKS, PRESET_PATCHES
+from implicore.patch import POINT
 from implicore.sim.timeline import load_timeline
 
 from . import plots
@@ -25,6 +28,12 @@ REGION = (0.20, 0.16, 0.56, 0.48)
 
 FILLING = 4000
 """Cycles shown in the first plot of utilization."""
+
+SIDES = {"Patches": ("patch", ""), "Single voxels": ("demo", "_point")}
+"""The two networks that the demo compares: preset, and suffix of the steps' names."""
+
+SLICE = 256 * 256
+"""Voxels of the slices in which speed is given."""
 
 PANELS = (("area_mm2", "nj_per_voxel"), ("area_mm2", "voxels_per_second"))
 
@@ -93,6 +102,10 @@ def demo_page(folder: str | Path) -> Path:
         predicted=_predicted(rows, metrics["generate"]["config"]),
         steps=[{**steps[name], "result": RESULTS[name](metrics[name])} for name in RESULTS],
         facts=facts(metrics),
+        compared=compared(metrics),
+        sides=list(SIDES),
+        figures=_figures,
+        times=metrics["synth_point"]["nj_per_voxel"] / metrics["synth"]["nj_per_voxel"],
         files=_files(folder / "verilog", metrics["generate"]["files"]),
         verilog=folder.resolve() / "verilog",
     )
@@ -128,23 +141,61 @@ def facts(metrics: dict) -> list[dict]:
         },
         {
             "name": "Energy",
-            "number": f"{synth['nj_per_voxel']:.0f}",
-            "unit": "nJ per voxel",
+            "number": _figures(synth["nj_per_voxel"]),
+            "unit": "nJ/voxel",
             "note": f"{synth['pj_per_mac']:.2f} pJ per multiply-accumulate, "
             f"{synth['power_mw']:.0f} mW",
         },
         {
             "name": "Speed",
-            "number": f"{synth['voxels_per_second'] / 65536:.1f}",
+            "number": _figures(synth["voxels_per_second"] / SLICE),
             "unit": "slices/s",
             "note": "of 256 × 256 voxels",
         },
     ]
 
 
+def compared(metrics: dict) -> list[tuple[str, list[str]]]:
+    """Return the rows of the comparison of both networks: title, and the text for each."""
+    sides = []
+    for preset, suffix in SIDES.values():
+        shape, patch = NETWORKS[preset], PRESET_PATCHES.get(preset, POINT)
+        fit, program, render, synth = (
+            metrics[f"{name}{suffix}"] for name in ("fit", "compile", "render", "synth")
+        )
+        sides.append(
+            {
+                "Voxels per pass": " × ".join(map(str, patch)) if patch != POINT else "1",
+                "Layers × width": f"{shape.depth} × {shape.width}",
+                "Parameters": f"{fit['parameters']:,}",
+                "Multiply-accumulates per voxel": f"{shape.macs_per_voxel:,.0f}",
+                "Quality of the program": f"{program['psnr_db']:.2f} dB",
+                "Size of the program": f"{program['bits_per_voxel']:.2f} bits per voxel",
+                "Golden model": f"{_figures(render['voxels_per_second'] / 1e6)} M voxels/s",
+                "Energy": f"{_figures(synth['nj_per_voxel'])} nJ per voxel",
+                "Speed": f"{_figures(synth['voxels_per_second'] / SLICE)} slices/s",
+                "Area": f"{synth['area_um2'] / 1e6:.2f} mm²",
+            }
+        )
+    return [(title, [side[title] for side in sides]) for title in sides[0]]
+
+
+def _figures(value: float) -> str:
+    """Return a number with three figures, or as many as its integer part has."""
+    return f"{value:,.{max(0, 2 - math.floor(math.log10(value)))}f}"
+
+
 def summary(metrics: dict, folder: Path) -> list[tuple[str, str]]:
     """Return the summary for the terminal: name and value of each line."""
     lines = [(fact["name"], f"{fact['number']} {fact['unit']}") for fact in facts(metrics)]
+    for title, (_, suffix) in SIDES.items():
+        program, cost = metrics[f"compile{suffix}"], metrics[f"synth{suffix}"]
+        text = (
+            f"{program['psnr_db']:.1f} dB, {program['bits_per_voxel']:.2f} bits and "
+            f"{_figures(cost['nj_per_voxel'])} nJ per voxel, "
+            f"{_figures(cost['voxels_per_second'] / SLICE)} slices/s"
+        )
+        lines.append((title, text))
     synth = metrics["synth"]
     lines.append(("Library", f"{synth['target']}, {synth['corner']}"))
     return [*lines, ("Verilog", str(folder / "verilog" / "implicore.v"))]
@@ -158,26 +209,42 @@ def _simulated(one: dict) -> str:
     return f"{one['voxels']:,} voxels, {status}; {one['cycles']:,} cycles, {predicted}"
 
 
+def _fitted(one: dict) -> str:
+    return f"{one['psnr_db']:.1f} dB with {one['parameters']:,} parameters, {one['steps']:,} steps"
+
+
+def _compiled(one: dict) -> str:
+    return (
+        f"{one['psnr_db']:.1f} dB, {one['loss_db']:.2f} dB less than the network; "
+        f"{one['bytes']:,} bytes, {one['bits_per_voxel']:.2f} bits per voxel"
+    )
+
+
+def _rendered(one: dict) -> str:
+    return f"{one['voxels']:,} voxels, {one['psnr_db']:.1f} dB, SSIM {one['ssim']:.3f}"
+
+
+def _synthesized(one: dict) -> str:
+    return (
+        f"{one['area_um2'] / 1e6:.2f} mm², {one['fmax_mhz']:.0f} MHz, "
+        f"{_figures(one['nj_per_voxel'])} nJ per voxel"
+    )
+
+
 RESULTS = {
-    "fit": lambda one: (
-        f"{one['psnr_db']:.1f} dB with {one['parameters']:,} parameters, {one['steps']:,} steps"
-    ),
-    "compile": lambda one: (
-        f"{one['psnr_db']:.1f} dB, {one['loss_db']:.2f} dB less than the "
-        f"network; {one['bytes']:,} bytes, {one['bits_per_voxel']:.2f} bits per voxel"
-    ),
-    "render": lambda one: (
-        f"{one['voxels']:,} voxels, {one['psnr_db']:.1f} dB, SSIM {one['ssim']:.3f}"
-    ),
+    "fit": _fitted,
+    "compile": _compiled,
+    "render": _rendered,
+    "fit_point": _fitted,
+    "compile_point": _compiled,
+    "render_point": _rendered,
     "render_zoom": lambda one: f"{one['voxels']:,} voxels",
     "generate": lambda one: f"{one['modules']} modules, {one['bytes']:,} bytes of Verilog",
     "simulate_icarus": _simulated,
     "simulate_verilator": _simulated,
     "simulate": _simulated,
-    "synth": lambda one: (
-        f"{one['area_um2'] / 1e6:.2f} mm², {one['fmax_mhz']:.0f} MHz, "
-        f"{one['nj_per_voxel']:.0f} nJ per voxel"
-    ),
+    "synth": _synthesized,
+    "synth_point": _synthesized,
     "sweep": lambda one: (
         f"{one['points']:,} accelerators, {one['failed']} failed, "
         f"{len(one['pareto'])} on the Pareto front"

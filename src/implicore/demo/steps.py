@@ -8,13 +8,17 @@ from pathlib import Path
 from ..atomic import atomic_write
 
 SECONDS = 60
-"""Training time."""
+"""Training time of each network."""
 
-PLANE = "axial:21"
-"""Position in mm of a slice of the bundled MRI, through the middle of the brain."""
+PLANE = "axial:23"
+"""Middle slice of the bundled MRI, by its position in mm."""
 
-ACCELERATOR = "--config medium --set networks=demo"
-"""16 x 16 processing elements with memories sized for the demo's network only."""
+PATCH, POINT = "patch", "demo"
+"""Presets of the two networks: one decodes patches of voxels, the other single voxels."""
+
+PATCH_ACCELERATOR = f"--config {PATCH} --set gate_zeros=true"
+POINT_ACCELERATOR = f"--config medium --set networks={POINT} --set gate_zeros=true"
+"""16 x 16 processing elements with memories sized for one network only."""
 
 SWEEP = """\
 # A small sweep over the size of the array.
@@ -25,7 +29,8 @@ synthesize = "none"
 [grid]
 rows = [4, 6, 8, 12, 16, 24, 32]
 columns = [4, 6, 8, 12, 16, 24, 32]
-program = ["mri.inr"]
+gate_zeros = [true]
+program = ["patch.inr"]
 """
 """One number format only: the unit costs of each further format take two minutes."""
 
@@ -80,74 +85,108 @@ def steps(target: str, library: Path) -> list[Step]:
     return [
         step(
             "fit",
-            f"train a network on the scan for {SECONDS} seconds",
-            f"fit {{}}/scan.nii.gz -o {{}}/mri.model --preset demo --seconds {SECONDS} --resume",
+            f"train a network of patches on the scan for {SECONDS} seconds",
+            f"fit {{}}/scan.nii.gz -o {{}}/patch.model --preset {PATCH} --seconds {SECONDS} "
+            "--resume",
             "scan.nii.gz",
-            "mri.model",
-            "mri.model.part",
+            "patch.model",
+            "patch.model.part",
         ),
         step(
             "compile",
             "compile it to integers",
-            "compile {}/mri.model -o {}/mri.inr --formats w8a12",
-            "mri.model scan.nii.gz",
-            "mri.inr",
+            "compile {}/patch.model -o {}/patch.inr --formats w8a12",
+            "patch.model scan.nii.gz",
+            "patch.inr",
         ),
         step(
             "render",
             "decode the whole volume with the golden model",
-            "render {}/mri.inr -o {}/decoded.nii.gz --image {}/scan.nii.gz",
-            "mri.inr scan.nii.gz",
-            "decoded.nii.gz",
+            "render {}/patch.inr -o {}/patch.nii.gz --image {}/scan.nii.gz",
+            "patch.inr scan.nii.gz",
+            "patch.nii.gz",
+        ),
+        step(
+            "fit_point",
+            "for comparison, train a network that decodes single voxels, as long",
+            f"fit {{}}/scan.nii.gz -o {{}}/point.model --preset {POINT} --seconds {SECONDS} "
+            "--resume",
+            "scan.nii.gz",
+            "point.model",
+            "point.model.part",
+        ),
+        step(
+            "compile_point",
+            "compile it to integers",
+            "compile {}/point.model -o {}/point.inr --formats w8a12",
+            "point.model scan.nii.gz",
+            "point.inr",
+        ),
+        step(
+            "render_point",
+            "decode the whole volume with the golden model",
+            "render {}/point.inr -o {}/point.nii.gz --image {}/scan.nii.gz",
+            "point.inr scan.nii.gz",
+            "point.nii.gz",
         ),
         step(
             "render_zoom",
             "decode one slice at three times the resolution",
-            f"render {{}}/mri.inr -o {{}}/zoom.png --plane {PLANE} --scale 3",
-            "mri.inr",
+            f"render {{}}/point.inr -o {{}}/zoom.png --plane {PLANE} --scale 3",
+            "point.inr",
             "zoom.png",
         ),
         step(
             "generate",
             "write an accelerator of 16 x 16 processing elements as Verilog",
-            f"generate -o {{}}/verilog {ACCELERATOR}",
+            f"generate -o {{}}/verilog {PATCH_ACCELERATOR}",
             "",
             "verilog",
         ),
         step(
             "simulate_icarus",
-            "decode some points on the Verilog of a 4 x 4 array with Icarus",
-            "simulate {}/mri.inr --config tiny --simulator icarus --points 4",
-            "mri.inr",
+            "decode some voxels of the second network on a 4 x 4 array with Icarus",
+            "simulate {}/point.inr --config tiny --simulator icarus --points 4",
+            "point.inr",
             "",
         ),
         step(
             "simulate_verilator",
-            "decode some points on the Verilog of an 8 x 8 array with Verilator",
-            "simulate {}/mri.inr --config small --simulator verilator --points 32",
-            "mri.inr",
+            "decode some patches of the first network on an 8 x 8 array with Verilator",
+            f"simulate {{}}/patch.inr --config small --set networks={PATCH} "
+            "--simulator verilator --points 32",
+            "patch.inr",
             "",
         ),
         step(
             "simulate",
-            "decode a whole slice on the Verilog of the 16 x 16 array with the compiled simulator",
-            f"simulate {{}}/mri.inr {ACCELERATOR} --simulator fast --plane {PLANE} "
+            "decode the patches of the middle slice on the Verilog of the 16 x 16 array with the "
+            "compiled simulator",
+            f"simulate {{}}/patch.inr {PATCH_ACCELERATOR} --simulator fast "
             "--image {}/scan.nii.gz --pictures {}/slice --timeline {}/timeline.csv",
-            "mri.inr scan.nii.gz",
+            "patch.inr scan.nii.gz",
             "slice timeline.csv",
         ),
         step(
             "synth",
             "map the 16 x 16 array to cells: area, clock, and the energy of a real decode",
-            f"synth -o {{}}/synth {ACCELERATOR} --target {target} --program {{}}/mri.inr",
-            "mri.inr",
+            f"synth -o {{}}/synth {PATCH_ACCELERATOR} --target {target} --program {{}}/patch.inr",
+            "patch.inr",
             "synth",
+        ),
+        step(
+            "synth_point",
+            "map an array of the same size for the second network, and decode on it",
+            f"synth -o {{}}/synth_point {POINT_ACCELERATOR} --target {target} "
+            "--program {}/point.inr",
+            "point.inr",
+            "synth_point",
         ),
         step(
             "sweep",
             "predict area, speed and energy of other array sizes",
             "sweep {}/sweep.toml -o {}/sweep --resume",
-            "sweep.toml mri.inr scan.nii.gz",
+            "sweep.toml patch.inr scan.nii.gz",
             "sweep",
         ),
     ]
