@@ -56,6 +56,10 @@ def test_random_cases_cover_all_kinds():
     shapes = [program.shape for case in cases for program in case.programs]
     assert {shape.depth for shape in shapes} >= {1, 2, 3}
     assert any(shape.depth in shape.skips for shape in shapes)
+    assert {c.voxels_per_beat for c in configs} == {1, 2, 4, 8}
+    assert {shape.outputs == 1 for shape in shapes} == {True, False}
+    patches = [program.patch for case in cases for program in case.programs]
+    assert any(sum(edge > 1 for edge in patch) > 1 for patch in patches)
     weights = [{int(w) for w in p.layers[0].weights.ravel()} for c in cases for p in c.programs]
     assert any(values == {0} for values in weights)
     assert any(len(values) == 1 and min(values) < 0 for values in weights)
