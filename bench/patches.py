@@ -107,10 +107,10 @@ COLUMNS = {
 }
 
 
-def seam(error: np.ndarray, patch: Patch) -> float | None:
+def seam(error: np.ndarray, patch: Patch) -> float:
     """Return the mean absolute step across patch boundaries over that inside patches.
 
-    Steps along the three axes are pooled. Return None if a patch is one voxel.
+    Steps along the three axes are pooled. The patch has at least two voxels.
     """
     across, inside = [], []
     for axis, edge in enumerate(patch):
@@ -118,8 +118,6 @@ def seam(error: np.ndarray, patch: Patch) -> float | None:
         boundary = np.arange(1, error.shape[axis]) % edge == 0
         across.append(steps.compress(boundary, axis).ravel())
         inside.append(steps.compress(~boundary, axis).ravel())
-    if patch == POINT:
-        return None
     return float(np.concatenate(across).mean() / np.concatenate(inside).mean())
 
 
@@ -152,11 +150,13 @@ def compiled(model: Path, volume: Volume, formats: Formats, path: Path) -> dict:
             return metrics
     result = compile_model(Model.load(model), formats, [volume])
     result.program.save(path)
-    voxels = Renderer(result.program).render(volume.grid)
-    decoded = result.program.intensity.values(voxels, formats.output_max)
     metrics = {name: result.metrics[name] for name in ("psnr_float_db", "psnr_db")}
     metrics["bits_per_voxel"] = result.metrics["bits_per_voxel"]
-    metrics["seam"] = seam(decoded - volume.data, result.program.patch)
+    metrics["seam"] = None
+    if result.program.patch != POINT:
+        voxels = Renderer(result.program).render(volume.grid)
+        decoded = result.program.intensity.values(voxels, formats.output_max)
+        metrics["seam"] = seam(decoded - volume.data, result.program.patch)
     write_json(record, {**metrics, "key": [key, path_digest(path)]})
     return metrics
 
