@@ -104,6 +104,13 @@ def test_wrong_family_and_too_large_networks_are_rejected(made_up):
         predict.predict(sized(4, 4), NETWORKS["quality"], made_up)
 
 
+def with_packer(costs):
+    """The unit costs with those of a voxel packer, all 1."""
+    shares = {"area_um2": 2, "leakage_mw": 2, "data_mw": 1, "clock_mw": 3}
+    packer = {share: (1.0,) * count for share, count in shares.items()}
+    return replace(costs, by_block={**costs.by_block, "voxel packer": packer})
+
+
 def test_metrics_of_patches_are_those_of_points_divided_by_the_outputs():
     osu, patch = target.find("osu018"), NETWORKS["patch"]
     config = AcceleratorConfig.sized(4, 4, FORMATS, [patch])
@@ -123,6 +130,10 @@ def test_metrics_of_patches_are_those_of_points_divided_by_the_outputs():
     assert found["nj_per_voxel"] == pytest.approx(found["power_mw"] * 1e6 * seconds / job.voxels)
     assert found["pj_per_mac"] * patch.macs_per_voxel == pytest.approx(1e3 * found["nj_per_voxel"])
     assert found["blocks"]["memory voxels"]["sram_mw"] > 0
+    packed = replace(costs, packer_period_ns=((2, 40.0), (8, 50.0)), key="slow packers")
+    for beat, fmax in ((1, found["fmax_mhz"]), (4, 25.0), (8, 20.0)):
+        one = predict.predict(replace(config, voxels_per_beat=beat), patch, with_packer(packed))
+        assert one["fmax_mhz"] == pytest.approx(fmax)
     wide = replace(sized(4, 4), voxels_per_beat=4)
     of_voxels = replace(costs, family=unit_costs.family(wide, osu), key="single voxels")
     with pytest.raises(BadInput, match="voxels_per_beat must be 1 with outputs 1, not 4"):
