@@ -130,7 +130,7 @@ def test_metrics_of_patches_are_those_of_points_divided_by_the_outputs():
     assert found["nj_per_voxel"] == pytest.approx(found["power_mw"] * 1e6 * seconds / job.voxels)
     assert found["pj_per_mac"] * patch.macs_per_voxel == pytest.approx(1e3 * found["nj_per_voxel"])
     assert found["blocks"]["memory voxels"]["sram_mw"] > 0
-    packed = replace(costs, packer_period_ns=((2, 40.0), (8, 50.0)), key="slow packers")
+    packed = replace(costs, voxel_read_period_ns=((2, 40.0), (8, 50.0)), key="slow reads")
     for beat, fmax in ((1, found["fmax_mhz"]), (4, 25.0), (8, 20.0)):
         one = predict.predict(replace(config, voxels_per_beat=beat), patch, with_packer(packed))
         assert one["fmax_mhz"] == pytest.approx(fmax)

@@ -48,10 +48,10 @@ class UnitCosts:
         Delay from a macro's data output to the next register, setup included: a constant, and an
         increment for each doubling of the tiles in depth. The sum is at least 0.
     logic_period_ns : float
-        The longest path that begins neither in a memory nor in a processing element, and neither
-        begins nor ends in the voxel packer.
-    packer_period_ns : tuple of (int, float)
-        Voxels of a beat, and the longest path that begins or ends in a voxel packer for them.
+        The longest path that begins neither in a memory nor in a processing element, nor at
+        the read address of the voxel banks.
+    voxel_read_period_ns : tuple of (int, float)
+        Voxels of a beat, and the longest path from the read address to voxel banks of that width.
     """
 
     family: str
@@ -64,7 +64,7 @@ class UnitCosts:
     by_block: dict[str, dict[str, tuple[float, ...]]]
     after_access_ns: tuple[float, float]
     logic_period_ns: float
-    packer_period_ns: tuple[tuple[int, float], ...] = ()
+    voxel_read_period_ns: tuple[tuple[int, float], ...] = ()
 
     def __eq__(self, other):
         return isinstance(other, UnitCosts) and self.key == other.key
