@@ -124,7 +124,9 @@ def _period(config: AcceleratorConfig, chosen: list[tuple[Memory, int]], costs: 
     """Return the minimum clock period in ns."""
     constant, per_doubling = costs.after_access_ns
     periods = [costs.pe_period_ns, costs.logic_period_ns]
-    periods += [period for beat, period in costs.voxel_read_period_ns if beat <= config.voxels_per_beat]
+    periods += [
+        period for beat, period in costs.voxel_read_period_ns if beat <= config.voxels_per_beat
+    ]
     for memory, _ in chosen:
         after_access = max(0.0, constant + per_doubling * log2(memory.deep))
         periods.append(memory.macro.access_ns + after_access)
