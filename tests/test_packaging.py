@@ -97,9 +97,10 @@ def test_every_package_is_listed():
     assert holding == {ROOT / folder for folder in listed.values()}
 
 
-def test_the_changelog_begins_with_this_version():
+def test_the_newest_version_of_the_changelog_is_this_one():
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert re.search(r"^## (\S+)$", text, re.M)[1] == implicore.__version__
+    sections = re.findall(r"^## (\S+)$", text, re.M)
+    assert sections[sections[0] == "Unreleased"] == implicore.__version__
 
 
 def test_wheel_holds_the_packages_and_nothing_else(wheel):
