@@ -1,11 +1,11 @@
 """Networks of patches against networks of points: quality, bits, seams, energy and throughput.
 
 Each network is trained in cpu-seconds of one thread, with the same sigma for all networks of a
-volume, and compiled. A *seam* is the mean absolute
-step of the error (decoded minus source) from a voxel to the next across a patch boundary, divided
-by that inside patches. With ``--synth TARGET``, the programs are decoded at gate level by the
-16 x 16 accelerator that is sized for them, with zero gating. Trained networks and programs stay in
-a folder, so that an interrupted run resumes. ``python bench/patches.py --help`` lists the options.
+volume, and compiled. A *seam* is the mean absolute step of the error (decoded minus source) from a
+voxel to the next across a patch boundary, divided by that inside patches. With ``--synth TARGET``,
+the programs are decoded at gate level by the 16 x 16 accelerator that is sized for them, with zero
+gating. Trained networks and programs stay in a folder, so that an interrupted run resumes.
+``python bench/patches.py --help`` lists the options.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from .requantizer import Requantizer
 from .row import ColumnUnit, RowUnit, column_bank, gated_fields, row_banks
 from .sequencer import Sequencer, shape_layout
 from .systolic_array import SystolicArray
-from .voxel_bank import lane_bits, voxel_bank, word_address_bits
+from .voxel_bank import voxel_address_bits, voxel_bank
 from .voxel_packer import VoxelPacker
 from .voxel_reader import VoxelReader
 from .voxels import VoxelBuffer, beat_layout
@@ -316,7 +316,7 @@ class Core(wiring.Component):
         voxel = delay_line(m, sequencer.voxel, delay, name="voxel_result", reset=True)
         last = delay_line(m, sequencer.last_voxel, delay, name="last_voxel", reset=True)
         number = Signal(address_bits(config.outputs))
-        half_bit = lane_bits(per_beat) + word_address_bits(config.outputs, per_beat) - 1
+        half_bit = voxel_address_bits(config.outputs, per_beat) - 1
         with m.If(voxel):
             m.d.sync += number.eq(number + 1)
         with m.If(last | self.start):

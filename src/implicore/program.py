@@ -18,7 +18,7 @@ from .fixed import FREQUENCY, SHIFT_BITS, signed_bits
 from .formats import Formats
 from .grid import Frame, Grid
 from .network_shape import NetworkShape
-from .patch import POINT, Lattice, Patch, checked_patch, patch_name
+from .patch import POINT, Lattice, Patch, check_patch_fits, checked_patch, patch_name
 from .program_file import Section
 
 VOXEL_TYPES = ("uint8", "int8", "uint16", "int16", "int32", "float32", "float64")
@@ -132,11 +132,7 @@ class Program:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "patch", checked_patch(self.patch))
-        if math.prod(self.patch) != self.shape.outputs:
-            raise BadInput(
-                f"A patch of {patch_name(self.patch)} voxels needs as many outputs, but the "
-                f"program's network has {self.shape.outputs}."
-            )
+        check_patch_fits(self.patch, self.shape.outputs, images=1)
         for name, array, shape, low, high in self._arrays():
             if array.shape != shape:
                 raise BadInput(f"The program's {name} have shape {array.shape}, not {shape}.")
