@@ -70,7 +70,7 @@ CASES = {
     "small": _sized("1x1x1", 24, 8),
     "demo-2x2x2": _sized("2x2x2", 64, 15),
     "demo-4x4x4": _sized("4x4x4", 64, 15),
-    "patch-8x8x8": _sized("8x8x8", 96, 10),
+    "patch-8x8x8": _sized("8x8x8", 112, 8),
     "ch2-quality": _preset("ch2", "quality"),
     "ch2-patch-large": _preset("ch2", "patch-large"),
 }

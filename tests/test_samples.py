@@ -4,7 +4,7 @@ import torch
 
 from implicore.errors import BadInput
 from implicore.grid import Frame, Grid
-from implicore.model.samples import SLICE_POINTS, Batches, Samples
+from implicore.model.samples import DRAW_FLOOR, SLICE_POINTS, Batches, Samples
 from implicore.model.volume import Volume
 from implicore.patch import Lattice
 
@@ -125,6 +125,31 @@ def test_an_epoch_draws_every_voxel_once():
     for epoch in epochs:
         assert torch.equal(epoch.sort().values, torch.arange(96))
     assert not torch.equal(*epochs)
+
+
+def test_an_epoch_draws_a_sample_as_often_as_asked():
+    draws = np.random.default_rng(1).uniform(0, 3, 96)
+    draws *= 96 / draws.sum()
+    batches = Batches(96, 32, seed=3, draws=draws)
+    total = np.zeros(96)
+    for epoch in range(400):
+        drawn = torch.cat([batches[3 * epoch + place] for place in range(3)])
+        counts = np.bincount(drawn.numpy(), minlength=96)
+        assert ((counts == np.floor(draws)) | (counts == np.ceil(draws))).all()
+        total += counts
+    np.testing.assert_allclose(total / 400, draws, atol=0.1)
+
+
+def test_patches_of_contrast_are_drawn_more_often():
+    data = np.zeros((8, 8, 8), np.uint8)
+    data[:4, :4, :4] = np.random.default_rng(0).integers(0, 256, (4, 4, 4))
+    image = Volume(data, Grid.from_array(data.shape, np.eye(4)), "corner")
+    draws = Samples([image], patch=(4, 4, 4)).draws()
+    assert draws.mean() == pytest.approx(1)
+    assert draws[0] == pytest.approx(draws[1] * (8 + DRAW_FLOOR) / DRAW_FLOOR)
+    assert (Samples([image]).draws() == 1).all()
+    flat = Volume(data * 0 + 7, image.grid, "flat")
+    assert (Samples([flat], patch=(4, 4, 4)).draws() == 1).all()
 
 
 def test_a_step_draws_the_same_whatever_came_before():

@@ -15,7 +15,8 @@ from implicore.errors import BadInput
 from implicore.grid import Frame, Grid
 from implicore.model.checkpoint import Model, read_tensors
 from implicore.model.network import reconstruct
-from implicore.model.train import choose_device, fit, fitting, sigma
+from implicore.model.train import choose_device, fit, fitting
+from implicore.model.train.recipe import PATCHES, POINTS
 from implicore.model.train.trainer import Trainer
 from implicore.model.volume import Volume
 from implicore.network_shape import NetworkShape
@@ -113,7 +114,7 @@ def test_the_probe_is_repeatable_and_finds_a_good_sigma(options):
 def test_patches_have_their_own_bias_of_sigma(monkeypatch):
     monkeypatch.setattr(fitting, "probe_loss", lambda trainer, budget, clock: 0.0)
     points, patches = (fit_blobs(sigma=None, steps=1, **o) for o in ({}, {"patch": PATCH}))
-    assert (points.sigma, patches.sigma) == (sigma.PROBE_BIAS, sigma.PATCH_BIAS)
+    assert (points.sigma, patches.sigma) == (POINTS.probe_bias, PATCHES.probe_bias)
 
 
 def test_the_budget_of_seconds_is_respected():

@@ -18,15 +18,15 @@ def test_the_probe_finds_the_best_sigma(best):
         tried.append(candidate)
         return np.log(candidate / best) ** 2
 
-    assert sigma.probe_sigma(loss) == pytest.approx(sigma.PROBE_BIAS * best)
+    assert sigma.probe_sigma(loss) == pytest.approx(best)
     assert len(tried) == len(set(tried)) <= 9
-    assert sigma.probe_sigma(loss, bias=sigma.PATCH_BIAS) == pytest.approx(sigma.PATCH_BIAS * best)
+    assert sigma.probe_sigma(loss, bias=1.5) == pytest.approx(1.5 * best)
 
 
 def test_the_probe_stays_within_its_limits():
-    highest = sigma.PROBE_BIAS * sigma.PROBE_RATIO**sigma.PROBE_LIMIT
+    highest = sigma.PROBE_RATIO**sigma.PROBE_LIMIT
     assert sigma.probe_sigma(lambda candidate: -candidate) == pytest.approx(highest)
-    assert sigma.probe_sigma(lambda candidate: 0.0) == pytest.approx(sigma.PROBE_BIAS)
+    assert sigma.probe_sigma(lambda candidate: 0.0) == pytest.approx(1.0)
 
 
 def test_a_candidate_gets_a_small_part_of_the_budget():

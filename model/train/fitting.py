@@ -22,9 +22,10 @@ from ..network import one_thread, render_float
 from ..samples import Samples
 from ..volume import Volume
 from .device import bf16_helps, choose_device
+from .recipe import Recipe
 from .run import Progress, Run
-from .schedule import Budget, learning_rate
-from .sigma import PATCH_BIAS, PROBE_BATCH, PROBE_BIAS, probe_loss, probe_sigma
+from .schedule import Budget
+from .sigma import PROBE_BATCH, probe_loss, probe_sigma
 from .trainer import Trainer
 
 SAVE_SECONDS = 3.0
@@ -130,7 +131,7 @@ def fit(
                 )
                 return probe_loss(trial, budget, clock)
 
-            bias = PROBE_BIAS if patch == POINT else PATCH_BIAS
+            bias = Recipe.of(shape).probe_bias
             run.state["sigma"] = probe_sigma(try_sigma, run.state["probed"], bias)
         trainer = Trainer(samples, shape, run.state["sigma"], seed, bf16, torch_device)
         _train(trainer, budget, run, progress)
@@ -171,7 +172,7 @@ def _train(trainer: Trainer, budget: Budget, run: Run, progress: Progress) -> No
     snapshot = trainer.snapshot()
     saved_at, losses = time.monotonic(), []
     while (spent := budget.spent(run.elapsed, trainer.step)) < 1:
-        losses.append(trainer.advance(learning_rate(spent) * run.state["scale"]))
+        losses.append(trainer.advance(trainer.recipe.learning_rate(spent) * run.state["scale"]))
         if trainer.step % CHECK_STEPS:
             continue
         loss = float(torch.stack(losses).mean())

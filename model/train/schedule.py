@@ -1,4 +1,4 @@
-"""The budget of a training run and the schedule of its learning rate."""
+"""The budget of a training run."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import math
 from dataclasses import dataclass
 
 from implicore.errors import BadInput
-
-WARM_UP = 0.02
-"""Share of the budget during which the learning rate rises to its full value."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +34,3 @@ class Budget:
         """Return the share of the budget that is spent, from 0 to 1."""
         spent = steps / self.steps if self.seconds is None else seconds / self.seconds
         return min(1.0, spent)
-
-
-def learning_rate(spent: float) -> float:
-    """Return the share of the full learning rate after ``spent`` of the budget, 0 to 1."""
-    return min(1.0, (spent + 1e-4) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * spent))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import torch
 
-from .schedule import Budget, learning_rate
+from .schedule import Budget
 from .trainer import Trainer
 
 PROBE_SHARE = 0.02
@@ -22,18 +22,11 @@ PROBE_RATIO = 2**0.5
 PROBE_LIMIT = 6
 """Candidates lie within this many ratios of 1: from 1/8 to 8 turns per unit of coordinate."""
 
-PROBE_BIAS = 1.15
-"""Ratio of the best sigma after training to the best after a probe: detail is learned late."""
-
-PATCH_BIAS = 2.2
-"""The same ratio for patches: a probe of the preset ``patch`` prefers 0.55 to 0.85 on the bundled
-MRI, where 1.4 gains 2 dB over 0.73 after training."""
-
 
 def probe_sigma(
     try_sigma: Callable[[float], float],
     losses: dict[int, float] | None = None,
-    bias: float = PROBE_BIAS,
+    bias: float = 1.0,
 ) -> float:
     """Choose the sigma of the smallest loss, descending from 1 in steps of ``PROBE_RATIO``.
 
@@ -44,7 +37,7 @@ def probe_sigma(
     losses : dict, optional
         Losses by candidate number, updated in place. These candidates are not tried again.
     bias : float
-        ``PROBE_BIAS``, or ``PATCH_BIAS`` for patches.
+        Ratio of the sigma that is returned to the best candidate.
     """
     losses = {} if losses is None else losses
 
@@ -85,6 +78,6 @@ def probe_loss(trainer: Trainer, budget: Budget, clock: Callable[[], float]) -> 
         spent = max(share, limit.spent(0, trainer.step))
         if spent >= 1 and losses:
             break
-        losses.append(trainer.advance(learning_rate(min(1.0, spent))))
+        losses.append(trainer.advance(trainer.recipe.learning_rate(min(1.0, spent))))
     last = torch.stack(losses[-max(1, len(losses) // 5) :]).mean()
     return float(last.log().nan_to_num(nan=1e9, posinf=1e9))

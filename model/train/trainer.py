@@ -6,19 +6,13 @@ import copy
 
 import numpy as np
 import torch
-from torch.nn.functional import mse_loss
 
 from implicore.network_shape import NetworkShape
 
 from ..network import FourierNetwork
 from ..samples import Batches, Samples
 from .optimizer import Optimizer
-
-BATCH = 4096
-"""Points per step."""
-
-PATCH_BATCH = 2048
-"""Points per step of a network that decodes patches: each has the gradient of many voxels."""
+from .recipe import Recipe
 
 FEATURE_CACHE = 512 << 20
 """Maximum size in bytes of Fourier features that are computed once and kept."""
@@ -38,7 +32,7 @@ class Trainer:
         Whether all layers except the last one compute in bfloat16.
     device : torch.device
     batch : int, optional
-        Points per step; by default ``BATCH`` or ``PATCH_BATCH``.
+        Points per step; by default those of the recipe.
     cache : bool
         Whether to keep the Fourier features of all samples, if they fit in ``FEATURE_CACHE``.
     """
@@ -55,19 +49,22 @@ class Trainer:
         cache: bool = True,
     ):
         self.samples = samples
+        self.recipe = Recipe.of(shape)
         self.network = FourierNetwork(shape, sigma, seed).to(device)
         self.dtype = torch.bfloat16 if bf16 else torch.float32
         # On a processor without bfloat16, float32 makes the optimizer 20 times as fast.
-        self.optimizer = Optimizer(self.network, self.dtype)
+        self.optimizer = Optimizer(self.network, self.dtype, self.recipe)
         # The layers compute with a narrow copy of the weights. The weights themselves stay in
         # float32, because updates are small.
         self.working = copy.deepcopy(self.network)
         if bf16:
             self.working.layers[:-1].bfloat16()
         self.pairs = list(zip(self.network.parameters(), self.working.parameters(), strict=True))
-        if batch is None:
-            batch = BATCH if shape.outputs == 1 else PATCH_BATCH
-        self.batches = Batches(len(samples), max(1, batch // samples.points), seed)
+        batch = self.recipe.batch if batch is None else batch
+        draws = samples.draws()
+        self.batches = Batches(len(samples), max(1, batch // samples.points), seed, draws)
+        # A sample that is drawn often counts less each time, so the loss keeps its mean.
+        self.importance = torch.from_numpy(1 / draws).to(samples.targets)
         self.mean = float(samples.targets.mean())
         self.deviation = float(samples.targets.std(correction=0))
         self.step = 0
@@ -88,9 +85,10 @@ class Trainer:
                 else self.cache.index_select(0, index)
             )
             target = (self.samples.targets[index] - self.mean) / self.deviation
+            importance = self.importance[index, None]
         output = self.working.decode(features)  # (samples * points, outputs)
         output = output.view(len(index), self.samples.points, -1).mean(dim=1)
-        loss = mse_loss(output, target)
+        loss = (importance * (output - target).square()).mean()
         gradients = torch.autograd.grad(loss, [w for _, w in self.pairs])
         for (master, _), gradient in zip(self.pairs, gradients, strict=True):
             master.grad = gradient.to(master.dtype)

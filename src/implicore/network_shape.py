@@ -145,7 +145,7 @@ NETWORKS = {
     "quality": NetworkShape(frequencies=128, width=128, depth=15),
     "paper": NetworkShape(frequencies=128, width=256, depth=15, skips=(6, 11)),
     "patch": NetworkShape(
-        frequencies=64, width=96, depth=10, outputs=prod(PRESET_PATCHES["patch"])
+        frequencies=64, width=112, depth=8, outputs=prod(PRESET_PATCHES["patch"])
     ),
     "patch-large": NetworkShape(
         frequencies=128, width=128, depth=15, outputs=prod(PRESET_PATCHES["patch-large"])
