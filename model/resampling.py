@@ -32,6 +32,10 @@ HALF_VOXEL = 0.5 + 1e-6
 """Distance in voxels from the outer voxel centres to the edge of the image. The millionth allows
 for rounding errors."""
 
+WHOLE = 1e-6
+"""Largest deviation in voxels from a whole index. The value differs from the voxel's by less than a
+hundredth."""
+
 POLE = 2 - math.sqrt(3)
 """Magnitude of the pole of the B-spline's prefilter: its response to a voxel at a distance of k is
 ``sqrt(3) * POLE**k``, with alternating sign."""
@@ -117,7 +121,7 @@ class Resampler:
         voxels = np.zeros(index.shape[1], np.uint16)
         if inside.any():
             index = index if inside.all() else index[:, inside]
-            low, high = self._needed(index)
+            low, high = self._needed(index, _whole(index))
             box = self._box(low, high)
             coefficients = spline_filter(box, order=3, output=np.float64, mode="mirror")
             values = map_coordinates(
@@ -127,15 +131,23 @@ class Resampler:
             voxels[inside] = np.clip(np.floor(values + 0.5), 0, top)
         return voxels
 
-    def _needed(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the box of voxels, first and end, for fractional indices (3, points)."""
-        nearest = np.floor([index.min(axis=1), index.max(axis=1)]).astype(int)
-        low = np.clip(nearest[0] - 1 - self._margin, 0, self._shape - 1)
-        return low, np.clip(nearest[1] + 3 + self._margin, 1, self._shape)
+    def _needed(self, index: np.ndarray, whole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the box of voxels, first and end, for fractional indices (3, points).
+
+        Along the axes of ``whole``, the spline passes through the voxels, so others do not count.
+        """
+        low = np.where(whole, np.rint(index.min(axis=1)), np.floor(index.min(axis=1)) - 1)
+        end = np.where(whole, np.rint(index.max(axis=1)) + 1, np.floor(index.max(axis=1)) + 3)
+        margin = np.where(whole, 0, self._margin)
+        low = np.clip((low - margin).astype(int), 0, self._shape - 1)
+        return low, np.clip((end + margin).astype(int), 1, self._shape)
 
     def patches(self, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
         """Return first index and shape of a box of patches that holds all that a grid needs."""
-        low, high = self._needed(self._index(grid.corners(edges=False).T))
+        steps = self._to_index @ grid.matrix[:3, :3][:, np.array(grid.shape) > 1]
+        origin = self._index(grid.matrix[:3, 3:4])
+        whole = _whole(np.hstack([origin, steps]))
+        low, high = self._needed(self._index(grid.corners(edges=False).T), whole)
         first = low // self._patch
         return first, -(-high // self._patch) - first
 
@@ -154,6 +166,11 @@ class Resampler:
             blocks[tuple(part.T)] = voxels.transpose(0, 3, 2, 1)
         self._decoded[patches] = True
         return self._voxels[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+
+
+def _whole(index: np.ndarray) -> np.ndarray:
+    """Return for each row of an array whether all of its numbers are whole, but for rounding."""
+    return (np.abs(index - np.rint(index)) <= WHOLE).all(axis=1)
 
 
 def margin(top: int) -> int:

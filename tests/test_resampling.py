@@ -167,6 +167,22 @@ def test_a_plane_decodes_only_the_patches_that_it_needs(start):
     assert len(decoded) == 12 * 12 * layers
 
 
+@pytest.mark.parametrize("scale", [1, 3])
+def test_a_plane_of_voxels_decodes_only_their_layer(scale):
+    program = program_of((48, 48, 200), (4, 4, 4), affine=np.diag([0.7, 1.3, 0.9, 1]))
+    renderer, decoded = Renderer(program), []
+
+    def decode(coordinates):
+        decoded.extend(map(tuple, coordinates.tolist()))
+        return renderer.voxels(coordinates)
+
+    plane = program.grid.plane("axial", program.grid.world([0, 0, 77])[2], scale)
+    rendered = Resampler(program, decode).render(plane, lambda voxels: voxels)
+    assert len(decoded) == 12 * 12
+    expected = splined(program, index_of(program, plane))
+    assert np.abs(rendered - np.clip(expected, 0, program.formats.output_max)).max() < 0.51
+
+
 def test_the_margin_bounds_the_effect_of_the_cut():
     """The worst image: full scale wherever the response has one sign, 0 elsewhere."""
     for top in (255, 4095, 65535):

@@ -56,12 +56,20 @@ def test_missing_voxels_stay_missing():
 
 def test_only_the_patches_around_a_grid_are_decoded():
     affine = SOURCE.matrix.copy()
-    affine[:3, 3] = SOURCE.world([60, 4, 4])
+    affine[:3, 3] = SOURCE.world([60.2, 4.2, 4.2])
     corner = Region(PROGRAM, Grid.from_array((3, 2, 1), affine)).job
     whole = Region(PROGRAM, SOURCE).job
     assert whole == GridJob.of(PROGRAM.lattice.grid, PROGRAM.frame)
     assert 1 < corner.shape[0] < whole.shape[0] == 18
     assert np.array_equal(corner.at([0, 0, 0]), whole.at([18 - corner.shape[0], 0, 0]))
+
+
+def test_voxels_of_the_source_take_only_their_patches():
+    affine = SOURCE.matrix @ np.diag([3, 1, 0.5, 1])  # every third voxel, halves of the last axis
+    affine[:3, 3] = SOURCE.world([6, 4, 4])
+    region = Region(PROGRAM, Grid.from_array((7, 2, 1), affine))
+    assert region.job.shape == (6, 1, 1)  # voxels 6 to 24, 4 to 5, and 4
+    assert np.array_equal(region.show(decoded(region)), WHOLE[6:25:3, 4:6, 4:5])
 
 
 def test_without_patches_the_grid_is_decoded_itself():
