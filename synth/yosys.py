@@ -1,6 +1,6 @@
 """Run Yosys, from the package ``pyosys``, in a process of its own.
 
-python -m implicore.synth.yosys SCRIPT
+python -m implicore.synth.yosys SCRIPT [SECONDS]
 """
 
 from __future__ import annotations
@@ -21,14 +21,22 @@ def version() -> str:
     return metadata.version("pyosys")
 
 
-def yosys(script: str, folder: Path) -> None:
-    """Run a script in a folder, which keeps script and log; ToolFailed if it fails."""
+def yosys(script: str, folder: Path, *, limit_s: int | None = None) -> None:
+    """Run a script in a folder, which keeps script and log; ToolFailed if it fails.
+
+    After ``limit_s`` seconds of processor time, the signal SIGXCPU ends the process.
+    """
     version()
     (folder / "yosys.ys").write_text(script, encoding="utf-8")
-    run([sys.executable, "-m", __name__, "yosys.ys"], folder, name="yosys")
+    limit = [] if limit_s is None else [limit_s]
+    run([sys.executable, "-m", __name__, "yosys.ys", *limit], folder, name="yosys")
 
 
 if __name__ == "__main__":
+    import resource
+
     from pyosys import libyosys
 
+    for seconds in map(int, sys.argv[2:]):
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 10))
     libyosys.run_pass(f"script {sys.argv[1]}", libyosys.Design())
