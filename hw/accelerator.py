@@ -85,17 +85,19 @@ class Accelerator(wiring.Component):
         loader = ProgramLoader(config)
         m.submodules.core = core = Core(config)
         generator = CoordinateGenerator()
-        # An abort stops the core, which is cleared after it has drained. The program stays in the
-        # memories.
+        # An abort stops the core. After it has drained and the offered voxels have been taken, it
+        # is cleared. The program stays in the memories.
         m.submodules.loader = ResetInserter(abort)(loader)
         m.submodules.generator = ResetInserter(abort)(generator)
         drain_cycles_left = Signal(range(config.abort_latency + 1), init=config.abort_latency)
         drained = Signal()
+        held = Signal()  # a beat that was offered at the abort; valid must stay until it is taken
         m.d.sync += [
             core.clear.eq(drain_cycles_left == 1),
             drained.eq((drain_cycles_left == 0) & ~abort),
+            held.eq((abort | held) & self.m_axis_voxels_tvalid & ~self.m_axis_voxels_tready),
         ]
-        with m.If(abort):
+        with m.If(abort | held):
             m.d.sync += drain_cycles_left.eq(config.abort_latency)
         with m.Elif(drain_cycles_left != 0):
             m.d.sync += drain_cycles_left.eq(drain_cycles_left - 1)
@@ -108,6 +110,7 @@ class Accelerator(wiring.Component):
         m.d.sync += command.eq(control.wo.control)
         running = Signal()
         accept_points = Signal()  # until the last point of the job
+        points_due = Signal()  # until the last point of the job, also after an abort
         from_grid = Signal()
         loaded = Signal()
         start_requested = command.start_grid | command.start_points
@@ -121,9 +124,9 @@ class Accelerator(wiring.Component):
             abort.eq(command.abort),
             start.eq(waiting & drained),
             point_transfer.eq(core.points.valid & core.points.ready),
-            self.m_axis_voxels_tvalid.eq(core.voxels.valid & running),
+            self.m_axis_voxels_tvalid.eq(core.voxels.valid & (running | held)),
             voxel_transfer.eq(self.m_axis_voxels_tvalid & self.m_axis_voxels_tready),
-            job_ends.eq(voxel_transfer & core.voxels.payload.last),
+            job_ends.eq(voxel_transfer & core.voxels.payload.last & running),
             core.start.eq(start),
             core.running.eq(running),
             core.shape.eq(loader.shape),
@@ -136,8 +139,14 @@ class Accelerator(wiring.Component):
             generator.grid.increments.eq(control.rw.grid_increments),
         ]
         accepted = start_requested & loaded & ~busy & ~abort
+        with m.If(self.s_axis_points_tvalid & self.s_axis_points_tready & self.s_axis_points_tlast):
+            m.d.sync += points_due.eq(0)
         with m.If(accepted):
-            m.d.sync += [waiting.eq(1), from_grid.eq(command.start_grid)]
+            m.d.sync += [
+                waiting.eq(1),
+                from_grid.eq(command.start_grid),
+                points_due.eq(~command.start_grid),
+            ]
         with m.If(start):
             m.d.sync += [waiting.eq(0), running.eq(1), accept_points.eq(1)]
         with m.If(point_transfer & core.points.payload.last):
@@ -158,7 +167,8 @@ class Accelerator(wiring.Component):
             ),
             core.points.payload.eq(Mux(from_grid, generator.points.payload.as_value(), point)),
             generator.points.ready.eq(core.points.ready),
-            self.s_axis_points_tready.eq(accept_points & ~from_grid & core.points.ready),
+            # The points that an aborted job has not taken are dropped.
+            self.s_axis_points_tready.eq(points_due & ~waiting & (core.points.ready | ~running)),
             self.m_axis_voxels_tlast.eq(core.voxels.payload.last),
             core.voxels.ready.eq(self.m_axis_voxels_tready),
         ]
@@ -191,6 +201,7 @@ class Accelerator(wiring.Component):
             ro.status.loaded.eq(loaded),
             ro.status.loading.eq(loader.loading),
             ro.status.running.eq(running | waiting),
+            ro.status.held.eq(held),
             ro.error.eq(error),
             control.events.interrupt.done.eq(job_ends),
             control.events.interrupt.loaded.eq(loader.done & (loader.error == Error.NONE)),

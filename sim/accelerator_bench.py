@@ -10,13 +10,15 @@ Environment variables name files of 32-bit little-endian words:
     IMPLICORE_EXPECTED    the expected responses, word by word; optional
     IMPLICORE_RESPONSES   file to write with the responses; optional
 
-cocotbext-axi drives and checks the ports. A monitor in this bench also checks the voxel stream.
+cocotbext-axi drives the register port and receives the voxels; this bench drives the other streams.
+A monitor checks the handshakes of all channels in every cycle.
 """
 
 import logging
 import os
 import random
 from array import array
+from collections import deque
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -30,9 +32,7 @@ from cocotbext.axi import (
     AxiLiteBus,
     AxiLiteMaster,
     AxiStreamBus,
-    AxiStreamFrame,
     AxiStreamSink,
-    AxiStreamSource,
 )
 
 PAYLOADS = {
@@ -44,6 +44,13 @@ PAYLOADS = {
 }
 """The payload inputs that each valid signal qualifies."""
 
+RESPONSES = {
+    "s_axi_bvalid": ("s_axi_bresp",),
+    "s_axi_rvalid": ("s_axi_rdata", "s_axi_rresp"),
+    "m_axis_voxels_tvalid": ("m_axis_voxels_tdata", "m_axis_voxels_tlast"),
+}
+"""The payload outputs that each valid signal qualifies; with ``tkeep`` if the stream has it."""
+
 READY = ("s_axi_bready", "s_axi_rready", "m_axis_voxels_tready")
 
 OUTPUTS = (
@@ -53,7 +60,7 @@ OUTPUTS = (
     *(f"m_axis_voxels_{name}" for name in ("tvalid", "tdata", "tlast")),
 )
 
-BEAT = ("m_axis_voxels_tdata", "m_axis_voxels_tlast")
+BEAT = RESPONSES["m_axis_voxels_tvalid"]
 """The payload of a voxel stream without ``tkeep``."""
 
 KEEP = "m_axis_voxels_tkeep"
@@ -66,6 +73,72 @@ TIMEOUT = 1000
 
 FOUR_STATES = cocotb.SIM_NAME.startswith("Icarus")
 """Whether the simulator has unknown values."""
+
+
+class Channel:
+    """The handshake of a channel, from cycle to cycle.
+
+    Attributes
+    ----------
+    offered : list of int or None
+        The payload in this cycle, None while ``valid`` is low.
+    taken : bool
+        Whether it is accepted in this cycle.
+    """
+
+    def __init__(self, dut, valid, payload):
+        self._name, self._valid = valid, getattr(dut, valid)
+        self._ready = getattr(dut, valid.removesuffix("valid") + "ready")
+        self._payload = [getattr(dut, name) for name in payload]
+        self.reset()
+
+    def reset(self):
+        """Drop what is offered."""
+        self.offered, self.taken = None, False
+
+    def check(self, cycle):
+        """Look at the channel in the next cycle; fail if what it offered is gone."""
+        before = None if self.taken else self.offered
+        self.reset()
+        if int(self._valid.value):
+            self.offered = [int(port.value) for port in self._payload]
+            self.taken = bool(int(self._ready.value))
+        if before is not None:
+            what = "withdrawn" if self.offered is None else "changed"
+            assert self.offered == before, f"{self._name}: {what} before ready, in cycle {cycle}"
+
+
+class Source:
+    """The transmitter of a stream. What it offers stays offered until it is taken.
+
+    Attributes
+    ----------
+    queue : deque of (int, bool)
+        Data and ``tlast`` of what will be offered.
+    accepted : int
+        Number of words that were taken.
+    """
+
+    def __init__(self, dut, name, stalls):
+        self.queue, self.accepted = deque(), 0
+        ports = (getattr(dut, f"{name}_t{port}") for port in ("valid", "ready", "data", "last"))
+        cocotb.start_soon(self._run(dut, stalls, *ports))
+
+    async def _run(self, dut, stalls, valid, ready, data, last):
+        while True:
+            await RisingEdge(dut.clk)
+            if int(dut.rst.value):
+                self.queue.clear()
+                valid.value = 0
+                continue
+            if int(valid.value):
+                if not int(ready.value):
+                    continue
+                self.accepted += 1
+            offers = bool(self.queue) and not next(stalls)
+            valid.value = offers
+            if offers:
+                data.value, last.value = self.queue.popleft()
 
 
 class Bench:
@@ -87,26 +160,20 @@ class Bench:
         self.offered = 0  # cycles with tvalid high on the voxel stream
         self.ended = Event()
         self.outputs = [*OUTPUTS, KEEP] if hasattr(dut, KEEP) else OUTPUTS
-        self.interrupted = False  # the last decode ended before the last voxel; an abort follows
-        self.words_accepted = 0
-
-        def stream(kind, name):
-            bus = AxiStreamBus.from_prefix(dut, name)
-            return kind(bus, dut.clk, dut.rst)
 
         self.registers = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi"), dut.clk, dut.rst)
-        self.program = stream(AxiStreamSource, "s_axis_program")
-        self.points = stream(AxiStreamSource, "s_axis_points")
-        self.sink = stream(AxiStreamSink, "m_axis_voxels")
+        self.program = Source(dut, "s_axis_program", _noise(stall, (seed, "program")))
+        self.points = Source(dut, "s_axis_points", _noise(stall, (seed, "points")))
+        self.sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis_voxels"), dut.clk, dut.rst)
         write, read = self.registers.write_if, self.registers.read_if
         channels = [write.aw_channel, write.w_channel, write.b_channel]
-        channels += [read.ar_channel, read.r_channel, self.program, self.points]
+        channels += [read.ar_channel, read.r_channel]
         self.sink.pause = True  # ready only during a decode
         self.sink_stalls = _noise(stall, (seed, "sink"))
         if stall:
             for number, channel in enumerate(channels):
                 channel.set_pause_generator(_noise(stall, (seed, number)))
-        for driver in (self.program, self.points, self.sink, write, read):
+        for driver in (self.sink, write, read):
             driver.log.setLevel(logging.WARNING)
         if FOUR_STATES:
             cocotb.start_soon(self._drive_unknown())
@@ -131,7 +198,7 @@ class Bench:
             for valid, payload in PAYLOADS.items()
         ]
         while True:
-            # cocotbext-axi drives its signals at the rising edge.
+            # The drivers change their signals at the rising edge.
             await FallingEdge(self.dut.clk)
             for valid, payload in channels:
                 if not int(valid.value):
@@ -139,34 +206,31 @@ class Bench:
                         port.value = LogicArray("X" * len(port))
 
     async def _monitor(self):
-        """Check that no offered voxel is withdrawn or changed, and that no output is unknown."""
+        """Check every channel in every cycle, and collect the voxels.
+
+        What a channel offers, it neither withdraws nor changes before it is taken; only a reset
+        does. No output is unknown.
+        """
         dut = self.dut
-        valid, ready = dut.m_axis_voxels_tvalid, dut.m_axis_voxels_tready
-        payload = [dut.m_axis_voxels_tdata, dut.m_axis_voxels_tlast]
-        payload += [dut.m_axis_voxels_tkeep] if KEEP in self.outputs else []
-        word_valid, word_ready = dut.s_axis_program_tvalid, dut.s_axis_program_tready
-        waiting = None
+        channels = [Channel(dut, valid, payload) for valid, payload in PAYLOADS.items()]
+        for valid, payload in RESPONSES.items():
+            keep = (KEEP,) if payload == BEAT and KEEP in self.outputs else ()
+            channels.append(Channel(dut, valid, (*payload, *keep)))
+        voxels = channels[-1]
         for self.cycles in count():
             await RisingEdge(dut.clk)
             if int(dut.rst.value):
-                waiting = None
+                for channel in channels:
+                    channel.reset()
                 continue
             if FOUR_STATES:
                 self._assert_known()
-            self.words_accepted += int(word_valid.value) and int(word_ready.value)
-            if not int(valid.value):
-                withdrawn = waiting is not None and not self.interrupted
-                assert not withdrawn, f"a voxel was withdrawn in cycle {self.cycles}"
-                waiting = None
-                continue
-            self.offered += 1
-            beat = [int(port.value) for port in payload]
-            assert waiting in (None, beat), f"a voxel changed in cycle {self.cycles}"
-            waiting = beat
-            if int(ready.value):
-                waiting = None
-                last = bool(beat[1])
-                self.beats.append((self._voxels(last, *beat[::2]), last))
+            for channel in channels:
+                channel.check(self.cycles)
+            self.offered += voxels.offered is not None
+            if voxels.taken:
+                data, last, *keep = voxels.offered
+                self.beats.append((self._voxels(bool(last), data, *keep), bool(last)))
                 if last:
                     self.ended.set()
 
@@ -201,60 +265,43 @@ class Bench:
         self.beats.clear()
 
     async def write(self, address, value):
-        """Write a register's word."""
+        """Write a register's word; return the response."""
         response = await self.registers.write(address, value.to_bytes(4, "little"))
-        assert int(response.resp) == 0, f"writing to {address:#x} was rejected: {response.resp}"
+        return int(response.resp)
 
     async def read(self, address):
-        """Read a register's word."""
+        """Read a register's word; return the response and the word."""
         response = await self.registers.read(address, 4)
-        assert int(response.resp) == 0, f"reading from {address:#x} was rejected: {response.resp}"
-        return int.from_bytes(response.data, "little")
+        return int(response.resp), int.from_bytes(response.data, "little")
 
     async def send(self, words, stop):
         """Send the first ``stop`` words of a program; return how many were accepted."""
-        before, remaining = self.words_accepted, TIMEOUT
-        if stop == 0:
-            return 0
-        words = array("I", words)
-        if stop < len(words):
-            # The last word of a frame has tlast. Send more words and stop the source in time; it
-            # may then offer one of them.
-            words = words[:stop] + words[:4]
-        await self.program.send(AxiStreamFrame(words.tobytes()))
-        accepted = 0
+        before, accepted, remaining = self.program.accepted, 0, TIMEOUT
+        last = len(words) - 1
+        self.program.queue.extend((word, at == last) for at, word in enumerate(words[:stop]))
         while accepted < stop and remaining:
             await RisingEdge(self.dut.clk)
-            remaining = remaining - 1 if self.words_accepted - before == accepted else TIMEOUT
-            accepted = self.words_accepted - before
-        self._stop(self.program)
+            remaining = remaining - 1 if self.program.accepted - before == accepted else TIMEOUT
+            accepted = self.program.accepted - before
+        self.program.queue.clear()
         return accepted
-
-    @staticmethod
-    def _stop(source):
-        """Withdraw the word that a source offers and drop the rest."""
-        source.clear()
-        source.assert_reset()
 
     async def decode(self, limit, points):
         """Send points and receive voxels up to ``tlast`` or for ``limit`` cycles."""
         self.ended.clear()
-        self.interrupted = False
-        if points:
-            octets = b"".join(point.to_bytes(8, "little") for point in points)
-            await self.points.send(AxiStreamFrame(octets))
+        last = len(points) - 1
+        self.points.queue.extend((point, at == last) for at, point in enumerate(points))
         self.sink.set_pause_generator(self.sink_stalls)
         await First(self.ended.wait(), ClockCycles(self.dut.clk, limit))
         self.sink.clear_pause_generator()
         self.sink.pause = True
-        self._stop(self.points)
+        self.points.queue.clear()
         # The sink stays ready for one more cycle, and the monitor may see its last voxel later.
         await ClockCycles(self.dut.clk, 2)
         while not self.sink.empty():
             self.sink.recv_nowait()
         received, self.beats = self.beats, []
         lasts = [index for index, (_, last) in enumerate(received) if last]
-        self.interrupted = not lasts
         count = len(received)
         assert lasts in ([], [count - 1]), f"tlast came with beats {lasts} of {count}"
         return bool(lasts), [voxel for voxels, _ in received for voxel in voxels]
@@ -303,13 +350,16 @@ async def session(dut):
         position = 2
         while position < len(words):
             operation, *rest = words[position : position + 4]
-            position += (2, 3, 2, 3, 4, 2, 2)[operation]
+            position += (2, 3, 2, 3, 4, 2, 2, 4)[operation]
             if operation == 0:
                 await bench.reset(rest[0])
             elif operation == 1:
-                await bench.write(*rest[:2])
+                response = await bench.write(*rest[:2])
+                assert not response, f"writing to {rest[0]:#x} was rejected: {response}"
             elif operation == 2:
-                respond(f"register {rest[0]:#x}", await bench.read(rest[0]))
+                response, value = await bench.read(rest[0])
+                assert not response, f"reading from {rest[0]:#x} was rejected: {response}"
+                respond(f"register {rest[0]:#x}", value)
             elif operation == 3:
                 program = words[position : position + rest[0]]
                 position += rest[0]
@@ -324,6 +374,13 @@ async def session(dut):
                 respond("voxel", *voxels)
             elif operation == 5:
                 respond("idle cycles with a voxel offered", await bench.idle(rest[0]))
+            elif operation == 7:
+                writes, address, value = rest
+                response, value = (
+                    (await bench.write(address, value), 0) if writes else await bench.read(address)
+                )
+                respond(f"response of register {address:#x}", response)
+                respond(f"register {address:#x}", value)
         if expected is not None:
             assert len(responses) == len(expected), (
                 f"{len(responses)} responses, not {len(expected)}"

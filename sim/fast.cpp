@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "Vimplicore.h"
@@ -49,22 +50,6 @@ static void dump(int half) {
 #endif
 }
 
-// A cycle: set inputs, settle(), read outputs, edge().
-static void settle() {
-    top.clk = 0;
-    top.eval();
-    dump(0);
-}
-
-static void edge() {
-    top.clk = 1;
-    top.eval();
-    dump(1);
-    ++cycles;
-}
-
-static void cycle() { settle(), edge(); }
-
 // A beat of the voxel stream. The hardware has `tkeep` only if a beat holds several voxels.
 struct Beat {
     static const unsigned VOXELS = sizeof(top.m_axis_voxels_tdata) / 2;  // 16 bits each
@@ -99,19 +84,96 @@ struct Beat {
     }
 };
 
+// What AXI demands of every channel: valid and payload stay as they are until ready.
+template <class Payload> class Channel {
+    const char* const name;
+    bool stalled = false;
+    Payload before{};
+
+  public:
+    explicit Channel(const char* name) : name(name) {}
+
+    void check(bool valid, bool ready, const Payload& payload) {
+        if (stalled && !top.rst && !(valid && payload == before)) {
+            static char text[99];
+            std::snprintf(text, sizeof text, "%s was withdrawn or changed before ready", name);
+            fail(text);
+        }
+        stalled = valid && !ready && !top.rst;
+        if (stalled) before = payload;
+    }
+};
+
+// Check all channels: those of the accelerator and those of this driver.
+static void check_channels() {
+    static Channel<Beat> voxels("a voxel beat");
+    static Channel<uint64_t> b("a write response"), r("read data"), aw("a write address"),
+        w("write data"), ar("a read address"), program("a word of the program");
+    static Channel<std::pair<uint64_t, bool>> points("a point");
+    voxels.check(top.m_axis_voxels_tvalid, top.m_axis_voxels_tready, Beat());
+    b.check(top.s_axi_bvalid, top.s_axi_bready, top.s_axi_bresp);
+    r.check(top.s_axi_rvalid, top.s_axi_rready, top.s_axi_rdata | uint64_t(top.s_axi_rresp) << 32);
+    aw.check(top.s_axi_awvalid, top.s_axi_awready, top.s_axi_awaddr);
+    w.check(top.s_axi_wvalid, top.s_axi_wready,
+            top.s_axi_wdata | uint64_t(top.s_axi_wstrb) << 32);
+    ar.check(top.s_axi_arvalid, top.s_axi_arready, top.s_axi_araddr);
+    program.check(top.s_axis_program_tvalid, top.s_axis_program_tready,
+                  top.s_axis_program_tdata | uint64_t(top.s_axis_program_tlast) << 32);
+    points.check(top.s_axis_points_tvalid, top.s_axis_points_tready,
+                 {top.s_axis_points_tdata, top.s_axis_points_tlast});
+}
+
+// A cycle: set inputs, settle(), read outputs, edge().
+static void settle() {
+    top.clk = 0;
+    top.eval();
+    dump(0);
+}
+
+// After the edge, no request, word or point that was accepted is offered any more.
+static void edge() {
+    check_channels();
+    bool aw = top.s_axi_awready, w = top.s_axi_wready, ar = top.s_axi_arready;
+    bool word = top.s_axis_program_tready, point = top.s_axis_points_tready;
+    top.clk = 1;
+    top.eval();
+    dump(1);
+    ++cycles;
+    if (aw) top.s_axi_awvalid = 0;
+    if (w) top.s_axi_wvalid = 0;
+    if (ar) top.s_axi_arvalid = 0;
+    if (word) top.s_axis_program_tvalid = 0;
+    if (point) top.s_axis_points_tvalid = 0;
+}
+
+static void cycle() { settle(), edge(); }
+
+static void reset(uint32_t count) {
+    top.rst = 1;
+    top.s_axis_program_tvalid = top.s_axis_points_tvalid = 0;
+    while (count--) cycle();
+    top.rst = 0;
+}
+
 static const int TIMEOUT = 1000;  // cycles for a response on the register port
 
-static void write_register(uint32_t address, uint32_t value) {
+// A response of the register port: its code, and the value of a read.
+struct Response {
+    uint32_t code, value;
+
+    uint32_t okay() const {
+        if (code) fail("a register access is answered with an error");
+        return value;
+    }
+};
+
+static Response write_register(uint32_t address, uint32_t value) {
     top.s_axi_awaddr = address;
     top.s_axi_wdata = value;
     top.s_axi_wstrb = 15;
     top.s_axi_awvalid = top.s_axi_wvalid = 1;
     for (int waited = 0; top.s_axi_awvalid || top.s_axi_wvalid; ++waited) {
-        settle();
-        bool address_accepted = top.s_axi_awready, data_accepted = top.s_axi_wready;
-        edge();
-        if (address_accepted) top.s_axi_awvalid = 0;
-        if (data_accepted) top.s_axi_wvalid = 0;
+        cycle();
         if (waited == TIMEOUT) fail("a register write is not accepted");
     }
     while (stalls()) cycle();
@@ -119,21 +181,20 @@ static void write_register(uint32_t address, uint32_t value) {
     for (int waited = 0;; ++waited) {
         settle();
         bool done = top.s_axi_bvalid;
+        Response response{top.s_axi_bresp, 0};
         edge();
-        if (done) break;
         if (waited == TIMEOUT) fail("no response to a register write");
+        if (!done) continue;
+        top.s_axi_bready = 0;
+        return response;
     }
-    top.s_axi_bready = 0;
 }
 
-static uint32_t read_register(uint32_t address) {
+static Response read_register(uint32_t address) {
     top.s_axi_araddr = address;
     top.s_axi_arvalid = 1;
     for (int waited = 0; top.s_axi_arvalid; ++waited) {
-        settle();
-        bool accepted = top.s_axi_arready;
-        edge();
-        if (accepted) top.s_axi_arvalid = 0;
+        cycle();
         if (waited == TIMEOUT) fail("a register read is not accepted");
     }
     while (stalls()) cycle();
@@ -141,60 +202,55 @@ static uint32_t read_register(uint32_t address) {
     for (int waited = 0;; ++waited) {
         settle();
         bool done = top.s_axi_rvalid;
-        uint32_t value = top.s_axi_rdata;
+        Response response{top.s_axi_rresp, top.s_axi_rdata};
         edge();
         if (waited == TIMEOUT) fail("no response to a register read");
         if (!done) continue;
         top.s_axi_rready = 0;
-        return value;
+        return response;
     }
 }
 
-// Send the first `stop` words of a program; return early after TIMEOUT cycles without one.
+// Send the first `stop` words of a program; return early after TIMEOUT cycles without one. Then the
+// last word stays offered.
 static uint32_t send(const uint32_t* words, uint32_t count, uint32_t stop) {
-    uint32_t sent = 0;
-    for (int waited = 0; sent < stop && waited < TIMEOUT; ++waited) {
-        top.s_axis_program_tvalid = top.s_axis_program_tvalid || !stalls();
-        top.s_axis_program_tdata = words[sent];
-        top.s_axis_program_tlast = sent + 1 == count;
+    uint32_t offered = 0;
+    for (int waited = 0; offered < stop || top.s_axis_program_tvalid; ++waited) {
+        if (waited == TIMEOUT) return offered - (offered && top.s_axis_program_tvalid);
+        if (!top.s_axis_program_tvalid && !stalls()) {
+            top.s_axis_program_tvalid = 1;
+            top.s_axis_program_tdata = words[offered];
+            top.s_axis_program_tlast = ++offered == count;
+        }
         settle();
-        bool moves = top.s_axis_program_tvalid && top.s_axis_program_tready;
+        if (top.s_axis_program_tvalid && top.s_axis_program_tready) waited = -1;
         edge();
-        if (!moves) continue;
-        top.s_axis_program_tvalid = 0;
-        ++sent, waited = 0;
     }
-    top.s_axis_program_tvalid = 0;
-    return sent;
+    return offered;
 }
 
-// Send points and receive voxels up to the last one or for `limit` cycles; true if it came.
+// Send points and receive voxels up to the last one or for `limit` cycles; true if it came. A point
+// that is offered at the end stays offered; the following ones are not sent.
 static bool decode(uint64_t limit, const uint32_t* points, uint32_t count,
                    std::vector<uint32_t>& voxels) {
-    uint32_t sent = 0;
-    bool ended = false, waiting = false;
-    Beat offered;
+    uint32_t offered = 0;
+    bool ended = false;
     for (uint64_t end = cycles + limit; !ended && cycles < end;) {
-        if (sent < count) {
-            top.s_axis_points_tvalid = top.s_axis_points_tvalid || !stalls();
-            top.s_axis_points_tdata = points[2 * sent] | uint64_t(points[2 * sent + 1]) << 32;
-            top.s_axis_points_tlast = sent + 1 == count;
+        if (offered < count && !top.s_axis_points_tvalid && !stalls()) {
+            top.s_axis_points_tvalid = 1;
+            top.s_axis_points_tdata = points[2 * offered] | uint64_t(points[2 * offered + 1]) << 32;
+            top.s_axis_points_tlast = ++offered == count;
         }
         top.m_axis_voxels_tready = !stalls();
         settle();
-        bool point_moves = top.s_axis_points_tvalid && top.s_axis_points_tready;
-        bool valid = top.m_axis_voxels_tvalid, moves = valid && top.m_axis_voxels_tready;
+        bool moves = top.m_axis_voxels_tvalid && top.m_axis_voxels_tready;
         Beat beat;
-        if (waiting && !(valid && beat == offered))
-            fail("an offered voxel was changed or withdrawn");
-        waiting = valid && !moves, offered = beat;
         edge();
-        if (point_moves) ++sent, top.s_axis_points_tvalid = 0;
         if (!moves) continue;
         voxels.insert(voxels.end(), beat.voxels, beat.voxels + beat.count());
         ended = beat.last;
     }
-    top.s_axis_points_tvalid = top.m_axis_voxels_tready = 0;
+    top.m_axis_voxels_tready = 0;
     return ended;
 }
 
@@ -236,23 +292,19 @@ int main(int argc, char** argv) {
 #endif
 
     auto begin = std::chrono::steady_clock::now();
-    top.rst = 1;
-    cycle();
-    top.rst = 0;
+    reset(1);
     for (uint32_t operation; read_words(&operation, 1);) {
         switch (operation) {
         case 0:
-            top.rst = 1;
-            for (uint32_t count = next_words(1)[0]; count--;) cycle();
-            top.rst = 0;
+            reset(next_words(1)[0]);
             break;
         case 1: {
             std::vector<uint32_t> pair = next_words(2);
-            write_register(pair[0], pair[1]);
+            write_register(pair[0], pair[1]).okay();
             break;
         }
         case 2:
-            respond(read_register(next_words(1)[0]));
+            respond(read_register(next_words(1)[0]).okay());
             break;
         case 3: {
             std::vector<uint32_t> sizes = next_words(2), words = next_words(sizes[0]);
@@ -282,6 +334,13 @@ int main(int argc, char** argv) {
 #if VM_TRACE
             trace_end = cycles + count;
 #endif
+            break;
+        }
+        case 7: {
+            std::vector<uint32_t> access = next_words(3);
+            Response response = access[0] ? write_register(access[1], access[2])
+                                          : read_register(access[1]);
+            respond(response.code), respond(response.value);
             break;
         }
         default:

@@ -14,9 +14,13 @@ import numpy as np
 from implicore.accelerator_config import AcceleratorConfig
 from implicore.host import MemoryMapped
 from implicore.job import unpack_points
+from implicore.registers import Refused, Response
 
 from . import fast, session
 from .interactive import InteractiveSimulator
+
+POLL = 20
+"""Cycles in which an active transfer of voxels goes on before a register is read."""
 
 
 class MemoryMap(InteractiveSimulator):
@@ -78,10 +82,16 @@ class _Registers:
         self._memory_map = memory_map
 
     def read(self, offset: int) -> int:
-        return self._memory_map.do(session.ReadWord(offset))
+        self._memory_map.voxels.advance()
+        response, value = self._memory_map.do(session.Access(offset))
+        if response != Response.OKAY:
+            raise Refused(offset)
+        return value
 
     def write(self, offset: int, value: int) -> None:
-        self._memory_map.do(session.Write(offset, value))
+        response, _ = self._memory_map.do(session.Access(offset, value))
+        if response != Response.OKAY:
+            raise Refused(offset, write=True)
 
 
 class _Channel:
@@ -121,8 +131,23 @@ class _ProgramChannel(_Channel):
 
 
 class _VoxelChannel(_Channel):
+    def start(self) -> None:
+        super().start()
+        self._received = 0
+
+    def transfer(self, buffer: np.ndarray) -> None:
+        super().transfer(buffer)
+        self._received = 0
+
+    stop = start
+
     def wait(self) -> None:
         self.run()
+
+    def advance(self) -> None:
+        """Go on with an active transfer for some cycles."""
+        if self.buffer is not None:
+            self._take(session.Decode(POLL))
 
     def run(self) -> None:
         """Send the buffered points and receive the voxels of the job."""
@@ -131,12 +156,19 @@ class _VoxelChannel(_Channel):
         points, timeout, coordinates = self._memory_map.points, self._memory_map.timeout, None
         if points.buffer is not None:
             coordinates = unpack_points(points.buffer)
-        response = self._memory_map.do(session.Decode(timeout, coordinates))
-        if not response.ended:
+        if not self._take(session.Decode(timeout, coordinates)):
             raise RuntimeError(f"The job's last voxel did not arrive within {timeout} cycles.")
-        if len(response.voxels) > len(self.buffer):
-            raise RuntimeError("The job has more voxels than the buffer.")
-        self.buffer[: len(response.voxels)] = response.voxels
-        self.finish(2 * len(response.voxels))
+        self.finish(2 * self._received)
         if points.buffer is not None:
             points.finish(points.buffer.nbytes)
+
+    def _take(self, decode: session.Decode) -> bool:
+        """Receive voxels into the buffer; return whether the last one of the job came."""
+        assert self.buffer is not None  # a transfer has begun
+        response = self._memory_map.do(decode)
+        end = self._received + len(response.voxels)
+        if end > len(self.buffer):
+            raise RuntimeError("The job has more voxels than the buffer.")
+        self.buffer[self._received : end] = response.voxels
+        self._received = end
+        return response.ended

@@ -20,6 +20,9 @@ from . import session
 SLACK = 2000
 """Cycles beyond the predicted ones after which a job times out."""
 
+DRAIN = 40
+"""Cycles without stalls in which a host takes the voxels that are offered at an abort."""
+
 
 @dataclass
 class Script:
@@ -93,10 +96,14 @@ class Script:
         voxels = self._golden.voxels(coordinates)
         self._start("start_points")
         self.do(session.Decode(cycles, coordinates), _Prefix(voxels))
-        self.do(session.Reset(2)) if reset else self._start("abort")
-        self.do(session.Idle(5), 0)
         if reset:
+            self.do(session.Reset(2))
             self._program = None
+        else:
+            self._start("abort")
+            drain = int(DRAIN / (1 - min(self.stall, 0.99)))
+            self.do(session.Decode(drain), _Held(voxels, self.config.voxels_per_beat))
+        self.do(session.Idle(5), 0)
 
     @property
     def loaded(self) -> bool:
@@ -132,16 +139,18 @@ class Script:
 
     def mismatches(self, responses: session.Responses) -> list[str]:
         """Return a sentence for each response that differs from the expected one, in order."""
-        found = []
+        found, received = [], 0
         pairs = zip(self.operations, self.expected, responses.values, strict=True)
         for number, (operation, expected, value) in enumerate(pairs):
             if expected is None:
                 continue
             where = f"operation {number} ({type(operation).__name__})"
             if isinstance(expected, _Prefix):
-                count = len(value.voxels)
-                if not np.array_equal(value.voxels, expected.voxels[:count]):
+                received = len(value.voxels)
+                if not np.array_equal(value.voxels, expected.voxels[:received]):
                     found.append(f"{where}: voxels differ before the interruption")
+            elif isinstance(expected, _Held):
+                found += [f"{where}: {fault}" for fault in expected.faults(value, received)]
             elif isinstance(expected, session.Decoded):
                 found += _differences(where, expected.voxels, value)
             elif value != expected:
@@ -160,7 +169,18 @@ class Script:
                     words += [int(expected.ended), len(expected.voxels), *expected.voxels.tolist()]
                 case ((session.Send() | session.Idle()), int()):
                     words.append(expected)
-                case ((session.Read() | session.Decode() | session.Send() | session.Idle()), _):
+                case session.Access(), (int(response), int(value)):
+                    words += [response, value]
+                case (
+                    (
+                        session.Read()
+                        | session.Decode()
+                        | session.Send()
+                        | session.Idle()
+                        | session.Access()
+                    ),
+                    _,
+                ):
                     raise ValueError(f"The response to {operation} is unknown.")
         return np.array([word & 0xFFFFFFFF for word in words], np.uint32)
 
@@ -170,6 +190,26 @@ class _Prefix:
     """Expected response to an interrupted job: any prefix of these voxels."""
 
     voxels: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Expected response after an abort: at most one beat, which continues the job's voxels."""
+
+    voxels: np.ndarray
+    per_beat: int
+
+    def faults(self, value: session.Decoded, received: int) -> list[str]:
+        """Return what is wrong with the response to an abort after ``received`` voxels."""
+        rest, count = self.voxels[received:], len(value.voxels)
+        found = []
+        if count not in (0, min(self.per_beat, len(rest))):
+            found.append(f"{count} voxels after the abort")
+        if not np.array_equal(value.voxels, rest[:count]):
+            found.append("voxels differ after the abort")
+        if value.ended != bool(count and count == len(rest)):
+            found.append("tlast changed after the abort")
+        return found
 
 
 def _differences(where: str, expected: np.ndarray, value: session.Decoded) -> list[str]:

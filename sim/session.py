@@ -12,7 +12,9 @@ lower half first.
     Decode      4 limit limit count (xy z)...                            ended, count, voxels...
     Idle        5 cycles                                                 cycles with a voxel offered
     Trace       6 cycles
+    Access      7 write address value                                    AXI response, value
 
+A word, point or voxel that is offered at the end of an operation stays offered until it is taken.
 A session begins with two words: the probability of a stall of each stream in each cycle, in units
 of 2^-32, and the seed of the stalls. The responses end with four words: the simulated cycles and
 the microseconds that they took.
@@ -26,7 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from implicore.job import pack_points
-from implicore.registers import WORDS, addresses
+from implicore.registers import WORDS, Response, addresses
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,17 @@ class ReadWord:
 
 
 @dataclass(frozen=True)
+class Access:
+    """Read a word by AXI4-Lite, or write ``value`` to it; the access may be answered with an error.
+
+    ``Write``, ``Read`` and ``ReadWord`` must be answered with OKAY, or the session fails.
+    """
+
+    address: int
+    value: int | None = None
+
+
+@dataclass(frozen=True)
 class Send:
     """Send the words of a program; with ``stop``, only the first ``stop`` words."""
 
@@ -70,7 +83,8 @@ class Send:
 class Decode:
     """Receive voxels up to the one with ``tlast``, or for ``limit`` cycles.
 
-    ``points``, coordinates of shape (points, 3), are sent meanwhile; None for a grid job.
+    ``points``, coordinates of shape (points, 3), are sent meanwhile; None for a grid job. After
+    ``limit`` cycles, no further point is offered.
     """
 
     limit: int
@@ -107,7 +121,8 @@ class Responses:
     ----------
     values : list
         One per operation: a register's value, the number of words accepted, ``Decoded``, the
-        number of idle cycles with a voxel offered, or None.
+        number of idle cycles with a voxel offered, the AXI response to an ``Access`` with the
+        value that was read, or None.
     cycles : int
         All simulated cycles.
     seconds : float
@@ -152,6 +167,8 @@ def words_of(operation) -> np.ndarray:
             parts = [[5, cycles]]
         case Trace(cycles):
             parts = [[6, cycles]]
+        case Access(address, value):
+            parts = [[7, value is not None, address, value or 0]]
     return np.concatenate([np.asarray(part, np.uint32) for part in parts])
 
 
@@ -163,6 +180,9 @@ def response_to(operation, take: Callable[[int], np.ndarray]):
             return sum(word << 32 * part for part, word in enumerate(words))
         case ReadWord() | Send() | Idle():
             return int(take(1)[0])
+        case Access():
+            response, value = take(2).tolist()
+            return Response(response), value
         case Decode():
             ended, count = take(2).tolist()
             return Decoded(take(count).astype(np.uint16), bool(ended))

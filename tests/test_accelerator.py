@@ -1,6 +1,7 @@
 """The accelerator through its ports alone, as software and other hardware see it."""
 
-import itertools
+from functools import partial
+from itertools import chain, islice
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from implicore.job import GridJob, pack_points
 from implicore.model.golden import Renderer
 from implicore.network_shape import NetworkShape
 from implicore.random_program import random_program
-from implicore.registers import IDENTITY, REGISTERS, Error, addresses
+from implicore.registers import ADDRESS_BITS, IDENTITY, REGISTERS, Error, Response, addresses
 from implicore.stream import HEADER, program_stream
 
 FORMATS = Formats.parse("w8a8m3")
@@ -24,6 +25,8 @@ SHAPE = NetworkShape(frequencies=3, width=5, depth=3, skips=(2,))
 OTHER = NetworkShape(frequencies=2, width=4, depth=2)
 CONFIG = AcceleratorConfig.sized(3, 2, FORMATS, [SHAPE, OTHER])
 WORDS = {register.name: register.words for register in REGISTERS}
+ACCESS = [r.access for r in REGISTERS for _ in range(r.words * r.count)]
+MAP_WORDS = len(ACCESS)
 COMMAND = {"start_grid": 1, "start_points": 2, "abort": 4}
 
 
@@ -34,12 +37,19 @@ class Host:
         self.ctx, self.dut, self.stall = ctx, dut, stall
         self.rng = np.random.default_rng(seed)
 
+    async def tick(self):
+        """Run a cycle. A point that is accepted in it is not offered any more."""
+        accepted = self.ctx.get(self.dut.s_axis_points_tready)
+        await self.ctx.tick()
+        if accepted:
+            self.ctx.set(self.dut.s_axis_points_tvalid, 0)
+
     async def until(self, signal):
         """Wait for a signal, with a time limit."""
         for _ in range(1000):
             if self.ctx.get(signal):
                 return
-            await self.ctx.tick()
+            await self.tick()
         raise AssertionError(f"{signal.name} never came")
 
     async def write(self, address, value, strobe=15):
@@ -51,25 +61,28 @@ class Host:
         ctx.set(dut.s_axi_wvalid, 1)
         await self.until(dut.s_axi_awready)
         assert ctx.get(dut.s_axi_wready)
-        await ctx.tick()
+        await self.tick()
         ctx.set(dut.s_axi_awvalid, 0)
         ctx.set(dut.s_axi_wvalid, 0)
         ctx.set(dut.s_axi_bready, 1)
         await self.until(dut.s_axi_bvalid)
-        await ctx.tick()
+        response = ctx.get(dut.s_axi_bresp)
+        await self.tick()
         ctx.set(dut.s_axi_bready, 0)
+        return response
 
-    async def read_word(self, address):
+    async def read_word(self, address, response=Response.OKAY):
         ctx, dut = self.ctx, self.dut
         ctx.set(dut.s_axi_araddr, address)
         ctx.set(dut.s_axi_arvalid, 1)
         await self.until(dut.s_axi_arready)
-        await ctx.tick()
+        await self.tick()
         ctx.set(dut.s_axi_arvalid, 0)
         ctx.set(dut.s_axi_rready, 1)
         await self.until(dut.s_axi_rvalid)
         value = ctx.get(dut.s_axi_rdata)
-        await ctx.tick()
+        assert ctx.get(dut.s_axi_rresp) == response
+        await self.tick()
         ctx.set(dut.s_axi_rready, 0)
         return value
 
@@ -79,25 +92,25 @@ class Host:
         return sum(word << 32 * part for part, word in enumerate(words))
 
     async def command(self, name):
-        await self.write(addresses()["control"], COMMAND[name])
+        assert await self.write(addresses()["control"], COMMAND[name]) == Response.OKAY
 
     async def send(self, words, last=True):
         ctx, dut = self.ctx, self.dut
         for number, word in enumerate(words):
             while self.rng.random() < self.stall:
-                await ctx.tick()
+                await self.tick()
             ctx.set(dut.s_axis_program_tdata, int(word))
             ctx.set(dut.s_axis_program_tlast, last and number == len(words) - 1)
             ctx.set(dut.s_axis_program_tvalid, 1)
             await self.until(dut.s_axis_program_tready)
-            await ctx.tick()
+            await self.tick()
             ctx.set(dut.s_axis_program_tvalid, 0)
 
     async def load(self, words):
         """Send a program; return the error register."""
         await self.send(words)
         for _ in range(6):
-            await self.ctx.tick()
+            await self.tick()
         return Error(await self.read("error"))
 
     async def set_grid(self, job: GridJob):
@@ -106,7 +119,7 @@ class Host:
             await self.write(addresses()["grid_size_minus_one"] + 4 * index, value)
         vectors = [
             ("grid_origin", job.origin),
-            ("grid_increments", itertools.chain(*job.increments)),
+            ("grid_increments", chain(*job.increments)),
         ]
         for name, values in vectors:
             for index, value in enumerate(values):
@@ -114,32 +127,27 @@ class Host:
                 await self.write(addresses()[name] + 8 * index + 4, value >> 32)
 
     async def take(self, number=None, points=(), limit=20_000):
-        """Receive voxels up to ``tlast`` or a count, while sending points."""
+        """Receive voxels up to ``tlast`` or a count, while sending points.
+
+        A point that is offered at the end stays offered.
+        """
         ctx, dut = self.ctx, self.dut
-        taken, given, offered, words = [], 0, None, pack_points(points).tolist()
+        taken, offered, words = [], 0, pack_points(points).tolist()
         for _ in range(limit):
-            there = given < len(points) and (
-                ctx.get(dut.s_axis_points_tvalid) or self.rng.random() >= self.stall
-            )
-            ctx.set(dut.s_axis_points_tvalid, there)
-            if there:
-                ctx.set(dut.s_axis_points_tdata, words[given])
-                ctx.set(dut.s_axis_points_tlast, given == len(points) - 1)
+            idle = not ctx.get(dut.s_axis_points_tvalid)
+            if offered < len(points) and idle and self.rng.random() >= self.stall:
+                ctx.set(dut.s_axis_points_tvalid, 1)
+                ctx.set(dut.s_axis_points_tdata, words[offered])
+                offered += 1
+                ctx.set(dut.s_axis_points_tlast, offered == len(points))
             ready = self.rng.random() >= self.stall
             ctx.set(dut.m_axis_voxels_tready, ready)
-            given_now = there and ctx.get(dut.s_axis_points_tready)
             valid = ctx.get(dut.m_axis_voxels_tvalid)
-            payload = ctx.get(dut.m_axis_voxels_tdata), ctx.get(dut.m_axis_voxels_tlast)
-            if offered is not None:
-                assert valid and payload == offered
-            offered = payload if valid and not ready else None
-            await ctx.tick()
-            if given_now:
-                given += 1
-                ctx.set(dut.s_axis_points_tvalid, 0)
+            voxel, last = ctx.get(dut.m_axis_voxels_tdata), ctx.get(dut.m_axis_voxels_tlast)
+            await self.tick()
             if valid and ready:
-                taken.append(payload[0])
-                if payload[1] or len(taken) == number:
+                taken.append(voxel)
+                if last or len(taken) == number:
                     break
         ctx.set(dut.m_axis_voxels_tready, 0)
         return taken
@@ -161,8 +169,34 @@ def run(scenario, config=CONFIG, **options):
     simulator = Simulator(ResetInserter(reset)(accelerator))
     simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
+    simulator.add_process(partial(watch, accelerator, reset))
     simulator.run()
     assert finished
+
+
+async def watch(dut, reset, ctx):
+    """Fail when a channel withdraws or changes what it offers before it is taken."""
+    channels = {
+        "s_axi_aw": ("addr",),
+        "s_axi_w": ("data", "strb"),
+        "s_axi_b": ("resp",),
+        "s_axi_ar": ("addr",),
+        "s_axi_r": ("data", "resp"),
+        "s_axis_program_t": ("data", "last"),
+        "s_axis_points_t": ("data", "last"),
+        "m_axis_voxels_t": ("data", "last"),
+    }
+    names = [(f"{c}valid", f"{c}ready", *(f"{c}{p}" for p in ps)) for c, ps in channels.items()]
+    ports = [[getattr(dut, name) for name in each] for each in names]
+    waiting = {}
+    async for _, _, now, *values in ctx.tick().sample(reset, *chain(*ports)):
+        values = iter(values)
+        for valid, _, *payload in ports:
+            there, taken, *content = islice(values, 2 + len(payload))
+            before = waiting.pop(valid.name, None)
+            assert before is None or now or (there and content == before), valid.name
+            if there and not taken and not now:
+                waiting[valid.name] = content
 
 
 PROGRAM = random_program(SHAPE, FORMATS, seed=1)
@@ -183,9 +217,26 @@ def test_identity_and_registers():
         await host.write(origin, 0xAABBCCDD, strobe=0b0100)
         assert await host.read_word(origin) == 0x12BB5678
         assert await host.read_word(origin + 4) == 0xAB
-        assert await host.read_word(252) == 0
-        await host.write(addresses()["identity"], 5)
-        assert await host.read("identity") == IDENTITY
+        assert await host.read_word(addresses()["control"]) == 0
+
+    run(scenario)
+
+
+def test_forbidden_accesses_are_answered_with_an_error():
+    """Those to an address without a register, and writes to read-only registers."""
+
+    async def scenario(host):
+        before = [await host.read_word(4 * word) for word in range(MAP_WORDS)]
+        for word in range(1 << ADDRESS_BITS - 2):
+            if word >= MAP_WORDS:
+                assert await host.read_word(4 * word, Response.SLVERR) == 0
+            okay = word < MAP_WORDS and ACCESS[word] != "ro"
+            expected = Response.OKAY if okay else Response.SLVERR
+            for strobe in (0, 15):  # the strobes do not matter
+                assert await host.write(4 * word, 0, strobe) == expected
+        for word in range(MAP_WORDS, 1 << ADDRESS_BITS - 2):
+            assert await host.write(4 * word, 0xFFFFFFFF) == Response.SLVERR
+        assert [await host.read_word(4 * word) for word in range(MAP_WORDS)] == before
 
     run(scenario)
 
@@ -271,8 +322,7 @@ def test_a_bad_program_reports_its_cause_and_the_next_one_loads(name):
         assert await host.read("interrupt") == 0b110
         await host.command("start_points")  # delivers no voxel
         assert await host.read("error") == Error.NO_PROGRAM
-        assert await host.take(points=POINTS, limit=300) == []
-        host.ctx.set(host.dut.s_axis_points_tvalid, 0)
+        assert await host.take(limit=300) == []
         assert await host.load(GOOD) == Error.NONE
         await host.command("start_points")
         assert await host.take(points=POINTS) == EXPECTED
@@ -306,19 +356,54 @@ def test_each_weight_bank_gets_the_weights_of_its_columns(columns):
 
 
 @pytest.mark.parametrize("after", [0, 5, 20, 60, 100, 150, 200, 250, 300])
-def test_abort_during_a_job(after):
+@pytest.mark.parametrize("wait", [0, 70])
+def test_abort_during_a_job(after, wait):
+    """A voxel that is offered stays until it is taken; none follows it."""
+    points = np.concatenate([POINTS, POINTS])
+    expected = Renderer(PROGRAM).voxels(points).tolist()
+
     async def scenario(host):
         ctx, dut = host.ctx, host.dut
         assert await host.load(GOOD) == Error.NONE
         await host.command("start_points")
-        await host.take(points=np.concatenate([POINTS, POINTS]), limit=after)
-        ctx.set(dut.s_axis_points_tvalid, 0)
+        taken = await host.take(points=points, limit=after)
+        for _ in range(wait):
+            await host.tick()
         await host.command("start_points")
         assert await host.read("error") == Error.BUSY
         await host.command("abort")
-        assert await host.read("status") == 1
-        assert not ctx.get(dut.m_axis_voxels_tvalid)
+        held = ctx.get(dut.m_axis_voxels_tvalid)
+        last = ctx.get(dut.m_axis_voxels_tlast)
+        assert await host.read("status") == 1 | held << 3
+        if wait and after > 150:
+            assert held
         await host.command("start_points")  # the program is still loaded
+        for _ in range(wait):
+            await host.tick()
+        assert await host.read("status") == 1 | 1 << 2 | held << 3
+        if held:  # the next job waits
+            assert not ctx.get(dut.s_axis_points_tready)
+            assert await host.take(number=1) == expected[len(taken) :][:1]
+            assert last == (len(taken) + 1 == len(expected))
+            assert await host.read("interrupt") & 1 == 0
+        assert await host.take(points=POINTS) == EXPECTED
+        assert await host.read("interrupt") & 1 == 1
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("sent", "left"), [(3, True), (8, False)])
+def test_points_of_an_aborted_job_are_dropped_up_to_its_last_one(sent, left):
+    """The next job starts with the first point after it, or after its own start."""
+
+    async def scenario(host):
+        assert await host.load(GOOD) == Error.NONE
+        await host.command("start_points")
+        await host.take(points=POINTS[:sent], limit=0)
+        await host.command("abort")
+        await host.take(points=POINTS[:sent] if not left else POINTS, limit=4)
+        await host.take(limit=40)
+        await host.command("start_points")
         assert await host.take(points=POINTS) == EXPECTED
 
     run(scenario)
@@ -338,8 +423,8 @@ def test_an_aborted_job_does_not_affect_the_next_one(shape):
         for after in rng.integers(40, 200, 10).tolist():
             await host.command("start_points")
             await host.take(points=points, limit=after)
-            host.ctx.set(host.dut.s_axis_points_tvalid, 0)
             await host.command("abort")
+            await host.take(limit=2)  # at most one voxel
             await host.command("start_points")
             assert await host.take(points=points[: after % 3 + 1]) == expected[: after % 3 + 1]
 
@@ -374,7 +459,7 @@ def test_reset_at_any_time(during, after):
             await host.take(points=np.concatenate([POINTS, POINTS]), limit=after)
         ctx.set(dut.s_axis_points_tvalid, 0)
         ctx.set(host.reset, 1)
-        await ctx.tick()
+        await host.tick()
         ctx.set(host.reset, 0)
         assert await host.read("status") == await host.read("error") == 0
         assert not ctx.get(dut.m_axis_voxels_tvalid)

@@ -12,14 +12,15 @@ from implicore.errors import BadInput
 from implicore.fixed import COORDINATE
 from implicore.formats import Formats
 from implicore.grid import Grid
-from implicore.host import Host, MemoryMapped, Rejected, Transport, grid_writes
+from implicore.host import Host, MemoryMapped, Rejected, Transport, command, grid_writes
 from implicore.job import GridJob
 from implicore.link import Link, LinkError
 from implicore.model.golden import Renderer
 from implicore.model.resampling import Resampler
 from implicore.network_shape import NetworkShape
 from implicore.random_program import random_program
-from implicore.registers import Error, addresses
+from implicore.registers import Error, Refused, addresses
+from implicore.sim import session
 from implicore.sim.memory_map import MemoryMap
 from implicore.sim.serial import SerialBoard
 from implicore.stream import program_stream
@@ -80,9 +81,12 @@ def host(place):
     return Host(place.transport, CONFIG)
 
 
+IDLE = {"loaded": True, "loading": False, "running": False, "held": False}
+
+
 def test_voxels_are_the_golden_models(host):
     host.load(PROGRAM)
-    assert host.status() == {"loaded": True, "loading": False, "running": False}
+    assert host.status() == IDLE
     assert host.voxels(POINTS).tolist() == GOLDEN.voxels(POINTS).tolist()
     image = host.render(GRID)
     assert image.dtype == np.uint16 and image.shape == GRID.shape
@@ -195,6 +199,47 @@ def test_a_job_during_a_job_is_rejected(host, place):
     with pytest.raises(Rejected, match="a job was started during another job"):
         host.voxels(POINTS)
     host.abort()
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3])
+def test_an_abort_takes_the_voxel_that_is_offered(stall):
+    """No channel has asked for the job's voxels."""
+    place = Mapped(CONFIG, stall)
+    with place.machine:
+        host = Host(place.transport, CONFIG)
+        host.load(PROGRAM)
+        place.transport.write(grid_writes(GridJob.of(GRID, PROGRAM.frame)))
+        host._start("start_grid")
+        place.machine.do(session.Idle(1000))
+        place.transport.write([command("abort")])
+        assert host.status() == {**IDLE, "held": True}
+        host.abort()
+        assert host.status() == IDLE
+        assert (host.render(GRID) == GOLDEN.render(GRID)).all()
+
+
+def test_a_channel_that_does_not_take_the_last_beat_is_reported(monkeypatch):
+    monkeypatch.setattr("implicore.host.ABORT_SECONDS", 0.01)
+    with MemoryMap(CONFIG, optimize=False) as machine:
+        host = Host(machine.transport(), CONFIG)
+        host.load(PROGRAM)
+        machine.voxels.advance = lambda: None
+        host._start("start_points")
+        machine.do(session.Decode(200, POINTS[:9]))
+        machine.do(session.Idle(200))
+        with pytest.raises(BadInput, match=r"did not take the last beat .* within 0\.01 s: reset"):
+            host.abort()
+
+
+def test_registers_that_do_not_exist_or_are_read_only_are_refused(host, place):
+    host.load(PROGRAM)
+    end = max(addresses().values()) + 8
+    with pytest.raises(Refused, match=rf"^The accelerator has no register at address {end:#x}\.$"):
+        place.transport.read(0, end, 4)
+    message = r"^The accelerator has no register that can be written at address 0x08\.$"
+    with pytest.raises(Refused, match=message):
+        place.transport.write([(addresses()["configuration"], 5)])
+    assert (host.voxels(POINTS[:3]) == GOLDEN.voxels(POINTS[:3])).all()
 
 
 def test_an_abort_without_a_job(host):

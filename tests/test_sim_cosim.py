@@ -11,10 +11,10 @@ from implicore.job import GridJob
 from implicore.network_shape import NetworkShape
 from implicore.process import ToolFailed
 from implicore.random_program import random_program
-from implicore.registers import Error
+from implicore.registers import IDENTITY, Error, Response, addresses
 from implicore.sim import cosim, fast, simulators
 from implicore.sim.script import Script
-from implicore.sim.session import Idle
+from implicore.sim.session import Access, Idle, ReadWord, Write
 from implicore.stream import program_stream
 
 SHAPE = NetworkShape(3, 5, 3, (2,))
@@ -53,6 +53,12 @@ def every_operation(stall=0.0, config=CONFIG, program=PROGRAM) -> Script:
     script = Script(config, stall)
     good = program_stream(program, config)
     script.rejected("start_points", Error.NO_PROGRAM)
+    script.do(Access(addresses()["identity"]), (Response.OKAY, IDENTITY))
+    script.do(Access(addresses()["identity"], 5), (Response.SLVERR, 0))
+    script.do(Access(addresses()["interrupt_enable"], 5), (Response.OKAY, 0))
+    script.do(Access(addresses()["interrupt_enable"]), (Response.OKAY, 5))
+    script.do(Access(252), (Response.SLVERR, 0))
+    script.do(Access(252, 7), (Response.SLVERR, 0))
     script.load(program)
     script.points(POINTS)
     script.load_damaged(good[:-3], Error.CUT_SHORT)
@@ -89,6 +95,14 @@ def test_every_host_operation_with_patches(name, count):
     for stall in (0.0, 0.4):
         script = every_operation(stall, config, program)
         assert script.mismatches(simulator.run(script.operations, stall=stall, seed=5)) == []
+
+
+@pytest.mark.parametrize(
+    "operation", [Write(addresses()["identity"], 5), ReadWord(252)], ids=["write", "read"]
+)
+def test_an_access_that_is_answered_with_an_error_ends_the_session(simulator, operation):
+    with pytest.raises(ToolFailed, match="was rejected: 2|is answered with an error"):
+        simulator.run([operation])
 
 
 def test_equal_seeds_stall_in_the_same_cycles(simulator):

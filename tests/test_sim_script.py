@@ -76,6 +76,28 @@ def test_interrupted_job_may_deliver_any_prefix():
         tested.expected_words()
 
 
+def test_an_aborted_job_delivers_at_most_one_more_beat():
+    tested = Script(CONFIG)
+    tested.load(PROGRAM)
+    tested.interrupted(POINTS, 30, reset=False)
+    assert tested.loaded
+    at = next(n for n, o in enumerate(tested.operations) if isinstance(o, session.Decode))
+    voxels = tested.expected[at].voxels
+
+    def after(count, following, ended=False):
+        responses = perfect(tested)
+        responses.values[at] = session.Decoded(voxels[:count], count == len(voxels))
+        responses.values[at + 2] = session.Decoded(following, ended)
+        return [text.partition(": ")[2] for text in tested.mismatches(responses)]
+
+    assert not after(2, voxels[2:2]) and not after(2, voxels[2:3]) and not after(7, voxels[7:])
+    assert not after(6, voxels[6:], ended=True)
+    assert after(2, voxels[2:4]) == ["2 voxels after the abort"]
+    assert after(2, voxels[3:4]) == ["voxels differ after the abort"]
+    assert after(2, voxels[2:3], ended=True) == ["tlast changed after the abort"]
+    assert after(6, voxels[6:]) == ["tlast changed after the abort"]
+
+
 def test_expected_words_decode_to_the_expected_responses():
     tested = script()
     words = np.append(tested.expected_words(), [0, 0, 0, 0]).astype(np.uint32)

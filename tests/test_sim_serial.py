@@ -22,7 +22,7 @@ from implicore.link import (
 from implicore.model.golden import Renderer
 from implicore.network_shape import NetworkShape
 from implicore.random_program import random_program
-from implicore.registers import IDENTITY, Error, addresses
+from implicore.registers import IDENTITY, Error, Refused, addresses
 from implicore.sim.serial import SerialBoard
 from implicore.stream import program_stream
 
@@ -85,6 +85,25 @@ def test_registers(link):
     assert link.read(*places) == values[:3]
     # More than one frame, and more than the request buffer holds.
     assert link.read(*places * 1000) == values[:3] * 1000
+
+
+def test_a_refused_access_is_named_and_the_others_take_effect(link, board):
+    at = AT["grid_origin"]
+    write = bytes([at]) + b"abcd"
+    refused = bytes([AT["status"]]) + b"efgh"
+    board.write(encode(Kind.WRITE, write + refused + bytes([at + 8]) + b"ijkl"))
+    board.write(encode(Kind.READ, bytes([at, 252, at + 8])))
+    board.write(encode(Kind.READ, bytes([at])))
+    assert frames(board) == [
+        (Kind.WRITE + 0x80, bytes([AT["status"]])),
+        (Kind.READ + 0x80, b"abcd" + bytes(4) + b"ijkl" + bytes([252])),
+        (Kind.READ + 0x80, b"abcd"),
+    ]
+    with pytest.raises(Refused, match=r"^The accelerator has no register at address 0xfc\.$"):
+        link.read(*[at] * 1000, 252, *[at] * 1000)
+    with pytest.raises(Refused, match="no register that can be written at address 0x14"):
+        link.write([(at, 1), (AT["status"], 2), (at + 8, 3)])
+    assert link.read(at, at + 8) == [1, 3]
 
 
 def test_points_and_a_grid_are_decoded_bit_for_bit(link):

@@ -5,6 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from implicore.link import ITEM_BYTES, QUEUED, RESPONSE, Kind
+from implicore.registers import Response
 
 from ..accelerator import CONTROL_PORTS, POINT_PORTS, PROGRAM_PORTS
 from ..axi import peer
@@ -17,7 +18,9 @@ EXECUTOR_PORTS = peer({**CONTROL_PORTS, **PROGRAM_PORTS, **POINT_PORTS})
 class Executor(wiring.Component):
     """Execute one request at a time and send its response.
 
-    There is one AXI transfer at a time; the next one starts after its response.
+    There is one AXI transfer at a time; the next one starts after its response. If the accelerator
+    answers register accesses of a request with an error, the response to the request has one more
+    byte, the address of the last one.
 
     Attributes
     ----------
@@ -49,6 +52,8 @@ class Executor(wiring.Component):
         # While an item is executed, the next token is at the queue's output.
         is_last = tokens.payload.end
         value = Signal(32, reset_less=True)
+        refused = Signal()  # an access of this request was answered with an error
+        refused_address = Signal(8, reset_less=True)
         with m.Switch(kind):
             for queued_kind in QUEUED:
                 with m.Case(queued_kind):
@@ -69,7 +74,7 @@ class Executor(wiring.Component):
             self.m_axis_points_tdata.eq(field(Kind.POINTS, 0, 6)),
             self.m_axis_points_tlast.eq((kind == Kind.POINTS_END) & is_last),
             content.payload.data.eq(kind | RESPONSE),
-            content.payload.last.eq(1),
+            content.payload.last.eq(~refused),
             self.m_axi_rready.eq(1),
             self.m_axi_bready.eq(1),
         ]
@@ -77,7 +82,7 @@ class Executor(wiring.Component):
             with m.State("KIND"):
                 m.d.comb += tokens.ready.eq(1)
                 with m.If(tokens.valid):
-                    m.d.sync += kind.eq(tokens.payload.data)
+                    m.d.sync += [kind.eq(tokens.payload.data), refused.eq(0)]
                     m.next = "BEGIN"
             with m.State("BEGIN"):
                 m.d.sync += bytes_left.eq(item_bytes)
@@ -113,27 +118,30 @@ class Executor(wiring.Component):
                     m.d.sync += self.m_axi_arvalid.eq(0)
                 with m.If(self.m_axi_rvalid):
                     m.d.sync += [value.eq(self.m_axi_rdata), bytes_left.eq(4)]
+                    with m.If(self.m_axi_rresp != Response.OKAY):
+                        m.d.sync += [refused.eq(1), refused_address.eq(self.m_axi_araddr)]
                     m.next = "VALUE"
             with m.State("VALUE"):
                 m.d.comb += [
                     content.valid.eq(1),
                     content.payload.data.eq(value[:8]),
-                    content.payload.last.eq((bytes_left == 1) & is_last),
+                    content.payload.last.eq((bytes_left == 1) & is_last & ~refused),
                 ]
                 with m.If(content.ready):
                     m.d.sync += [value.eq(value >> 8), bytes_left.eq(bytes_left - 1)]
                     with m.If(bytes_left == 1):
                         m.d.sync += bytes_left.eq(item_bytes)
-                        m.d.comb += [tokens.ready.eq(is_last)]
                         m.next = "COLLECT"
                         with m.If(is_last):
-                            m.next = "KIND"
+                            m.next = "REFUSAL"
             with m.State("WRITE"):
                 with m.If(self.m_axi_awready):
                     m.d.sync += self.m_axi_awvalid.eq(0)
                 with m.If(self.m_axi_wready):
                     m.d.sync += self.m_axi_wvalid.eq(0)
                 with m.If(self.m_axi_bvalid):
+                    with m.If(self.m_axi_bresp != Response.OKAY):
+                        m.d.sync += [refused.eq(1), refused_address.eq(self.m_axi_awaddr)]
                     m.next = "DONE"
             for state, valid, ready in (
                 ("PROGRAM", self.m_axis_program_tvalid, self.m_axis_program_tready),
@@ -148,6 +156,14 @@ class Executor(wiring.Component):
                     m.d.comb += content.valid.eq(1)
                     m.next = "DONE"
                     with m.If(content.ready):
-                        m.d.comb += tokens.ready.eq(1)
-                        m.next = "KIND"
+                        m.next = "REFUSAL"
+            with m.State("REFUSAL"):
+                m.d.comb += [
+                    content.valid.eq(refused),
+                    content.payload.data.eq(refused_address),
+                    content.payload.last.eq(1),
+                ]
+                with m.If(content.ready | ~refused):
+                    m.d.comb += tokens.ready.eq(1)
+                    m.next = "KIND"
         return m

@@ -47,10 +47,13 @@ class Transport(Protocol):
     max_job_voxels: int
 
     def read(self, *addresses: int) -> list[int]:
-        """Return the words at byte addresses of the registers."""
+        """Return the words at byte addresses of the registers; Refused if one has none."""
 
     def write(self, pairs: Iterable[tuple[int, int]]) -> None:
-        """Write words, given as pairs of byte address and value, in this order."""
+        """Write words, given as pairs of byte address and value, in this order.
+
+        Raises Refused if one cannot be written.
+        """
 
     def program(self, words: np.ndarray) -> None:
         """Send the words of a program; ``tlast`` is high with the last one."""
@@ -246,7 +249,10 @@ def grid_writes(job: GridJob) -> list[tuple[int, int]]:
 
 
 class Registers(Protocol):
-    """A window into memory, such as ``pynq.MMIO`` or the ``mmio`` of an overlay's block."""
+    """A window into memory, such as ``pynq.MMIO`` or the ``mmio`` of an overlay's block.
+
+    A processor turns SLVERR into a bus error, which no method returns.
+    """
 
     def read(self, offset: int, /) -> int:
         """Return the word at a byte offset."""
@@ -271,6 +277,10 @@ class Channel(Protocol):
 
     def stop(self) -> None:
         """Abort the transfer."""
+
+
+ABORT_SECONDS = 1.0
+"""Time within which an aborted job's last beat must be taken."""
 
 
 class MemoryMapped:
@@ -341,11 +351,32 @@ class MemoryMapped:
         return np.array(buffer)
 
     def abort(self) -> None:
-        """Abort the job and all transfers; a loaded program stays loaded."""
+        """Abort the job and all transfers; a loaded program stays loaded.
+
+        The accelerator drops the rest of the points. A beat of voxels that it offers stays until
+        the voxels' channel has taken it. BadInput if that takes more than ``ABORT_SECONDS``.
+        """
         self.write([command("abort")])
+        if self._holds_a_beat():
+            self._voxels.stop()
+            self._voxels.start()
+            self._voxels.transfer(self._allocate((8,), np.uint16))  # the largest beat
+            end = monotonic() + ABORT_SECONDS
+            while self._holds_a_beat():
+                if monotonic() > end:
+                    raise BadInput(
+                        "The voxels' channel did not take the last beat of an aborted job within "
+                        f"{ABORT_SECONDS:g} s: reset the accelerator."
+                    )
         for channel in (self._program, self._points, self._voxels):
             channel.stop()
             channel.start()
+        # Words of a program that came after the abort are no longer waited for.
+        self.write([command("abort")])
+
+    def _holds_a_beat(self) -> bool:
+        (status,) = self.read(addresses()["status"])
+        return bool(status & masks("status")["held"])
 
     def _filled(self, words: np.ndarray) -> np.ndarray:
         buffer = self._allocate(words.shape, words.dtype)

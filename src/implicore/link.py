@@ -18,6 +18,9 @@ frames are ignored. The host sends requests; the board responds in the order of 
     CREDIT        2 bytes                     empty; the board may send that many more voxels
     RESET         empty                       empty; board and accelerator are as after power-up
 
+If the accelerator answers accesses of a READ or WRITE with an error, the response has one more
+byte, the address of the last one. The others take effect.
+
 The board also sends VOXELS: 2 bytes per voxel, then one byte that is 1 if the last voxel had
 ``tlast``, else 0. It never sends more voxels than the credit allows. In place of the response to a
 request that it rejects, it sends NAK with a ``NakReason`` in one byte. A rejected request has no
@@ -47,6 +50,7 @@ import numpy as np
 
 from .errors import BadInput
 from .job import pack_points
+from .registers import Refused
 
 END, ESCAPE, ESCAPED_END, ESCAPED_ESCAPE = 0xC0, 0xDB, 0xDC, 0xDD
 """The special bytes of SLIP."""
@@ -195,14 +199,23 @@ class Link:
                 pass  # a frame that the reset cut short
 
     def read(self, *addresses: int) -> list[int]:
-        """Return the words at byte addresses of the registers."""
+        """Return the words at byte addresses of the registers; Refused if one has none."""
         payload = bytes(addresses)
         responses = self._transact(_chunks(Kind.READ, Kind.READ, payload))
+        for response in responses:
+            if len(response) % 4:
+                raise Refused(response[-1])
         return np.frombuffer(b"".join(responses), "<u4").tolist()
 
     def write(self, pairs: Iterable[tuple[int, int]]) -> None:
-        """Write words, given as pairs of byte address and value, in this order."""
-        self._transact((Kind.WRITE, struct.pack("<BI", *pair)) for pair in pairs)
+        """Write words, given as pairs of byte address and value, in this order.
+
+        Raises Refused if one cannot be written; the others are written nevertheless.
+        """
+        requests = ((Kind.WRITE, struct.pack("<BI", *pair)) for pair in pairs)
+        for response in self._transact(requests):
+            if response:
+                raise Refused(response[-1], write=True)
 
     def program(self, words: np.ndarray) -> None:
         """Send the words of ``stream.program_stream``; read the status from ``error``."""

@@ -1,6 +1,8 @@
 """The register map: one definition for the hardware, the C header, the documents and the tests.
 
-Every register is 32 bits wide. A wider quantity takes two words, the lower one first.
+Every register is 32 bits wide. A wider quantity takes two words, the lower one first. An access
+that the map does not allow is answered with SLVERR and has no effect: one to an address without a
+register, or a write to a read-only register.
 """
 
 from __future__ import annotations
@@ -8,8 +10,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from .errors import BadInput
+
 IDENTITY = 0x494D5043
 VERSION = 1
+
+
+class Response(IntEnum):
+    """Responses of the register port, in the encoding of AXI4-Lite."""
+
+    OKAY = 0
+    SLVERR = 2
+
+
+class Refused(BadInput):
+    """The accelerator answered an access to a register with SLVERR.
+
+    Parameters
+    ----------
+    address : int
+    write : bool
+    """
+
+    def __init__(self, address: int, *, write: bool = False):
+        found = "register that can be written" if write else "register"
+        super().__init__(f"The accelerator has no {found} at address {address:#04x}.")
 
 
 class Error(IntEnum):
@@ -32,6 +57,14 @@ class Error(IntEnum):
     BUSY = 14
     TOO_MANY_OUTPUTS = 15
 
+
+ACCESS_MEANINGS = {
+    "ro": "read-only: a write is answered with SLVERR and has no effect",
+    "rw": "read and write",
+    "wo": "write-only: a read returns 0",
+    "w1c": "readable; write 1 to clear",
+}
+"""What each kind of access allows."""
 
 ERROR_MEANINGS = {
     Error.NONE: "no error",
@@ -61,8 +94,7 @@ class Register:
     ----------
     name : str
     access : str
-        ``ro`` read-only; ``rw`` read and write; ``wo`` write-only, reads as 0; ``w1c`` readable,
-        write 1 to clear.
+        One of ``ACCESS_MEANINGS``.
     meaning : str
         Meaning of the value, as a phrase.
     count : int
@@ -84,6 +116,11 @@ class Register:
     def words(self) -> int:
         """Words of one register."""
         return -(-self.bits // 32)
+
+    @property
+    def writable(self) -> bool:
+        """Whether a write is answered with OKAY; a read always is."""
+        return self.access != "ro"
 
 
 REGISTERS = (
@@ -109,6 +146,7 @@ REGISTERS = (
             ("loaded", "a valid program is loaded"),
             ("loading", "a program is being loaded"),
             ("running", "a job is running"),
+            ("held", "a voxel beat of an aborted job is offered and not taken"),
         ),
     ),
     Register("error", "ro", "cause of the last error; 0 after a valid program or start"),
@@ -182,6 +220,9 @@ def markdown() -> str:
         lines.append(
             f"| {span} | `{register.name}` | {register.access} | {times}{bits} | {meaning} |"
         )
+    lines += ["", "| Access | Meaning |", "|---|---|"]
+    lines += [f"| {access} | {meaning} |" for access, meaning in ACCESS_MEANINGS.items()]
+    lines += ["", "Any access to another address is answered with SLVERR and has no effect."]
     lines += ["", "| Error | Name | Meaning |", "|---|---|---|"]
     lines += [f"| {e.value} | `{e.name}` | {ERROR_MEANINGS[e]} |" for e in Error]
     return "\n".join(lines) + "\n"

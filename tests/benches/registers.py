@@ -6,9 +6,12 @@ import cocotb
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 
 from implicore.hw.control import layout
-from implicore.registers import ADDRESS_BITS, REGISTERS, addresses
+from implicore.registers import ADDRESS_BITS, REGISTERS, Response, addresses
 
 from .ports import Ports
+
+PAYLOADS = {"aw": ("awaddr",), "w": ("wdata", "wstrb"), "ar": ("araddr",)}
+"""The payload of each request channel."""
 
 
 def _map_words() -> dict[int, tuple[str, int, int]]:
@@ -52,20 +55,22 @@ async def control_registers(ports: Ports):
     async def reads():
         for _ in range(200):
             address, length = place()
-            got.append((address, bytes((await master.read(address, length)).data)))
+            response = await master.read(address, length)
+            got.append((address, bytes(response.data), int(response.resp)))
 
     def high(*names):
         return all(ports.get(name) for name in names)
 
-    def strobed():
-        strobe = ports.get("wstrb")
+    def strobed(strobe):
         return sum(0xFF << 8 * byte for byte in range(4) if strobe >> byte & 1)
 
     words = _map_words()
     enable = layout("rw")["interrupt_enable"]
     values = {"ro": 0, "rw": 0, "w1c": 0}
-    got, due = [], []  # bytes that the manager read; words that were read, with their addresses
-    responding = {"b": False, "r": False}
+    # What the manager read; the words that were read, each with address and response.
+    got, due = [], []
+    requests = dict.fromkeys(PAYLOADS)  # in the registers of the channels
+    responses = {"b": None, "r": None}
     tasks = [cocotb.start_soon(task) for task in (writes(), reads())]
     while not all(task.done() for task in tasks):
         if rng.random() < 0.3:
@@ -73,35 +78,46 @@ async def control_registers(ports: Ports):
         events = rng.getrandbits(3) if rng.random() < 0.5 else 0
         ports.set(ro=values["ro"], events=events)
         if high("wvalid"):  # the manager makes the other bytes 0, which would hide them
-            ports.set(wdata=ports.get("wdata") | 0xFFFFFFFF & ~strobed())
+            ports.set(wdata=ports.get("wdata") | 0xFFFFFFFF & ~strobed(ports.get("wstrb")))
         await ports.settle()
 
         assert ports.get("rw") == values["rw"]
         enabled = values["rw"] >> enable.offset & ((1 << enable.width) - 1)
         assert ports.get("interrupt") == bool(values["w1c"] & enabled)
-        for channel, responds in responding.items():
-            assert high(f"{channel}valid") == responds
-            assert not ports.get(f"{channel}resp")
-        if responding["r"]:
-            assert ports.get("rdata") == due[-1][1]
+        for channel, response in responses.items():
+            assert high(f"{channel}valid") == (response is not None)
+            if response:
+                assert ports.get(f"{channel}resp") == response[0]
+        if responses["r"]:
+            assert ports.get("rdata") == responses["r"][1]
 
-        # No request is taken while a response waits; address and data are taken together.
-        waits = {channel: responding[channel] and not high(f"{channel}ready") for channel in "br"}
-        writing = high("awvalid", "wvalid") and not waits["b"]
-        reading = high("arvalid") and not waits["r"]
-        assert high("awready") == high("wready") == writing
-        assert high("arready") == reading
-        responding = {"b": waits["b"] or writing, "r": waits["r"] or reading}
+        # Each channel takes a request while its register is empty. A registered request is executed
+        # while no response waits; a write needs address and data.
+        for channel in requests:
+            assert high(f"{channel}ready") == (requests[channel] is None)
+        writing = None not in (requests["aw"], requests["w"]) and not responses["b"]
+        reading = requests["ar"] is not None and not responses["r"]
+        waits = {channel: responses[channel] for channel in "br" if not high(f"{channel}ready")}
+        taken = {
+            channel: tuple(ports.get(name) for name in names)
+            for channel, names in PAYLOADS.items()
+            if high(f"{channel}valid", f"{channel}ready")
+        }
+        responses = {"b": waits.get("b"), "r": waits.get("r")}
         if reading:
-            word = ports.get("araddr") >> 2
-            access, low, width = words.get(word, ("wo", 0, 0))
-            due.append((4 * word, values.get(access, 0) >> low & ((1 << width) - 1)))
+            (address,) = requests["ar"]
+            access, low, width = words.get(address >> 2, (None, 0, 0))
+            value = values.get(access, 0) >> low & ((1 << width) - 1)
+            responses["r"] = Response.OKAY if access else Response.SLVERR, value
+            due.append((address & ~3, *responses["r"]))
 
         commands = cleared = 0
         if writing:
-            access, low, width = words.get(ports.get("awaddr") >> 2, ("ro", 0, 0))
-            mask = strobed() & ((1 << width) - 1)
-            data = ports.get("wdata") & mask
+            (address,), (data, strobe) = requests["aw"], requests["w"]
+            access, low, width = words.get(address >> 2, ("ro", 0, 0))
+            responses["b"] = (Response.SLVERR if access == "ro" else Response.OKAY,)
+            mask = strobed(strobe) & ((1 << width) - 1)
+            data &= mask
             if access == "rw":
                 values["rw"] = values["rw"] & ~(mask << low) | data << low
             elif access == "w1c":
@@ -110,11 +126,18 @@ async def control_registers(ports: Ports):
                 commands = data << low
         assert ports.get("wo") == commands
         values["w1c"] = values["w1c"] & ~cleared | events
+        for executed, channels in ((writing, ("aw", "w")), (reading, ("ar",))):
+            requests |= dict.fromkeys(channels if executed else ())
+        requests |= taken
         await ports.tick()
 
-    read_bytes = iter(
-        [(address + n, word >> 8 * n & 0xFF) for address, word in due for n in range(4)]
-    )
-    for address, data in got:
-        for number, byte in enumerate(data):
-            assert next(pair for pair in read_bytes if pair[0] == address + number)[1] == byte
+    # A read of several words has the worst of their responses.
+    read_words = iter(due)
+    for address, data, response in got:
+        count_words = (address + len(data) - 1) // 4 - address // 4 + 1
+        read = [next(read_words) for _ in range(count_words)]
+        first = address & ~3
+        assert [at for at, _, _ in read] == [first + 4 * number for number in range(count_words)]
+        octets = b"".join(value.to_bytes(4, "little") for _, _, value in read)
+        assert data == octets[address - first :][: len(data)]
+        assert response == max(worst for _, worst, _ in read)
