@@ -75,7 +75,8 @@ class ControlRegisters(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        write, read = Signal(), Signal()
+        write = Signal()
+        read = Signal()
         address_full, write_word = _request(
             m, "aw", self.awvalid, self.awready, self.awaddr[2:], write
         )
