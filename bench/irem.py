@@ -20,7 +20,7 @@ from implicore.model.metrics import psnr
 from implicore.model.network import reconstruct
 from implicore.model.train import fit
 from implicore.model.volume import Volume
-from implicore.network_shape import NETWORKS
+from implicore.network_shape import NETWORKS, PRESET_PATCHES
 
 FACTOR = 4
 """Thickness of a slice, in voxels of the crop."""
@@ -69,7 +69,8 @@ COLUMNS = {
 def main() -> int:
     """Fit, print a table, and return 1 if a goal was missed."""
     arguments = parser(__doc__)
-    arguments.add_argument("--preset", default="demo", choices=NETWORKS)
+    points = NETWORKS.keys() - PRESET_PATCHES  # a patch is of one scan
+    arguments.add_argument("--preset", default="demo", choices=sorted(points))
     arguments.add_argument("--seconds", type=float, default=60.0, help="cpu-seconds per fit")
     arguments.add_argument("--sigma", type=float, help="default: chosen within the budget")
     arguments.add_argument("--noise", action="append", type=float, help="fraction of full scale")

@@ -18,7 +18,8 @@ from implicore.model.golden import Renderer
 from implicore.model.quantize import assemble, quantize
 from implicore.model.train import fit
 from implicore.model.volume import Volume, to_intensities
-from implicore.network_shape import NETWORKS
+from implicore.network_shape import NETWORKS, PRESET_PATCHES
+from implicore.patch import POINT
 from implicore.program import Program
 
 
@@ -39,6 +40,7 @@ def trained(volume: Volume, preset: str, budget: Budget, path: Path, quiet: bool
     return fit(
         [volume],
         NETWORKS[preset],
+        patch=PRESET_PATCHES.get(preset, POINT),
         seconds=budget.fit,
         seed=budget.seed,
         device="cpu",
