@@ -40,7 +40,7 @@ class VoxelBank(wiring.Component):
 
     There is no reset: the tokens that write and read drain by themselves.
 
-    Latency: 2 cycles from ``read_enable`` to ``word``. Throughput: one voxel and one read per
+    Latency: 3 cycles from ``read_enable`` to ``word``. Throughput: one voxel and one read per
     cycle.
 
     Parameters
@@ -96,13 +96,16 @@ class VoxelBank(wiring.Component):
             m.d.comb += here.eq(self.valid & (lane == number))
             held = enabled_register(m, self.voxel, here, name=f"voxel_{number}")
             voxels.append(Mux(here, self.voxel, held))
-        read = delay_line(m, self.read_enable, 1, name="read")
+        # The reader's registers drive the banks of many rows, and a deep bank is several macros.
+        read_enable = delay_line(m, self.read_enable, 1, name="read_enable")
+        read_address = enabled_register(m, self.read_address, self.read_enable, name="read_address")
+        read = delay_line(m, read_enable, 1, name="read")
         m.d.comb += [
             bank.write_enable.eq(self.write),
             bank.write_address.eq(self.address[lane_bits(self.voxels_per_beat) :]),
             bank.write_data.eq(Cat(*voxels, self.voxel)),
-            bank.read_enable.eq(self.read_enable),
-            bank.read_address.eq(self.read_address),
+            bank.read_enable.eq(read_enable),
+            bank.read_address.eq(read_address),
         ]
         word = enabled_register(m, bank.read_data, read, name="word")
         m.d.comb += self.word.eq(Mux(delay_line(m, read, 1, name="valid"), word, 0))

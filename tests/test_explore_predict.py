@@ -130,10 +130,8 @@ def test_metrics_of_patches_are_those_of_points_divided_by_the_outputs():
     assert found["nj_per_voxel"] == pytest.approx(found["power_mw"] * 1e6 * seconds / job.voxels)
     assert found["pj_per_mac"] * patch.macs_per_voxel == pytest.approx(1e3 * found["nj_per_voxel"])
     assert found["blocks"]["memory voxels"]["sram_mw"] > 0
-    packed = replace(costs, voxel_read_period_ns=((2, 40.0), (8, 50.0)), key="slow reads")
-    for beat, fmax in ((1, found["fmax_mhz"]), (4, 25.0), (8, 20.0)):
-        one = predict.predict(replace(config, voxels_per_beat=beat), patch, with_packer(packed))
-        assert one["fmax_mhz"] == pytest.approx(fmax)
+    packed = predict.predict(replace(config, voxels_per_beat=4), patch, with_packer(costs))
+    assert packed["area_um2"] > found["area_um2"] and packed["fmax_mhz"] == found["fmax_mhz"]
     wide = replace(sized(4, 4), voxels_per_beat=4)
     of_voxels = replace(costs, family=unit_costs.family(wide, osu), key="single voxels")
     with pytest.raises(BadInput, match="voxels_per_beat must be 1 with outputs 1, not 4"):

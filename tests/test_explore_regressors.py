@@ -98,15 +98,13 @@ def test_register_bits_are_a_sum_of_the_regressors_for_any_weight_word(block):
 
 
 def test_register_bits_of_voxel_banks_are_a_sum_of_the_regressors():
-    """But for the width of a bank's address, which is counted with the row's tokens."""
-
     def counts_and_bits(rows, voxels_per_beat):
         config = replace(PATCHES, rows=rows, voxels_per_beat=voxels_per_beat)
         bank = VoxelBank(config.outputs, voxels_per_beat, config.formats.output_bits)
         return regressors(config, [], None)["voxel banks"][AREA], rows * register_bits(bank)
 
-    sizes = (4, 1), (2, 8), (6, 2)
+    sizes = (4, 1), (2, 8), (6, 2), (3, 4)
     counts, bits = zip(*(counts_and_bits(*size) for size in sizes), strict=True)
     costs = fit(np.array(counts, float), np.array(bits, float))
-    counts, bits = counts_and_bits(9, 4)
+    counts, bits = counts_and_bits(9, 2)
     assert np.dot(costs, counts) == pytest.approx(bits, rel=1e-9)

@@ -66,7 +66,7 @@ FIFO_LATENCY = 2
 
 def voxel_read_latency(rows: int) -> int:
     """Return the cycles from the read of a word of voxels until it enters the reader's FIFO."""
-    return 3 + -(-rows // GROUP_ROWS)
+    return 4 + -(-rows // GROUP_ROWS)
 
 
 def mapper_latency(formats: Formats) -> int:

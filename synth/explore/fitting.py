@@ -87,22 +87,15 @@ def fit(counts: np.ndarray, observed: np.ndarray) -> tuple[float, ...]:
 INSIDE_PE = "core/array/row_*/pe_*/"
 """Prefix of the paths that begin in a processing element."""
 
-VOXEL_READ = "voxel_reader/read_address"
-"""Name of the registers that address the voxel banks of up to 16 rows."""
 
-
-def fit_clock(designs: list[asic.Design]) -> dict[str, float | tuple]:
+def fit_clock(designs: list[asic.Design]) -> dict[str, float | tuple[float, float]]:
     """Return the fields of ``UnitCosts`` that limit the clock, from the designs' longest paths."""
     in_pes, in_logic, after_access = [], [0.0], []
-    in_voxel_reads: dict[int, float] = {}
     for design in designs:
         slowest = None
         for path in design.paths:  # longest first
             if path.start.startswith(INSIDE_PE):
                 in_pes.append(path.delay_ns)
-            elif VOXEL_READ in path.start:
-                beat = design.config.voxels_per_beat
-                in_voxel_reads[beat] = max(in_voxel_reads.get(beat, 0.0), path.delay_ns)
             elif (memory := _memory_at(design, path.start)) is None:
                 in_logic.append(path.delay_ns)
             elif slowest is None:
@@ -112,7 +105,6 @@ def fit_clock(designs: list[asic.Design]) -> dict[str, float | tuple]:
         "pe_period_ns": max(in_pes),
         "after_access_ns": fit_after_access(after_access),
         "logic_period_ns": max(in_logic),
-        "voxel_read_period_ns": tuple(sorted(in_voxel_reads.items())),
     }
 
 

@@ -88,7 +88,7 @@ def predict(
             if share in block:
                 block[share] += value
     areas = {block: shares[AREA] for block, shares in shares_of.items()}
-    fmax = 1000 / _period(config, chosen, costs)
+    fmax = 1000 / _period(chosen, costs)
     clock = clock_mhz or fmax
     result = {
         "area_um2": sum(areas.values()),
@@ -120,13 +120,10 @@ def predict(
     return result
 
 
-def _period(config: AcceleratorConfig, chosen: list[tuple[Memory, int]], costs: UnitCosts) -> float:
+def _period(chosen: list[tuple[Memory, int]], costs: UnitCosts) -> float:
     """Return the minimum clock period in ns."""
     constant, per_doubling = costs.after_access_ns
     periods = [costs.pe_period_ns, costs.logic_period_ns]
-    periods += [
-        period for beat, period in costs.voxel_read_period_ns if beat <= config.voxels_per_beat
-    ]
     for memory, _ in chosen:
         after_access = max(0.0, constant + per_doubling * log2(memory.deep))
         periods.append(memory.macro.access_ns + after_access)

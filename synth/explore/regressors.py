@@ -11,7 +11,7 @@ from implicore.cycles import Prediction
 from implicore.dataflow import voxel_read_latency
 from implicore.hw.memory import address_bits
 from implicore.hw.verilog import memory_list
-from implicore.hw.voxel_bank import lane_bits, voxel_address_bits
+from implicore.hw.voxel_bank import lane_bits, voxel_address_bits, word_address_bits
 
 from .. import energy, memories
 from ..memories import Memory
@@ -119,7 +119,8 @@ def _part_counts(config: AcceleratorConfig) -> dict[str, tuple[float, ...]]:
         ),
     }
     if patches:
-        counts["voxel banks"] = rows, rows * (config.voxels_per_beat - 1)
+        address = word_address_bits(config.outputs, config.voxels_per_beat)
+        counts["voxel banks"] = rows, rows * (config.voxels_per_beat - 1), rows * address
         words = voxel_read_latency(rows) * (config.voxels_per_beat * config.formats.output_bits + 1)
         counts["voxel reader"] = 1, rows, words
     else:

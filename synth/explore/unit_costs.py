@@ -48,10 +48,7 @@ class UnitCosts:
         Delay from a macro's data output to the next register, setup included: a constant, and an
         increment for each doubling of the tiles in depth. The sum is at least 0.
     logic_period_ns : float
-        The longest path that begins neither in a memory nor in a processing element, nor at
-        the read address of the voxel banks.
-    voxel_read_period_ns : tuple of (int, float)
-        Voxels of a beat, and the longest path from the read address to voxel banks of that width.
+        The longest path that begins neither in a memory nor in a processing element.
     """
 
     family: str
@@ -64,7 +61,6 @@ class UnitCosts:
     by_block: dict[str, dict[str, tuple[float, ...]]]
     after_access_ns: tuple[float, float]
     logic_period_ns: float
-    voxel_read_period_ns: tuple[tuple[int, float], ...] = ()
 
     def __eq__(self, other):
         return isinstance(other, UnitCosts) and self.key == other.key

@@ -197,18 +197,25 @@ def check_word(word: int, voxels: list[int] | None, formats: Formats) -> None:
 async def voxel_bank(ports: Ports):
     """Voxels with pauses, and reads of any words that were written."""
     rng, config, formats = ports.rng, ports.config, ports.formats
-    bank, read = VoxelWords(rng, config), [None, None]
-    for cycle in range(1500):
+    bank, read = VoxelWords(rng, config), [None, None, None]
+
+    def arrive():
         valid, voxel = rng.random() < 0.7, rng.randint(0, formats.output_max)
-        known = dict(bank.words)
         address, write = bank.put(voxel) if valid else (rng.getrandbits(16), False)
-        ports.set(valid=valid, write=write, address=address, voxel=voxel)
-        word = address >> lane_bits(config.voxels_per_beat) if write else None
-        at = rng.choice([None, *(known.keys() - {word})])  # never read while it is written
+        written = address >> lane_bits(config.voxels_per_beat) if write else None
+        return {"valid": valid, "write": write, "address": address, "voxel": voxel}, written
+
+    inputs, _ = arrive()
+    for cycle in range(1500):
+        ports.set(**inputs)
+        known = dict(bank.words)
+        inputs, written = arrive()
+        # The read takes place in the next cycle, never while the word is written.
+        at = rng.choice([None, *(known.keys() - {written})])
         read.append(known.get(at))
         ports.set(read_enable=at is not None, read_address=at or 0)
         await ports.settle()
-        if cycle >= 2:
+        if cycle >= 3:
             check_word(ports.get("word"), read[cycle], formats)
         await ports.tick()
 
@@ -223,7 +230,7 @@ async def row_unit(ports: Ports):
     banks = {"features": {}, "hidden": {}}
     steps, shown = [], [0, 0]  # activations by cycle: 0 after a step that reads no bank
     passed = {}  # the token for the row below
-    voxels, read = {}, [None, None]  # words of the voxel bank; the one that is read, by cycle
+    voxels, read = {}, [None] * 3  # words of the voxel bank; the one that is read, by cycle
     for cycle in range(cycles):
         writing, reading = drain.written.get(cycle), None
         if steps:  # the bank reads for the previous step while this cycle's word is written
@@ -250,10 +257,12 @@ async def row_unit(ports: Ports):
         ports.set(sum=drain.sums.get(cycle, rng.getrandbits(bits)))
         if config.outputs > 1:
             stored = drain.stored.get(cycle, (None, None))
-            address = rng.choice([None, *(voxels.keys() - {stored[0]})])
+            voxels.update([stored] if stored[1] else [])
+            # The read takes place in the next cycle, never while the word is written.
+            following = drain.stored.get(cycle + 1, (None, None))[0]
+            address = rng.choice([None, *(voxels.keys() - {following})])
             read.append(voxels.get(address))
             ports.set(read_enable=address is not None, read_address=address or 0)
-            voxels.update([stored] if stored[1] else [])
         await ports.settle()
 
         assert ports.get("capture_enable") == drain.tokens[cycle]["sum"]
