@@ -37,6 +37,7 @@ def spread(cases) -> dict:
         "unequal sides": sum(config.rows != config.columns for config in configs),
         "lanes": extremes(config.lanes for config in configs),
         "gated": sum(config.gate_zeros for config in configs),
+        "protection": dict(Counter(config.protection for config in configs)),
         "outputs": extremes(shape.outputs for shape in shapes),
         "with several outputs": sum(shape.outputs > 1 for shape in shapes),
         "voxels per beat": dict(Counter(config.voxels_per_beat for config in configs)),

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 UNITS = "processing_element systolic_array requantizer hw_sincos coordinates fourier row voxels"
-VOXELS = "voxel_bank voxel_reader voxel_packer"
+VOXELS = "voxel_bank voxel_reader voxel_packer protection"
 TESTS = [
     *(f"tests/test_{name}.py" for name in f"{UNITS} {VOXELS} sequencer core accelerator".split()),
     "tests/test_benches.py",
@@ -346,6 +346,20 @@ MUTANTS = [
         "voxel_packer",
         "Mux(word.more >= number, word.value.word_select(number, bits), 0)",
         "word.value.word_select(number, bits)",
+    ),
+    Mutant("words that were not read are reported", "protection", "decoded & error", "error"),
+    Mutant("the sign reaches the check bits", "protection", "word.as_unsigned()", "word"),
+    Mutant(
+        "steps do not wait for the decoder",
+        "core",
+        'delay_line(m, sequencer.step, late, name="step")',
+        "sequencer.step",
+    ),
+    Mutant(
+        "a lane loses its point before the last coefficient",
+        "fourier",
+        "delay_line(m, loaded & lane[number], read - 1, name",
+        "delay_line(m, loaded & lane[number], 0, name",
     ),
 ]
 

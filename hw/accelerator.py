@@ -12,7 +12,7 @@ from .axi import AXI_LITE, Ports, axi_lite, axi_stream_sink, axi_stream_source, 
 from .control import ControlRegisters
 from .coordinates import CoordinateGenerator
 from .core import Core
-from .counters import tally
+from .counters import saturating_tally, tally
 from .loader import ProgramLoader
 
 POINT_BITS = 64
@@ -236,4 +236,17 @@ class Accelerator(wiring.Component):
             tally(m, counter, running & when, amount, start)
         with m.If(start):
             m.d.sync += first_point_accepted.eq(0)
+
+        # Errors of the memories. Reports before the first job after a reset are meaningless: what
+        # reads the memories has no reset.
+        if config.protection != "none":
+            events = control.events.interrupt
+            for name, words, event in (
+                ("memory_corrected", core.corrected, events.memory_corrected),
+                ("memory_errors", core.errors, events.memory_error),
+            ):
+                reported = Mux(running, words, 0)
+                counter = Signal.like(ro[name], name=name)
+                m.d.comb += [ro[name].eq(counter), event.eq(reported.any())]
+                saturating_tally(m, counter, reported, start)
         return m

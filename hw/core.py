@@ -8,7 +8,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from implicore.accelerator_config import AcceleratorConfig
-from implicore.dataflow import GROUP_ROWS, PE_LATENCY, requantizer_latency
+from implicore.dataflow import GROUP_ROWS, PE_LATENCY, decoder_latency, requantizer_latency
+from implicore.ecc import Code
 from implicore.fixed import FREQUENCY
 from implicore.formats import Formats
 
@@ -16,6 +17,7 @@ from .coordinates import POINT
 from .fourier import FourierMapper
 from .memory import Bank, Ram, address_bits
 from .pipeline import delay_line, enabled_register
+from .protection import decode, encode
 from .requantizer import Requantizer
 from .row import ColumnUnit, RowUnit, column_bank, gated_fields, row_banks
 from .sequencer import Sequencer, shape_layout
@@ -63,6 +65,9 @@ def store_layout(config: AcceleratorConfig):
     )
 
 
+REPORTS = ("corrected", "errors")
+"""Ports of the core that report errors of the memories that hold a program."""
+
 WRITE_FANOUT = GROUP_ROWS
 """Number of rows or weight banks in a write fan-out group."""
 
@@ -101,10 +106,14 @@ class Core(wiring.Component):
         The voxels of a point leave.
     useful_macs : Out
         Multiply-accumulates that they needed.
+    corrected, errors : Out
+        Words of the program that were read a few cycles ago and corrected, or had an error that
+        could not be corrected. Only with protection.
     """
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
+        words = (config.weight_banks + len(core_banks(config))).bit_length()
         super().__init__(
             {
                 "store": In(store_layout(config)),
@@ -121,6 +130,7 @@ class Core(wiring.Component):
                 "step": Out(1),
                 "count_macs": Out(1),
                 "useful_macs": Out(useful_macs_bits(config)),
+                **({name: Out(words) for name in REPORTS} if config.protection != "none" else {}),
             }
         )
 
@@ -128,7 +138,9 @@ class Core(wiring.Component):
         m = Module()
         config, formats = self.config, self.config.formats
         m.submodules.sequencer = sequencer = Sequencer(config)
-        mapper = FourierMapper(config.rows, config.lanes, config.frequencies, formats)
+        mapper = FourierMapper(
+            config.rows, config.lanes, config.frequencies, formats, protection=config.protection
+        )
         m.submodules.mapper = ResetInserter(self.clear)(mapper)
         for bank in core_banks(config):
             m.submodules[bank.role] = Ram(*bank)
@@ -152,38 +164,43 @@ class Core(wiring.Component):
             sequencer.running.eq(self.running),
             sequencer.full.eq(mapper.full),
             sequencer.select.eq(mapper.select),
-            sequencer.written.eq(rows[0].drain_in.write),
             mapper.release_half.eq(sequencer.release_half),
         ]
-        self._connect_mapper(m, mapper, m.submodules.coefficients)
-        self._issue_drain_tokens(m, sequencer, m.submodules.constants, rows[0].drain_in)
+        decoders = self._connect_mapper(m, mapper, m.submodules.coefficients)
+        decoders += self._issue_drain_tokens(m, sequencer, m.submodules.constants, rows[0].drain_in)
         self._connect_rows(m, sequencer, mapper, array, rows)
-        self._connect_columns(m, sequencer, array)
+        decoders += self._connect_columns(m, sequencer, array)
         take = self._read_voxels if config.outputs > 1 else self._collect_voxels
         self._deliver(m, take(m, sequencer, mapper, rows))
         self._count_useful_macs(m, sequencer)
+        if config.protection != "none":
+            self._gather_reports(m, decoders)
         return m
 
     def _connect_mapper(self, m: Module, mapper, coefficients):
         """Connect the Fourier mapper to the points and to the coefficient memory."""
-        store = self.store
+        store, code = self.store, coefficient_code(self.config)
+        coefficient, decoders = decode(m, coefficients, code, name="coefficient_decoder")
         wiring.connect(m, wiring.flipped(self.points), mapper.points)
         m.d.comb += [
             mapper.last_frequency.eq(self.shape.last_frequency),
             coefficients.write_enable.eq(store.coefficient_enable),
             coefficients.write_address.eq(store.coefficient_address),
-            coefficients.write_data.eq(store.coefficient),
+            coefficients.write_data.eq(encode(store.coefficient, code)),
             coefficients.read_enable.eq(mapper.coefficient_enable),
             coefficients.read_address.eq(mapper.coefficient_address),
-            mapper.coefficient.eq(coefficients.read_data),
+            mapper.coefficient.eq(coefficient),
         ]
+        return decoders
 
     def _issue_drain_tokens(self, m: Module, sequencer, constants, drain):
         """Make the drain tokens of row 0 from drain control and the constant memory.
 
-        The read is timed so that constants arrive at row 0 together with their accumulator.
+        The read is timed so that constants arrive at row 0 together with their accumulator. With
+        protection, both are later by the latency of a decoder.
         """
         config, formats, store = self.config, self.config.formats, self.store
+        code, late = constant_code(config), decoder_latency(config.protection)
         delays = Requantizer.constant_delays(formats)
         result_delay = requantizer_latency(formats)
         read = delay_line(m, sequencer.drain, PE_LATENCY, name="read", reset=True)
@@ -196,14 +213,15 @@ class Core(wiring.Component):
         m.d.comb += [
             constants.write_enable.eq(store.constant_enable),
             constants.write_address.eq(store.constant_address),
-            constants.write_data.eq(store.constant),
+            constants.write_data.eq(encode(store.constant.as_value(), code)),
             constants.read_enable.eq(read),
             constants.read_address.eq(constant_counter),
         ]
-        constant = data.View(constant_layout(formats), constants.read_data)
+        word, decoders = decode(m, constants, code, name="constant_decoder")
+        constant = data.View(constant_layout(formats), word)
 
         # Valid pipeline of the accumulators: constants move only with a valid accumulator.
-        valid = [delay_line(m, read, 1, name="valid_0", reset=True)]
+        valid = [delay_line(m, read, 1 + late, name="valid_0", reset=True)]
         for cycle in range(1, result_delay):
             valid.append(delay_line(m, valid[-1], 1, name=f"valid_{cycle}", reset=True))
         m.d.comb += drain.sum.eq(valid[0])
@@ -215,19 +233,29 @@ class Core(wiring.Component):
                 m.d.comb += drain[name].eq(value)
         control = {
             "voxel": (sequencer.voxel, delays["voxel"]),
-            "write": (sequencer.drain & ~sequencer.voxel & ~sequencer.output_mac, result_delay),
             "output_mac": (sequencer.output_mac, result_delay),
             # High while idle, which clears the output-layer MACs before the first job.
             "output_mac_last": (sequencer.output_mac_last | ~self.running, result_delay),
         }
         m.d.comb += [
-            drain[name].eq(delay_line(m, value, PE_LATENCY + 1 + delay, name=name, reset=True))
+            drain[name].eq(
+                delay_line(m, value, PE_LATENCY + 1 + late + delay, name=name, reset=True)
+            )
             for name, (value, delay) in control.items()
         ]
+        # A step reads as much later as a result is written, so it need not wait for the decoder.
+        written = sequencer.drain & ~sequencer.voxel & ~sequencer.output_mac
+        written = delay_line(m, written, PE_LATENCY + 1 + result_delay, name="write", reset=True)
+        m.d.comb += [
+            sequencer.written.eq(written),
+            drain.write.eq(delay_line(m, written, late, name="late_write", reset=True)),
+        ]
+        return decoders
 
     def _connect_rows(self, m: Module, sequencer, mapper, array, rows):
         """Connect the row units to the array, to each other and to the mapper's write port."""
-        step = sequencer.step
+        late = decoder_latency(self.config.protection)
+        step = delay_line(m, sequencer.step, late, name="step")
         enables, address, features = mapper.enables, mapper.address, mapper.features
         for number, row in enumerate(rows):
             m.submodules[f"row_{number}"] = row
@@ -258,8 +286,12 @@ class Core(wiring.Component):
         read = [sequencer.weight_enable, sequencer.weight_address]
         enables, address = store.weight_enables, store.weight_address
         weight = store.weight.as_value()
+        units = []
         for number in range(config.weight_banks):
-            unit = ColumnUnit(config.weight_depth, per_bank, config.formats)
+            unit = ColumnUnit(
+                config.weight_depth, per_bank, config.formats, protection=config.protection
+            )
+            units.append(unit)
             m.submodules[f"columns_{number}"] = unit
             place = number % WRITE_FANOUT
             if number and not place:
@@ -281,6 +313,7 @@ class Core(wiring.Component):
                     delay_line(m, signal, per_bank, name=f"columns_{number}_{name}")
                     for signal, name in zip(read, ("enable", "address"), strict=True)
                 ]
+        return units
 
     def _collect_voxels(self, m: Module, sequencer, mapper, rows):
         """Put single voxels into the voxel buffer: the rows deliver one voxel per cycle."""
@@ -298,7 +331,7 @@ class Core(wiring.Component):
             buffer.tile.eq(mapper.tile),
             buffer.put.eq(voxel_valid),
             buffer.value.eq(voxel),
-            rows[0].drain_in.address.eq(sequencer.write_address),
+            rows[0].drain_in.address.eq(self._write_address(m, sequencer)),
             self.count_macs.eq(buffer.voxels.valid & buffer.voxels.ready),
         ]
         return buffer.voxels
@@ -312,7 +345,7 @@ class Core(wiring.Component):
 
         # Writes: the address of a voxel is counted when its result leaves the requantizer.
         drain = rows[0].drain_in
-        delay = PE_LATENCY + 1 + requantizer_latency(formats)
+        delay = PE_LATENCY + 1 + decoder_latency(config.protection) + requantizer_latency(formats)
         voxel = delay_line(m, sequencer.voxel, delay, name="voxel_result", reset=True)
         last = delay_line(m, sequencer.last_voxel, delay, name="last_voxel", reset=True)
         number = Signal(address_bits(config.outputs))
@@ -323,7 +356,11 @@ class Core(wiring.Component):
             m.d.sync += number.eq(0)
         m.d.comb += [
             drain.address.eq(
-                Mux(voxel, number | (reader.half << half_bit), sequencer.write_address)
+                Mux(
+                    voxel,
+                    number | (reader.half << half_bit),
+                    self._write_address(m, sequencer),
+                )
             ),
             drain.write_voxels.eq(voxel & (last | ((number & (per_beat - 1)) == per_beat - 1))),
             reader.complete.eq(last),
@@ -349,6 +386,25 @@ class Core(wiring.Component):
             word = gathered
         m.d.comb += reader.word.eq(word)
         return reader.words
+
+    def _write_address(self, m: Module, sequencer):
+        """Return the address of a write to the activation bank of row 0, in its cycle."""
+        late = decoder_latency(self.config.protection)
+        return delay_line(m, sequencer.write_address, late, name="write_address")
+
+    def _gather_reports(self, m: Module, decoders):
+        """Count the words that were corrected, and the other errors, in each cycle.
+
+        A register adds the reports of a group of banks to those of the groups before it.
+        """
+        for name, flag in zip(REPORTS, ("corrected", "error"), strict=True):
+            total = 0
+            for first in range(0, len(decoders), GROUP_ROWS):
+                group = decoders[first : first + GROUP_ROWS]
+                count = sum((getattr(decoder, flag) for decoder in group), start=total)
+                total = Signal.like(getattr(self, name), name=f"{name}_{first}", reset_less=True)
+                m.d.sync += total.eq(count)
+            m.d.comb += getattr(self, name).eq(total)
 
     def _deliver(self, m: Module, words):
         """Connect a stream of words to the stream of beats."""
@@ -396,11 +452,21 @@ def _next_group(m: Module, name: str, enables, address, data):
     )
 
 
+def coefficient_code(config: AcceleratorConfig) -> Code:
+    """Return the code of the coefficient memory."""
+    return Code(config.protection, FREQUENCY.bits)
+
+
+def constant_code(config: AcceleratorConfig) -> Code:
+    """Return the code of the constant memory."""
+    return Code(config.protection, constant_layout(config.formats).size)
+
+
 def core_banks(config: AcceleratorConfig) -> list[Bank]:
     """Return the memories that do not belong to a row or a column."""
     return [
-        Bank("coefficients", 3 * config.frequencies, FREQUENCY.bits),
-        Bank("constants", config.constant_depth, constant_layout(config.formats).size),
+        Bank("coefficients", 3 * config.frequencies, coefficient_code(config).width),
+        Bank("constants", config.constant_depth, constant_code(config).width),
     ]
 
 
@@ -416,7 +482,10 @@ def banks(config: AcceleratorConfig) -> list[tuple[Bank, int]]:
             if config.outputs > 1
             else []
         ),
-        (column_bank(formats, config.weight_depth, per_bank), config.weight_banks),
+        (
+            column_bank(formats, config.weight_depth, per_bank, config.protection),
+            config.weight_banks,
+        ),
     ]
 
 

@@ -1,6 +1,6 @@
 """Wide counters that do not limit the clock."""
 
-from amaranth import Module, Signal, Value
+from amaranth import Module, Mux, Signal, Value
 
 PART = 16
 """Width of a part of a counter, which is incremented in one cycle."""
@@ -44,3 +44,20 @@ def tally(m: Module, total: Signal, when, amount, clear):
         with m.If(clear):
             m.d.sync += [part.eq(0), full.eq(0)]
         when = when & full
+
+
+def saturating_tally(m: Module, total: Signal, amount: Value, clear):
+    """Add ``amount`` to ``total`` in every cycle, up to the largest value of ``total``.
+
+    Parameters
+    ----------
+    m : Module
+    total : Signal
+        The counter, a register of ``m``. It has few bits: they are added in one cycle.
+    amount : Value
+        At most as wide as ``total``.
+    clear : Value
+        Set the counter to 0.
+    """
+    following = total + amount
+    m.d.sync += total.eq(Mux(clear, 0, Mux(following[len(total)], -1, following)))

@@ -5,13 +5,13 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from implicore.arguments import require_integer
-from implicore.dataflow import mapper_latency, release_delay
+from implicore.dataflow import decoder_latency, mapper_latency, release_delay
 from implicore.fixed import COORDINATE, FREQUENCY, PHASE_FRACTION
 from implicore.formats import Formats
 
 from .coordinates import POINT
 from .memory import address_bits
-from .pipeline import delay_line
+from .pipeline import delay_line, enabled_register
 from .sincos import SinCosTable
 
 
@@ -139,6 +139,8 @@ class FourierMapper(wiring.Component):
     frequencies : int
         Maximum number of frequencies.
     formats : Formats
+    protection : str
+        The code of the coefficient memory, which delays the coefficients by its decoder.
 
     Attributes
     ----------
@@ -149,7 +151,7 @@ class FourierMapper(wiring.Component):
     coefficient_enable, coefficient_address : Out
         The read port of the coefficient memory: x, y and z of each frequency.
     coefficient : In(signed(16))
-        The coefficient, one cycle after its address.
+        The coefficient, one cycle after its address, or two with protection.
     enables : Out(rows)
         The write enable of each row's feature bank.
     address : Out
@@ -167,12 +169,21 @@ class FourierMapper(wiring.Component):
         ``dataflow.release_delay`` cycles later.
     """
 
-    def __init__(self, rows: int, lanes: int, frequencies: int, formats: Formats):
+    def __init__(
+        self,
+        rows: int,
+        lanes: int,
+        frequencies: int,
+        formats: Formats,
+        *,
+        protection: str = "none",
+    ):
         require_integer("Mapper", "lanes", lanes, 1, rows)
         self.rows = rows
         self.lanes = lanes
         self.frequencies = frequencies
         self.formats = formats
+        self.protection = protection
         super().__init__(
             {
                 "points": In(stream.Signature(POINT)),
@@ -263,14 +274,19 @@ class FourierMapper(wiring.Component):
             m.d.sync += [fill_select.eq(~fill_select), row.eq(0), tile_full.eq(0)]
 
         # The lanes, and the control signals that accompany a coefficient through them.
-        advance = delay_line(m, running, 1, name="advance", reset=True)
-        first = delay_line(m, axis[0], 1, name="first")
-        done = delay_line(m, running & axis[2], 1 + FourierLane.DONE, name="done", reset=True)
+        read = 1 + decoder_latency(self.protection)
+        advance = delay_line(m, running, read, name="advance", reset=True)
+        first = delay_line(m, axis[0], read, name="first")
+        done = delay_line(m, running & axis[2], read + FourierLane.DONE, name="done", reset=True)
+        # A lane needs its point until it has the last coefficient.
+        point = points.payload.xyz
+        if self.protection != "none":
+            point = enabled_register(m, point, loaded, name="point")
         for number in range(self.lanes):
             m.submodules[f"lane_{number}"] = unit = FourierLane(self.formats)
             m.d.comb += [
-                unit.load.eq(loaded & lane[number]),
-                unit.point.eq(points.payload.xyz),
+                unit.load.eq(delay_line(m, loaded & lane[number], read - 1, name=f"load_{number}")),
+                unit.point.eq(point),
                 unit.coefficient.eq(self.coefficient),
                 unit.advance.eq(advance),
                 unit.first.eq(first),
@@ -283,7 +299,7 @@ class FourierMapper(wiring.Component):
         table_cycles = mapper_latency(self.formats) - 2 - FourierLane.DONE
         cosine = delay_line(m, done, table_cycles - 2, name="cosine", reset=True)
         sine = delay_line(m, cosine, 1, name="sine", reset=True)
-        batch_latency = FourierLane.DONE + table_cycles
+        batch_latency = read - 1 + FourierLane.DONE + table_cycles
         batch_written = delay_line(m, batch_ends, batch_latency, name="batch_ends", reset=True)
         tile_written = delay_line(m, tile_ends, batch_latency, name="tile_ends", reset=True)
         write_select = Signal()

@@ -5,11 +5,13 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from implicore.dataflow import requantizer_latency
+from implicore.ecc import Code
 from implicore.formats import Formats
 
 from .memory import Bank, Ram, address_bits, ping_pong_depth
 from .pipeline import delay_line, enabled_register
 from .processing_element import ProcessingElement
+from .protection import decode, encode
 from .requantizer import Requantizer
 from .voxel_bank import VoxelBank, voxel_address_bits, word_address_bits
 
@@ -65,9 +67,14 @@ def row_banks(formats: Formats, feature_words: int, hidden_words: int) -> list[B
     ]
 
 
-def column_bank(formats: Formats, depth: int, columns: int) -> Bank:
+def weight_code(formats: Formats, columns: int, protection: str) -> Code:
+    """Return the code of the words of a weight bank."""
+    return Code(protection, columns * formats.weight_bits)
+
+
+def column_bank(formats: Formats, depth: int, columns: int, protection: str = "none") -> Bank:
     """Return the weight bank of some neighbouring columns."""
-    return Bank("weights", depth, columns * formats.weight_bits)
+    return Bank("weights", depth, weight_code(formats, columns, protection).width)
 
 
 def gated_fields(formats: Formats) -> dict[str, int]:
@@ -256,7 +263,7 @@ class ColumnUnit(wiring.Component):
     """The edge of some neighbouring columns: their weight bank, whose words they share.
 
     Latency: 2 cycles from ``read_address`` to the weight of the first column, one more for each
-    further column. Throughput: one weight per column and cycle.
+    further column, and one more with protection. Throughput: one weight per column and cycle.
 
     Parameters
     ----------
@@ -265,6 +272,8 @@ class ColumnUnit(wiring.Component):
     columns : int
         Columns that share it.
     formats : Formats
+    protection : str
+        The code of the bank, see ``implicore.ecc``.
 
     Attributes
     ----------
@@ -280,12 +289,15 @@ class ColumnUnit(wiring.Component):
         load.
     weights : Out, array of columns x signed(weight_bits)
         The weight of each column, skewed by one cycle per column.
+    corrected, error : Out(1)
+        See ``WordDecoder``. Only with protection.
     """
 
-    def __init__(self, depth: int, columns: int, formats: Formats):
+    def __init__(self, depth: int, columns: int, formats: Formats, *, protection: str = "none"):
         self.depth = depth
         self.columns = columns
         self.formats = formats
+        self.protection = protection
         bits = address_bits(depth)
         word = data.ArrayLayout(signed(formats.weight_bits), columns)
         super().__init__(
@@ -296,13 +308,16 @@ class ColumnUnit(wiring.Component):
                 "write_address": In(bits),
                 "write_data": In(word),
                 "weights": Out(word),
+                **({"corrected": Out(1), "error": Out(1)} if protection != "none" else {}),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        word, word_in = self.write_data.shape(), self.write_data.as_value()
-        m.submodules.bank = bank = Ram(*column_bank(self.formats, self.depth, self.columns))
+        code = weight_code(self.formats, self.columns, self.protection)
+        word, word_in = self.write_data.shape(), encode(self.write_data.as_value(), code)
+        bank = Ram(*column_bank(self.formats, self.depth, self.columns, self.protection))
+        m.submodules.bank = bank
         m.d.comb += [
             bank.read_enable.eq(delay_line(m, self.read_enable, 1, name="enable")),
             bank.read_address.eq(delay_line(m, self.read_address, 1, name="address")),
@@ -312,7 +327,10 @@ class ColumnUnit(wiring.Component):
             ),
             bank.write_data.eq(enabled_register(m, word_in, self.write_enable, name="data")),
         ]
-        read = data.View(word, bank.read_data)
+        read_data, decoders = decode(m, bank, code, name="decoder")
+        for decoder in decoders:
+            m.d.comb += [self.corrected.eq(decoder.corrected), self.error.eq(decoder.error)]
+        read = data.View(word, read_data)
         for column in range(self.columns):
             m.d.comb += self.weights[column].eq(
                 delay_line(m, read[column], column, name=f"weight_{column}")

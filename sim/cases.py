@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from implicore.accelerator_config import BEATS, AcceleratorConfig
+from implicore.ecc import PROTECTIONS
 from implicore.fixed import COORDINATE
 from implicore.formats import Formats
 from implicore.job import GridJob
@@ -72,7 +73,8 @@ class Case:
         )
         return (
             f"{config.rows} x {config.columns} {config.formats} lanes {config.lanes}"
-            f"{' gated' if config.gate_zeros else ''} voxels a beat {config.voxels_per_beat}, "
+            f"{' gated' if config.gate_zeros else ''} voxels a beat {config.voxels_per_beat} "
+            f"protection {config.protection}, "
             f"{nets}, stall {self.stall}, {' '.join(self.steps)}"
         )
 
@@ -122,6 +124,7 @@ def random_config(rng, formats: Formats, shapes, size: Size) -> AcceleratorConfi
         **room,
         lanes=int(rng.integers(1, rows + 1)),
         voxels_per_beat=int(rng.choice(BEATS)),
+        protection=str(rng.choice(PROTECTIONS)),
     )
 
 

@@ -132,6 +132,8 @@ class Script:
             "output_stall": 0 if exact else None,
             "useful_macs": prediction.useful_macs,
             "mac_slots": prediction.steps * self.config.rows * self.config.columns,
+            "memory_corrected": 0,
+            "memory_errors": 0,
         }
         for name, value in counters.items():
             self.do(session.Read(name), value)

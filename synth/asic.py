@@ -83,7 +83,9 @@ class Design:
         The paths inside a processing element are analysed once for all instances.
         """
         library = self.target.liberty
-        macros = sorted({memory.macro.liberty for memory in self.memories.values()})
+        macros = sorted(
+            {macro.liberty for memory in self.memories.values() for macro in memory.macros.values()}
+        )
         netlists = {name: module.folder / "netlist.v" for name, module in self.modules.items()}
         pe = netlists[PE]
         inside = timing.longest_paths(PE, [pe], [library], inside=True)
@@ -180,7 +182,11 @@ def flat_area(config: AcceleratorConfig, target: Target, recipe: Recipe) -> tupl
     separate = sum(times * mapped[name].area_um2 for name, _, times in design.instances)
     text = "\n".join(module.text for module in modules.values())
     stubs = "".join(
-        {bank.macro.name: memories.stub(bank.macro) for bank in banks.values()}.values()
+        {
+            name: memories.stub(macro)
+            for bank in banks.values()
+            for name, macro in bank.macros.items()
+        }.values()
     )
     return separate, mapping.map_module(text, TOP, stubs, {}, recipe, target).area_um2
 
@@ -192,8 +198,7 @@ def mappers(
     found = {}
     for module, text, children, stubs in mapping.merged(modules):
         macros = []
-        if module.name in banks:
-            macro = banks[module.name].macro
+        for macro in banks[module.name].macros.values() if module.name in banks else ():
             text += memories.stub(macro)
             macros.append(macro.liberty)
         found[module.name] = partial(

@@ -99,7 +99,9 @@ def line(program: Program, points: int) -> GridJob:
 
 def circuit_of(design) -> Circuit:
     """Return the circuit of a whole mapped accelerator."""
-    macros = {memory.macro.name: memory.macro for memory in design.memories.values()}
+    macros = {
+        name: macro for memory in design.memories.values() for name, macro in memory.macros.items()
+    }
     cells = read_liberty(design.target.liberty).cells
     return Circuit("implicore", activity.netlists_of(design), cells, macros)
 

@@ -31,8 +31,11 @@ class Memory:
     depth, width, ports : int
         Of the memory, as the accelerator sees it.
     macro : Macro
+        Of every tile, except those with the highest bits if there is a ``narrow`` macro.
     deep, wide : int
         Number of tiles in depth and in width.
+    narrow : Macro, optional
+        Macro of the tiles with the highest bits, as deep as ``macro``.
     """
 
     module: str
@@ -43,20 +46,44 @@ class Memory:
     macro: Macro
     deep: int
     wide: int
+    narrow: Macro | None = None
+
+    @property
+    def tiles(self) -> list[Macro]:
+        """The macros of the tiles at one address, from the lowest bits."""
+        return [self.macro] * (self.wide - 1) + [self.narrow or self.macro]
+
+    @property
+    def macros(self) -> dict[str, Macro]:
+        """The macros by name."""
+        return {macro.name: macro for macro in self.tiles}
+
+    @property
+    def tiling(self) -> str:
+        """The number of tiles and the names of the macros."""
+        text = f"{self.deep} x {self.wide} {self.macro.name}"
+        if self.narrow:
+            text = f"{self.deep} x ({self.wide - 1} {self.macro.name} + {self.narrow.name})"
+        return text
 
     @property
     def area_um2(self) -> float:
         """Area of its macros."""
-        return self.deep * self.wide * self.macro.area_um2
+        return self.deep * sum(macro.area_um2 for macro in self.tiles)
+
+    @property
+    def access_ns(self) -> float:
+        """The longest access of its macros."""
+        return max(macro.access_ns for macro in self.macros.values())
 
     def energy_pj(self, *, write: bool) -> float:
         """Return the energy of an access in pJ: only tiles that hold the address are enabled."""
-        return self.wide * self.macro.energy_pj(write=write)
+        return sum(macro.energy_pj(write=write) for macro in self.tiles)
 
     @property
     def leakage_mw(self) -> float:
         """Leakage of its macros."""
-        return self.deep * self.wide * self.macro.leakage_mw
+        return self.deep * sum(macro.leakage_mw for macro in self.tiles)
 
     @property
     def verilog(self) -> str:
@@ -68,7 +95,9 @@ def choose(entry: dict, target: Target, period_ns: float) -> Memory:
     """Choose the macros of a memory.
 
     Take the tiling with the smallest product of area and read energy among those that are fast
-    enough for the clock, or, if there are none, among those nearly as fast as the fastest.
+    enough for the clock, or, if there are none, among those nearly as fast as the fastest. A word
+    that is wider than all macros of a kit may have a narrower macro for its highest bits: words
+    with check bits are slightly wider than a power of two.
 
     Parameters
     ----------
@@ -89,18 +118,28 @@ def choose(entry: dict, target: Target, period_ns: float) -> Memory:
         macros = [
             modelled(*size, ports, target) for size in product(sorted(depths), sorted(widths))
         ]
+    macros = [macro for macro in macros if macro.ports == ports]
+    pairs: list[tuple[Macro, Macro | None]] = [(macro, None) for macro in macros]
+    if target.macros and width > max(macro.width for macro in macros):
+        pairs += [
+            (macro, narrow)
+            for macro, narrow in product(macros, macros)
+            if narrow.depth == macro.depth and narrow.width < macro.width
+        ]
     tilings = [
         Memory(
             *(entry["module"], entry["role"], depth, width, ports, macro),
             deep=-(-depth // macro.depth),
-            wide=-(-width // macro.width),
+            wide=-(-(width - narrow.width) // macro.width) + 1
+            if narrow
+            else -(-width // macro.width),
+            narrow=narrow,
         )
-        for macro in macros
-        if macro.ports == ports
+        for macro, narrow in pairs
     ]
 
     def read_ns(memory: Memory) -> float:
-        return memory.macro.access_ns + (TILE_MUX_NS if memory.deep > 1 else 0.0)
+        return memory.access_ns + (TILE_MUX_NS if memory.deep > 1 else 0.0)
 
     in_time = max(0.9 * period_ns, ACCESS_MARGIN * min(map(read_ns, tilings)))
 
@@ -111,9 +150,9 @@ def choose(entry: dict, target: Target, period_ns: float) -> Memory:
 
 
 def _verilog(memory: Memory) -> str:
-    macro = memory.macro
+    width = sum(macro.width for macro in memory.tiles)
     address = max(1, (memory.depth - 1).bit_length())
-    inside = max(1, (macro.depth - 1).bit_length())
+    inside = max(1, (memory.macro.depth - 1).bit_length())
     select = max(0, address - inside)
     text = f"""module {memory.module} (
     input clk,
@@ -126,18 +165,19 @@ def _verilog(memory: Memory) -> str:
 );
   wire [{inside - 1}:0] inside_write = write_address;
   wire [{inside - 1}:0] inside_read = read_address;
-  wire [{memory.wide * macro.width - 1}:0] word = write_data;
+  wire [{width - 1}:0] word = write_data;
 """
     reading = []
     for tile in range(memory.deep):
         here = f" && {{}}[{address - 1}:{inside}] == {tile}" if select else ""
         text += f"""  wire write_{tile} = write_enable{here.format("write_address")};
   wire read_{tile} = read_enable{here.format("read_address")};
-  wire [{memory.wide * macro.width - 1}:0] data_{tile};
+  wire [{width - 1}:0] data_{tile};
 """
-        for part in range(memory.wide):
-            bits = f"[{(part + 1) * macro.width - 1}:{part * macro.width}]"
-            text += _instance(macro, tile, part, bits)
+        low = 0
+        for part, macro in enumerate(memory.tiles):
+            text += _instance(macro, tile, part, f"[{low + macro.width - 1}:{low}]")
+            low += macro.width
         reading.append(f"data_{tile}[{memory.width - 1}:0]")
     if memory.deep == 1:
         text += f"  assign read_data = {reading[0]};\n"

@@ -118,10 +118,7 @@ def area_and_clock(design: Design) -> dict:
             "delay_ns": path.delay_ns,
             "cells": [f"{at:.3f} ns {pin}" for at, pin in path.steps],
         },
-        "macros": {
-            memory.role: f"{memory.deep} x {memory.wide} {memory.macro.name}"
-            for memory in design.memories.values()
-        },
+        "macros": {memory.role: memory.tiling for memory in design.memories.values()},
         "left_out": list(LEFT_OUT),
     }
 

@@ -1,5 +1,6 @@
 """The accelerator through its ports alone, as software and other hardware see it."""
 
+import dataclasses
 from functools import partial
 from itertools import chain, islice
 
@@ -13,11 +14,12 @@ from implicore.cycles import predict
 from implicore.fixed import COORDINATE
 from implicore.formats import Formats
 from implicore.hw.accelerator import Accelerator
+from implicore.hw.memory import Ram
 from implicore.job import GridJob, pack_points
 from implicore.model.golden import Renderer
 from implicore.network_shape import NetworkShape
 from implicore.random_program import random_program
-from implicore.registers import ADDRESS_BITS, IDENTITY, REGISTERS, Error, Response, addresses
+from implicore.registers import ADDRESS_BITS, IDENTITY, REGISTERS, Error, Response, addresses, masks
 from implicore.stream import HEADER, program_stream
 
 FORMATS = Formats.parse("w8a8m3")
@@ -482,3 +484,72 @@ def test_a_program_waits_for_the_end_of_a_job():
         assert host.ctx.get(host.dut.s_axis_program_tready)
 
     run(scenario)
+
+
+@pytest.fixture
+def contents(monkeypatch):
+    """The contents of each memory that is elaborated from here on, by its role, in order."""
+    found = {}
+    elaborate = Ram.elaborate
+
+    def watched(self, platform):
+        module = elaborate(self, platform)
+        found.setdefault(self.role, []).append(module.submodules.array.data)
+        return module
+
+    monkeypatch.setattr(Ram, "elaborate", watched)
+    return found
+
+
+@pytest.mark.parametrize("protection", ["parity", "secded"])
+def test_errors_of_the_memories_are_counted_and_raise_the_interrupt(protection, contents):
+    """A word of each memory, with one bit changed and with two."""
+    config = dataclasses.replace(
+        CONFIG,
+        weight_word_bits=8,
+        protection=protection,
+        weight_depth=CONFIG.weight_depth + 1,
+        constant_depth=CONFIG.constant_depth + 1,
+    )
+    program = program_stream(PROGRAM, config)
+    tiles = -(-len(POINTS) // config.rows)
+    assert config.lanes == config.rows  # one lane batch a tile
+    reads = dict.fromkeys(("coefficients", "constants", "weights"), tiles)
+    events = masks("interrupt")
+    corrects = protection == "secded"
+
+    async def scenario(host):
+        async def job():
+            await host.write(addresses()["interrupt"], sum(events.values()))
+            await host.command("start_points")
+            voxels = await host.take(points=POINTS)
+            counts = [await host.read(name) for name in ("memory_corrected", "memory_errors")]
+            return voxels, counts, await host.read("interrupt") & ~events["done"]
+
+        def change(role, address, bits):
+            word = contents[role][-1][address]
+            host.ctx.set(word, host.ctx.get(word) ^ bits)
+
+        await host.write(addresses()["interrupt_enable"], sum(events.values()) & ~events["done"])
+        for role in reads:
+            assert await host.load(program) == Error.NONE
+            change(role, 1, 0b100)
+            voxels, counts, event = await job()
+            if corrects:
+                assert (voxels, counts) == (EXPECTED, [reads[role], 0])
+                assert event == events["memory_corrected"]
+            else:
+                assert (counts, event) == ([0, reads[role]], events["memory_error"])
+            assert host.ctx.get(host.dut.irq) == 1
+            change(role, 1, 0b1000)
+            voxels, counts, event = await job()
+            assert counts == [0, reads[role]] if corrects else voxels and counts == [0, 0]
+            assert event == (events["memory_error"] if corrects else 0)
+            assert host.ctx.get(host.dut.irq) == corrects
+        # A job of a good program; a word that no program has written is never read.
+        assert await host.load(program) == Error.NONE
+        change("weights", config.weight_depth - 1, 1)
+        change("constants", config.constant_depth - 1, 1)
+        assert await job() == (EXPECTED, [0, 0], 0)
+
+    run(scenario, config)

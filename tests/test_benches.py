@@ -17,7 +17,7 @@ PATCHES = NetworkShape(3, 4, 2, outputs=7)
 CONFIGS = {
     "w8a12": AcceleratorConfig.sized(3, 4, Formats.parse("w8a12"), [SHAPE]),
     "w5a9m4t12": AcceleratorConfig.sized(
-        2, 3, Formats.parse("w5a9m4t12"), [SHAPE], gate_zeros=True
+        2, 3, Formats.parse("w5a9m4t12"), [SHAPE], gate_zeros=True, protection="secded"
     ),
     "patches": replace(
         AcceleratorConfig.sized(3, 2, Formats.parse("w8a8o11"), [SHAPE, PATCHES]),

@@ -12,6 +12,7 @@ from benches.control import check, decode
 from benches.in_amaranth import run
 from implicore.accelerator_config import AcceleratorConfig
 from implicore.cycles import predict
+from implicore.ecc import PROTECTIONS
 from implicore.fixed import COORDINATE
 from implicore.formats import Formats
 from implicore.hw.core import Core
@@ -54,6 +55,7 @@ def random_pair(seed):
         gate_zeros=bool(rng.random() < 0.3),
         outputs=fitting.outputs + room[5] * (seed % 4 == 2),
         voxels_per_beat=int(rng.choice([1, 1, 2, 4, 8])),
+        protection=str(rng.choice(PROTECTIONS)),
     )
     return config, random_program(shape, formats, seed=seed), int(rng.integers(1, 4 * rows + 2))
 

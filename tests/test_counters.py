@@ -41,3 +41,25 @@ def test_totals(bits, amount_bits, monkeypatch):
     simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
     simulator.run()
+
+
+def test_saturating_total():
+    rng = np.random.default_rng(2)
+    m = Module()
+    total, amount, clear = Signal(5), Signal(2), Signal()
+    counters.saturating_tally(m, total, amount, clear)
+
+    async def bench(ctx):
+        expected = 0
+        for _ in range(1000):
+            add, cleared = int(rng.integers(4)), int(rng.random() < 0.03)
+            ctx.set(amount, add)
+            ctx.set(clear, cleared)
+            await ctx.tick()
+            expected = 0 if cleared else min(31, expected + add)
+            assert ctx.get(total) == expected
+
+    simulator = Simulator(m)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()

@@ -21,7 +21,7 @@ def osu():
     return target.find("osu018")
 
 
-def test_a_family_is_target_formats_gating_and_patches(osu):
+def test_a_family_is_target_formats_gating_patches_and_protection(osu):
     name = family(CONFIG, osu)
     assert name == "osu018 w8a12"
     assert family(replace(CONFIG, rows=9, lanes=3, weight_depth=40000), osu) == name
@@ -29,8 +29,10 @@ def test_a_family_is_target_formats_gating_and_patches(osu):
         replace(CONFIG, gate_zeros=True),
         replace(CONFIG, formats=Formats.parse("w8a8")),
         replace(CONFIG, outputs=2),
+        replace(CONFIG, protection="parity"),
+        replace(CONFIG, protection="secded"),
     ]
-    assert len({name, *(family(other, osu) for other in others)}) == 4
+    assert len({name, *(family(other, osu) for other in others)}) == 6
     assert family(others[2], osu) == "osu018 w8a12 patches"
     assert family(replace(CONFIG, outputs=64, voxels_per_beat=8), osu) == family(others[2], osu)
 

@@ -11,16 +11,18 @@ from implicore.hw.fourier import FourierLane, FourierMapper
 from implicore.network_shape import NetworkShape
 
 
+@pytest.mark.parametrize("protection", ["none", "parity"])
 @pytest.mark.parametrize(("pause", "release"), [(0, 1), (0.5, 0.1)])
 @pytest.mark.parametrize("formats", ["w8a8", "w8a12t12", "w8a16t14"])
 @pytest.mark.parametrize(
     ("rows", "lanes", "frequencies"), [(1, 1, 1), (4, 1, 3), (4, 4, 1), (5, 2, 2), (3, 2, 7)]
 )
-def test_features_of_tiles(rows, lanes, frequencies, formats, pause, release):
+def test_features_of_tiles(rows, lanes, frequencies, formats, pause, release, protection):
     formats = Formats.parse(formats)
     shape = NetworkShape(frequencies + 2, 1, 1)  # a program may have fewer frequencies
-    config = replace(AcceleratorConfig.sized(rows, 1, formats, [shape]), lanes=lanes)
-    mapper = FourierMapper(rows, lanes, config.frequencies, formats)
+    config = AcceleratorConfig.sized(rows, 1, formats, [shape], protection=protection)
+    config = replace(config, lanes=lanes)
+    mapper = FourierMapper(rows, lanes, config.frequencies, formats, protection=protection)
     run(streams.fourier_mapper, mapper, config, pause=pause, release=release)
 
 

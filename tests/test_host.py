@@ -12,14 +12,22 @@ from implicore.errors import BadInput
 from implicore.fixed import COORDINATE
 from implicore.formats import Formats
 from implicore.grid import Grid
-from implicore.host import Host, MemoryMapped, Rejected, Transport, command, grid_writes
+from implicore.host import (
+    DamagedProgram,
+    Host,
+    MemoryMapped,
+    Rejected,
+    Transport,
+    command,
+    grid_writes,
+)
 from implicore.job import GridJob
 from implicore.link import Link, LinkError
 from implicore.model.golden import Renderer
 from implicore.model.resampling import Resampler
 from implicore.network_shape import NetworkShape
 from implicore.random_program import random_program
-from implicore.registers import Error, Refused, addresses
+from implicore.registers import IDENTITY, VERSION, Error, Refused, addresses, masks
 from implicore.sim import session
 from implicore.sim.memory_map import MemoryMap
 from implicore.sim.serial import SerialBoard
@@ -340,6 +348,45 @@ def test_a_grid_in_registers():
     increments = [signed(at["grid_increments"] + 8 * n) for n in range(9)]
     assert tuple(increments) == sum(job.increments, ())
     assert len(values) == 27
+
+
+class Registers:
+    """A transport of which only the registers matter; every job finds this many memory errors."""
+
+    max_job_voxels = 1 << 20
+
+    def __init__(self, config, errors):
+        loaded = masks("interrupt")["loaded"]
+        self.errors = errors
+        self.values = {"identity": IDENTITY, "version": VERSION, "configuration": config.digest}
+        self.values |= {"interrupt": loaded, "memory_errors": 0}
+
+    def read(self, address):
+        return [next(self.values[n] for n in self.values if addresses()[n] == address)]
+
+    def write(self, pairs):
+        if command("start_points") in pairs or command("start_grid") in pairs:
+            self.values["memory_errors"] = self.errors
+
+    def program(self, words):
+        pass
+
+    def decode(self, voxels, points=None):
+        return np.zeros(voxels, np.uint16)
+
+
+@pytest.mark.parametrize("protection", ["none", "secded"])
+def test_a_damaged_memory_is_reported(protection):
+    config = replace(CONFIG, protection=protection)
+    for errors in (0, 7):
+        host = Host(Registers(config, errors), config)
+        host.load(PROGRAM)
+        for job, what in ((host.voxels, POINTS), (host.render, GRID)):
+            if errors and protection != "none":
+                with pytest.raises(DamagedProgram, match=r"damaged words .* 7 times .*: load the"):
+                    job(what)
+            else:
+                job(what)
 
 
 def test_link_and_memory_map_are_transports():

@@ -18,10 +18,11 @@ def test_addresses_are_unchanged_since_version_1():
     single = range(0x00, 0x24, 4)  # identity to interrupt_enable
     grid = (0x24, 0x30, 0x48)  # 3 words, 3 x 2 words, 9 x 2 words
     counters = range(0x90, 0xC0, 8)  # six of two words
+    memories = (0xC0, 0xC4)
     assert VERSION == 1
-    assert list(addresses().values()) == [*single, *grid, *counters]
+    assert list(addresses().values()) == [*single, *grid, *counters, *memories]
     last = REGISTERS[-1]
-    assert (last.count, last.words) == (1, 2) and 1 << ADDRESS_BITS >= 0xC0
+    assert (last.count, last.words) == (1, 1) and 1 << ADDRESS_BITS >= 0xC8
 
 
 def test_every_error_has_a_meaning():

@@ -34,9 +34,12 @@ def test_row_unit_with_a_voxel_bank(outputs, voxels_per_beat):
     run(feed_forward.row_unit, unit, config)
 
 
+@pytest.mark.parametrize("protection", ["none", "secded"])
 @pytest.mark.parametrize("weight_word_bits", [8, 24])
-def test_column_unit(weight_word_bits):
+def test_column_unit(weight_word_bits, protection):
     formats = Formats(8, 8)
-    config = AcceleratorConfig.sized(1, 4, formats, [SHAPE], weight_word_bits=weight_word_bits)
-    unit = ColumnUnit(config.weight_depth, config.columns_per_bank, formats)
+    config = AcceleratorConfig.sized(
+        1, 4, formats, [SHAPE], weight_word_bits=weight_word_bits, protection=protection
+    )
+    unit = ColumnUnit(config.weight_depth, config.columns_per_bank, formats, protection=protection)
     run(feed_forward.column_unit, unit, config)

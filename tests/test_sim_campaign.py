@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from implicore.ecc import PROTECTIONS
 from implicore.sim import campaign, simulators
 from implicore.sim.campaign import Recipe, shrink
 from implicore.sim.cases import GROUP, STEPS, Size, random_case
@@ -51,6 +52,7 @@ def test_random_cases_cover_all_kinds():
     assert {step for case in cases for step in case.steps} == set(STEPS)
     assert {case.stall == 0 for case in cases} == {True, False}
     assert {c.gate_zeros for c in configs} == {True, False}
+    assert {c.protection for c in configs} == set(PROTECTIONS)
     assert {f.multiplier_bits == 0 for f in formats} == {True, False}
     assert {f.table_address_bits >= 12 for f in formats} == {True, False}
     shapes = [program.shape for case in cases for program in case.programs]

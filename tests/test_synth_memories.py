@@ -96,7 +96,8 @@ def works(memory, folder: Path, both: bool) -> None:
   end
 endmodule
 """
-    (folder / "bench.v").write_text(behaviour(memory.macro) + memory.verilog + bench)
+    macros = "".join(map(behaviour, memory.macros.values()))
+    (folder / "bench.v").write_text(macros + memory.verilog + bench)
     subprocess.run(["iverilog", "-g2012", "-o", "bench", "bench.v"], cwd=folder, check=True)
     done = subprocess.run(["vvp", "bench"], cwd=folder, capture_output=True, text=True, check=True)
     assert [int(line) for line in done.stdout.split()] == expected
@@ -104,11 +105,20 @@ endmodule
 
 @pytest.mark.parametrize(
     ("depth", "width", "both"),
-    [(1000, 8, False), (3840, 20, False), (192, 16, False), (300, 12, True), (640, 9, True)],
+    [
+        (1000, 8, False),
+        (3840, 20, False),
+        (192, 16, False),
+        (300, 12, True),
+        (640, 9, True),
+        (600, 72, False),
+        (90, 130, False),
+    ],
 )
 def test_tiled_kit_macros_behave_as_one_memory(ihp, tmp_path, depth, width, both):
     memory = memories.choose(entry(depth, width, both=both), ihp, period_ns=4.1)
-    assert memory.deep * memory.macro.depth >= depth and memory.wide * memory.macro.width >= width
+    assert memory.deep * memory.macro.depth >= depth
+    assert sum(macro.width for macro in memory.tiles) >= width
     assert memory.macro.ports == 1 + both
     works(memory, tmp_path, both)
 
@@ -125,3 +135,17 @@ def test_choice_of_macros_depends_on_the_clock(ihp):
     slow = memories.choose(entry(128, 32, both=True), ihp, period_ns=10.0)
     assert (fast.deep, slow.deep) == (1, 2)  # to choose between two takes time
     assert slow.energy_pj(write=False) < fast.energy_pj(write=False)
+
+
+def test_check_bits_beside_the_widest_macro_take_a_narrow_one(ihp):
+    """72 bits are 64 and 8. A word that one macro holds is never split."""
+    plain, protected = (
+        memories.choose(entry(15360, bits), ihp, period_ns=3.3) for bits in (64, 72)
+    )
+    assert [macro.width for macro in protected.tiles] == [64, 8]
+    assert len({macro.depth for macro in protected.tiles}) == 1
+    assert plain.area_um2 < protected.area_um2 < 1.25 * plain.area_um2
+    assert protected.energy_pj(write=False) < 1.25 * plain.energy_pj(write=False)
+    assert "64" in protected.tiling and "x8" in protected.tiling
+    for bits in (9, 17, 53, 60, 64):
+        assert memories.choose(entry(300, bits), ihp, period_ns=3.3).narrow is None

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 import implicore.hw
 from implicore.accelerator_config import ACCELERATORS
+from implicore.ecc import Code
 from implicore.formats import Formats
 from implicore.hw.ulx3s import Pll
 from implicore.hw.verilog.amaranth_internals import mark_used
@@ -26,6 +27,8 @@ VALUES = {
     "baud": 3_000_000,
     "address_bits": 8,
     "output_bits": 8,
+    "protection": "secded",
+    "code": Code("secded", 16),
 }
 """Arguments for every component; those not listed are 16."""
 

@@ -11,6 +11,7 @@ from .arguments import require_integer
 from .dataflow import (
     PE_LATENCY,
     column_tiles,
+    decoder_latency,
     mapper_cycles,
     mapper_latency,
     neurons,
@@ -19,6 +20,7 @@ from .dataflow import (
     voxel_words,
     weight_words,
 )
+from .ecc import PROTECTIONS
 from .errors import BadInput
 from .formats import Formats
 from .network_shape import (
@@ -66,12 +68,15 @@ class AcceleratorConfig:
     gate_zeros : bool
         Whether a PE holds its product and accumulator while the activation is zero.
     weight_word_bits : int
-        Maximum width of a word of a weight bank, at least one weight. The default is the width of
-        IHP's widest SRAM macros, which take the least energy per bit.
+        Maximum width of a word of a weight bank without its check bits, at least one weight. The
+        default is the width of IHP's widest SRAM macros, which take the least energy per bit.
     outputs : int
         Maximum number of outputs of a network: the voxels of a point.
     voxels_per_beat : int
         Voxels in a beat of the voxel stream: 1, 2, 4 or 8.
+    protection : str
+        Code of the memories that hold a program (``implicore.ecc``): ``none``; ``parity``, which
+        detects single-bit errors; ``secded``, which corrects them and detects double-bit errors.
     """
 
     rows: int
@@ -87,6 +92,7 @@ class AcceleratorConfig:
     weight_word_bits: int = 64
     outputs: int = 1
     voxels_per_beat: int = 1
+    protection: str = "none"
 
     def __post_init__(self) -> None:
         require_integer("Accelerator", "rows", self.rows, 1, MAX_SIDE)
@@ -117,6 +123,11 @@ class AcceleratorConfig:
                 f"Accelerator voxels_per_beat must be one of {', '.join(map(str, BEATS))}, "
                 f"not {self.voxels_per_beat}."
             )
+        if self.protection not in PROTECTIONS:
+            raise ValueError(
+                f"Accelerator protection must be one of {', '.join(PROTECTIONS)}, "
+                f"not {self.protection!r}."
+            )
 
     @classmethod
     def sized(
@@ -128,6 +139,7 @@ class AcceleratorConfig:
         *,
         gate_zeros: bool = False,
         weight_word_bits: int = 64,
+        protection: str = "none",
     ) -> AcceleratorConfig:
         """Return the smallest accelerator with this array that runs the networks without stalls.
 
@@ -154,7 +166,7 @@ class AcceleratorConfig:
         def in_time(lanes: int) -> bool:
             return all(
                 mapper_cycles(shape.frequencies, rows, lanes)
-                + mapper_latency(formats)
+                + mapper_latency(formats, protection)
                 + release_delay(formats, lanes)
                 <= weight_words(shape, columns) * min(256, 64 * 64 // rows) // 256
                 for shape in networks
@@ -181,6 +193,7 @@ class AcceleratorConfig:
             weight_word_bits=weight_word_bits,
             outputs=max(shape.outputs for shape in networks),
             voxels_per_beat=next(filter(leaves_in_time, BEATS), BEATS[-1]),
+            protection=protection,
         )
 
     @property
@@ -208,11 +221,19 @@ class AcceleratorConfig:
         In the worst case a column tile has just begun to drain: its accumulators, then the
         bypass sums, pass through the requantizers and move down the rows.
         """
-        return self.columns + PE_LATENCY + 2 * requantizer_latency(self.formats) + 8 + self.rows
+        pipeline = PE_LATENCY + 2 * requantizer_latency(self.formats) + 8
+        return self.columns + pipeline + decoder_latency(self.protection) + self.rows
 
     def to_dict(self) -> dict:
-        """Return the fields as plain types for JSON, which ``from_dict`` reads back."""
-        return asdict(self)
+        """Return the fields as plain types for JSON, which ``from_dict`` reads back.
+
+        Without protection there is no field for it, so the digests of such configurations are
+        those of versions before there was any.
+        """
+        fields = asdict(self)
+        if self.protection == "none":
+            del fields["protection"]
+        return fields
 
     @classmethod
     def from_dict(cls, fields: dict) -> AcceleratorConfig:

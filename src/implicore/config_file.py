@@ -12,7 +12,7 @@ from .formats import Formats
 from .network_shape import NETWORKS, NetworkShape
 
 FIELDS = tuple(field.name for field in fields(AcceleratorConfig))
-SIZING = ("rows", "columns", "formats", "gate_zeros", "weight_word_bits")
+SIZING = ("rows", "columns", "formats", "gate_zeros", "weight_word_bits", "protection")
 """Arguments of ``AcceleratorConfig.sized`` besides the networks; it computes the other fields."""
 
 

@@ -14,6 +14,7 @@ from .dataflow import (
     FIFO_LATENCY,
     PE_LATENCY,
     array_layers,
+    decoder_latency,
     mapper_cycles,
     mapper_latency,
     neurons,
@@ -174,7 +175,8 @@ class _Schedule:
         shape, config = self.shape, self.config
         begin = max(self.mapper_free, self.halves[0])
         self.mapper_free = begin + mapper_cycles(shape.frequencies, points, config.lanes)
-        self.now = max(self.now, self.mapper_free - 1 + mapper_latency(config.formats))
+        mapped = self.mapper_free - 1 + mapper_latency(config.formats, config.protection)
+        self.now = max(self.now, mapped)
 
         readable = requantizer_latency(config.formats) + TOKEN_TO_SUM + 1
         layers = array_layers(shape)
@@ -203,7 +205,9 @@ class _Schedule:
         self.halves = [self.halves[1], released]
         if output_layer_bypasses_array(shape):
             self.drain_free += output_mac_latency(config.formats)
-        result = self.drain_free + TOKEN_TO_SUM + requantizer_latency(config.formats)
+        # Steps and results are as late as the decoder makes the weights, so they need not wait.
+        result = self.drain_free + decoder_latency(config.protection) + TOKEN_TO_SUM
+        result += requantizer_latency(config.formats)
         if config.outputs == 1:
             # The voxel passes through the OR of the rows and the voxel buffer.
             self.delivered = result + 2 + points - 1

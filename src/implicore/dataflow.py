@@ -43,6 +43,11 @@ def voxel_words(outputs: int, voxels_per_beat: int) -> int:
     return -(-outputs // voxels_per_beat)
 
 
+def decoder_latency(protection: str) -> int:
+    """Return the cycles that the decoder adds to a read of a program's memory."""
+    return int(protection != "none")
+
+
 PE_LATENCY = 3
 """Cycles from a processing element's operands to its accumulator."""
 
@@ -69,9 +74,10 @@ def voxel_read_latency(rows: int) -> int:
     return 4 + -(-rows // GROUP_ROWS)
 
 
-def mapper_latency(formats: Formats) -> int:
+def mapper_latency(formats: Formats, protection: str = "none") -> int:
     """Return the cycles from the read of the last coefficient of B to usable features."""
-    return 10 + (formats.table_address_bits >= BIPARTITE_FROM)
+    lookup = formats.table_address_bits >= BIPARTITE_FROM
+    return 10 + lookup + decoder_latency(protection)
 
 
 def release_delay(formats: Formats, lanes: int) -> int:
@@ -79,7 +85,7 @@ def release_delay(formats: Formats, lanes: int) -> int:
 
     Row r reads its last feature r + 1 cycles after row 0's last step. A tile of one point is
     written to the rows of all lanes as soon as ``mapper_latency`` + 2 cycles after its half is
-    free. Up to that many lanes need no wait.
+    free. Up to that many lanes need no wait. Protection delays reads and writes by the same cycle.
     """
     return max(0, lanes - mapper_latency(formats) - 1)
 

@@ -79,6 +79,25 @@ class Rejected(BadInput):
         super().__init__(f"The accelerator rejected {subject}: {ERROR_MEANINGS[error]}.")
 
 
+class DamagedProgram(BadInput):
+    """Words of the program have changed in the accelerator's memories beyond correction.
+
+    The voxels of the job may be wrong. Load the program again.
+
+    Attributes
+    ----------
+    words : int
+        The value of the register ``memory_errors``: how often such a word was read.
+    """
+
+    def __init__(self, words: int):
+        self.words = words
+        super().__init__(
+            f"The accelerator read damaged words of the program {words} times in this job: load "
+            "the program again."
+        )
+
+
 class Host:
     """Drive one accelerator. Voxels equal those of ``model.golden.Renderer`` bit for bit.
 
@@ -145,6 +164,11 @@ class Host:
         -------
         uint16 array, shape (points * outputs,)
             Point after point.
+
+        Raises
+        ------
+        DamagedProgram
+            Only with protected memories. ``render`` raises it as well.
         """
         points = checked_points(points)
         parts = [np.empty(0, np.uint16)]
@@ -152,6 +176,7 @@ class Host:
             part = points[first : first + self._max_job_points]
             self._start("start_points")
             parts.append(self.transport.decode(len(part) * self._outputs, part))
+            self._check_memories()
         return np.concatenate(parts)
 
     def render(self, grid: Grid) -> np.ndarray:
@@ -173,6 +198,7 @@ class Host:
             self.transport.write(grid_writes(job))
             self._start("start_grid")
             parts.append(self.transport.decode(job.voxels * self._outputs))
+            self._check_memories()
         return lattice.join(np.concatenate(parts))
 
     @property
@@ -220,6 +246,10 @@ class Host:
         self.transport.write([command(name)])
         if self._events() & masks("interrupt")["error"]:
             raise Rejected("the job", Error(self.register("error")))
+
+    def _check_memories(self) -> None:
+        if self.config.protection != "none" and (words := self.register("memory_errors")):
+            raise DamagedProgram(words)
 
     def _events(self) -> int:
         return self.register("interrupt")

@@ -158,9 +158,11 @@ REGISTERS = (
             ("done", "the last voxel of a job was delivered"),
             ("loaded", "a valid program was loaded"),
             ("error", "a program or a command was rejected"),
+            ("memory_corrected", "a word of the program was corrected as it was read"),
+            ("memory_error", "a word of the program had an error that could not be corrected"),
         ),
     ),
-    Register("interrupt_enable", "rw", "events that raise the interrupt", bits=3),
+    Register("interrupt_enable", "rw", "events that raise the interrupt", bits=5),
     Register("grid_size_minus_one", "rw", "samples of each axis minus one", count=3, bits=16),
     Register("grid_origin", "rw", "x, y, z of the first voxel, with 38 fraction bits", 3, 40),
     Register(
@@ -176,13 +178,22 @@ REGISTERS = (
     Register("output_stall", "ro", "cycles in which a voxel was valid but not accepted", 1, 48),
     Register("useful_macs", "ro", "multiply-accumulates that the delivered voxels took", 1, 56),
     Register("mac_slots", "ro", "`active_cycles` x rows x columns", 1, 56),
+    Register(
+        "memory_corrected", "ro", "words of the program that were corrected, at most 65535", bits=16
+    ),
+    Register(
+        "memory_errors", "ro", "words of the program with any other error, at most 65535", bits=16
+    ),
 )
 
 
 WORDS = {register.name: register.words for register in REGISTERS}
 """Words of each register, by its name."""
 
-COUNTERS = ("cycles", "active_cycles", "input_stall", "output_stall", "useful_macs", "mac_slots")
+COUNTERS = (
+    *("cycles", "active_cycles", "input_stall", "output_stall", "useful_macs", "mac_slots"),
+    *("memory_corrected", "memory_errors"),
+)
 """The counters of a job."""
 
 

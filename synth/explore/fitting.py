@@ -99,7 +99,7 @@ def fit_clock(designs: list[asic.Design]) -> dict[str, float | tuple[float, floa
             elif (memory := _memory_at(design, path.start)) is None:
                 in_logic.append(path.delay_ns)
             elif slowest is None:
-                slowest = log2(memory.deep), path.delay_ns - memory.macro.access_ns
+                slowest = log2(memory.deep), path.delay_ns - memory.access_ns
                 after_access.append(slowest)
     return {
         "pe_period_ns": max(in_pes),

@@ -102,10 +102,7 @@ def predict(
         "cycles_per_slice": job.cycles / shape.outputs,
         "utilization": job.utilization,
         "voxels_per_second": job.voxels / job.cycles * clock * 1e6,
-        "macros": {
-            memory.role: f"{memory.deep} x {memory.wide} {memory.macro.name}"
-            for memory, _ in chosen
-        },
+        "macros": {memory.role: memory.tiling for memory, _ in chosen},
     }
     if costs.network:
         powers = {}
@@ -126,7 +123,7 @@ def _period(chosen: list[tuple[Memory, int]], costs: UnitCosts) -> float:
     periods = [costs.pe_period_ns, costs.logic_period_ns]
     for memory, _ in chosen:
         after_access = max(0.0, constant + per_doubling * log2(memory.deep))
-        periods.append(memory.macro.access_ns + after_access)
+        periods.append(memory.access_ns + after_access)
     return max(periods)
 
 

@@ -36,6 +36,7 @@ COLUMNS = {
     **dict.fromkeys(FIELDS, "Int64"),
     "formats": "string",
     "gate_zeros": "boolean",
+    "protection": "string",
     **dict.fromkeys(("source", "error"), "string"),
     **dict.fromkeys(METRICS, "float64"),
     **{f"predicted_{name}": "float64" for name in COMPARED},
@@ -79,6 +80,7 @@ def _row(spec: Spec, point: Point, records: Records, folder: Path) -> dict | Non
     values = vars(point.config) if point.config else point.settings
     row |= {name: values[name] for name in FIELDS if isinstance(values.get(name), bool | int)}
     row["formats"] = str(values.get("formats", ""))
+    row["protection"] = str(values.get("protection", "none"))
     predicted = predicted or {}
     row |= {f"predicted_{name}": predicted.get(name) for name in COMPARED}
     row |= {name: predicted.get(name) for name in ("program", "image", "fits")}

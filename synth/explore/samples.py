@@ -71,14 +71,21 @@ class Sample:
 
 
 def sample_configs(
-    formats: Formats, gate_zeros: bool, network: NetworkShape, *, patches: bool = False
+    formats: Formats,
+    gate_zeros: bool,
+    network: NetworkShape,
+    *,
+    patches: bool = False,
+    protection: str = "none",
 ) -> Iterator[AcceleratorConfig]:
     """Yield the configurations of a family's samples."""
     for (rows, columns, lanes, other), (voxels_per_beat, factor) in zip(
         SAMPLES, VOXELS, strict=True
     ):
         networks = [network] if other is None else [network, NETWORKS[other]]
-        config = AcceleratorConfig.sized(rows, columns, formats, networks, gate_zeros=gate_zeros)
+        config = AcceleratorConfig.sized(
+            rows, columns, formats, networks, gate_zeros=gate_zeros, protection=protection
+        )
         config = replace(config, lanes=lanes)
         if patches:
             outputs = min(max(2, network.outputs) * factor, MAX_OUTPUTS)
@@ -102,7 +109,9 @@ def powers_of(design: asic.Design, program: Program) -> dict[str, dict[str, floa
     """
     inputs = {
         "modules": [module.folder.name for module in design.modules.values()],
-        "macros": [memory.macro.liberty for memory in design.memories.values()],
+        "macros": [
+            macro.liberty for memory in design.memories.values() for macro in memory.macros.values()
+        ],
         "program": program.digest,
         "code": source_digest(*FLOW),
     }

@@ -71,7 +71,12 @@ class UnitCosts:
 
 def family(config: AcceleratorConfig, target: Target) -> str:
     """Return the name of the family that a configuration belongs to on a target."""
-    kinds = {"gated": config.gate_zeros, "patches": config.outputs > 1}
+    protected = config.protection != "none"
+    kinds = {
+        "gated": config.gate_zeros,
+        "patches": config.outputs > 1,
+        config.protection: protected,
+    }
     return " ".join([target.name, str(config.formats), *(kind for kind in kinds if kinds[kind])])
 
 
@@ -133,7 +138,11 @@ def _characterize(config, target, program, report) -> dict:
     network = stand_in(config) if program is None else program.shape
     samples, designs = [], []
     for sampled in sample_configs(
-        config.formats, config.gate_zeros, network, patches=config.outputs > 1
+        config.formats,
+        config.gate_zeros,
+        network,
+        patches=config.outputs > 1,
+        protection=config.protection,
     ):
         report(f"{name}: {sampled.rows} x {sampled.columns}")
         design = asic.map_accelerator(sampled, target)

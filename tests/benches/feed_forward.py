@@ -2,8 +2,10 @@
 
 import numpy as np
 
-from implicore.dataflow import PE_LATENCY, requantizer_latency
+from implicore.dataflow import PE_LATENCY, decoder_latency, requantizer_latency
+from implicore.ecc import Code
 from implicore.formats import Formats
+from implicore.hw.core import coefficient_code
 from implicore.hw.requantizer import Requantizer
 from implicore.hw.row import gated_fields, step_layout
 from implicore.hw.voxel_bank import lane_bits
@@ -161,11 +163,40 @@ async def ram_features(ports: Ports, depth: int | None = None):
             words[to] = word
 
 
+async def word_decoder(ports: Ports, code: Code | None = None):
+    """Words without an error and with one to three, between words that are not read.
+
+    ``code`` is that of the coefficient memory by default.
+    """
+    rng, code = ports.rng, code or coefficient_code(ports.config)
+    read, shown, reports = [False], None, [(False, False)] * 2
+    for _ in range(3000):
+        enable, word = rng.random() < 0.6, rng.getrandbits(code.bits)
+        codeword = code.encode(word)
+        for bit in rng.sample(
+            range(code.width), min(code.width, rng.choice((0, 0, 1, 1, 2, 2, 3)))
+        ):
+            codeword ^= 1 << bit
+        ports.set(read_enable=enable, codeword=codeword)
+        await ports.settle()
+        if shown is not None:
+            assert ports.get("word") == shown
+        assert (ports.get("corrected"), ports.get("error")) == reports[-2]
+        await ports.tick()
+        # This codeword belongs to the read of the cycle before.
+        decoded = code.decode(codeword) if read[-1] else None
+        if decoded:
+            shown = decoded.word
+        reports.append((decoded.corrected, decoded.error) if decoded else (False, False))
+        read.append(enable)
+
+
 async def column_unit(ports: Ports):
     """Words written in any order; the weights of a column two cycles after their address.
 
-    Each further column's weight comes a cycle later.
+    Each further column's weight comes a cycle later. Protection adds a cycle.
     """
+    late = 2 + decoder_latency(ports.config.protection)
     rng, bits, columns = ports.rng, ports.formats.weight_bits, ports.config.columns_per_bank
     words = [rng.randrange(1 << bits * columns) for _ in range(ports.config.weight_depth)]
     addresses = list(range(len(words)))
@@ -179,9 +210,11 @@ async def column_unit(ports: Ports):
     for cycle, address in enumerate(reads):
         ports.set(read_enable=address is not None, read_address=address or 0)
         await ports.settle()
-        weights = ports.get("weights") if cycle >= 2 + columns else 0
+        weights = ports.get("weights") if cycle >= late + columns else 0
+        if late > 2:
+            assert not (ports.get("corrected") or ports.get("error"))
         for column in range(columns):
-            due = reads[cycle - 2 - column] if cycle >= 2 + columns else None
+            due = reads[cycle - late - column] if cycle >= late + columns else None
             if due is not None:
                 assert (weights ^ words[due]) >> bits * column & (1 << bits) - 1 == 0
         await ports.tick()

@@ -30,6 +30,7 @@ BENCHES = {
         feed_forward.requantizer,
         feed_forward.sin_cos_table,
         feed_forward.ram_features,
+        feed_forward.word_decoder,
         feed_forward.column_unit,
         feed_forward.row_unit,
         feed_forward.voxel_bank,

@@ -75,7 +75,7 @@ async def control_registers(ports: Ports):
     while not all(task.done() for task in tasks):
         if rng.random() < 0.3:
             values["ro"] = rng.getrandbits(ports.width("ro"))
-        events = rng.getrandbits(3) if rng.random() < 0.5 else 0
+        events = rng.getrandbits(ports.width("events")) if rng.random() < 0.5 else 0
         ports.set(ro=values["ro"], events=events)
         if high("wvalid"):  # the manager makes the other bytes 0, which would hide them
             ports.set(wdata=ports.get("wdata") | 0xFFFFFFFF & ~strobed(ports.get("wstrb")))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from implicore.dataflow import (
     FIFO_LATENCY,
+    decoder_latency,
     mapper_cycles,
     mapper_latency,
     voxel_read_latency,
@@ -72,6 +73,7 @@ async def fourier_mapper(ports: Ports, pause: float = 0.5, release: float = 0.1)
     banks = [{} for _ in range(rows)]
     source = Source(ports, "points", point_payloads(points), pause)
     seen = waited = half = 0
+    lookups = deque([None] * decoder_latency(ports.config.protection))
     first_full = None
     for cycle in count():
         source.drive()
@@ -93,7 +95,7 @@ async def fourier_mapper(ports: Ports, pause: float = 0.5, release: float = 0.1)
         full = ports.get("full")
         first_full = cycle if full and first_full is None else first_full
         enable = ports.get("coefficient_enable")
-        lookup = ports.get("coefficient_address") if enable else None
+        lookups.append(ports.get("coefficient_address") if enable else None)
         address, enables = ports.get("address"), ports.get("enables")
         features = ports.get("features") if enables else 0
         for row in range(rows):
@@ -105,10 +107,12 @@ async def fourier_mapper(ports: Ports, pause: float = 0.5, release: float = 0.1)
             break
         waited = 0 if releasing else waited + full
         await ports.tick()
+        lookup = lookups.popleft()
         if lookup is not None:
             ports.set(coefficient=coefficients[lookup])
     assert not any(banks)
-    due = mapper_cycles(frequencies, rows, lanes) - 1 + mapper_latency(formats)
+    due = mapper_cycles(frequencies, rows, lanes) - 1
+    due += mapper_latency(formats, ports.config.protection)
     assert pause or first_full == due
 
 

@@ -15,7 +15,7 @@ from implicore.sim import cosim, simulators
 TOP = "implicore_components"
 BENCHED = (
     *("processing_element", "array_row", "requantizer", "sin_cos_table"),
-    *("ram_features", "column_unit", "row_unit"),
+    *("ram_features", "word_decoder", "column_unit", "row_unit"),
     *("coordinate_generator", "fourier_mapper", "voxel_buffer", "program_loader"),
     *("voxel_bank", "voxel_reader", "voxel_packer"),
     *("sequencer", "control_registers", "core"),
@@ -29,6 +29,8 @@ def benched(config: AcceleratorConfig) -> list[str]:
     absent = {"voxel_buffer"} if several else {"voxel_bank", "voxel_reader"}
     if not packed:
         absent.add("voxel_packer")
+    if config.protection == "none":
+        absent.add("word_decoder")
     return [name for name in BENCHED if name not in absent]
 
 
