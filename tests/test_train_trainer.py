@@ -26,11 +26,11 @@ def make_trainer(patch, bf16: bool = False, batch: int | None = None) -> Trainer
 
 @pytest.mark.parametrize("patch", [POINT, PATCH])
 def test_a_network_is_trained_by_its_recipe(monkeypatch, patch):
-    recipe = Recipe(30, 0.5, True, linear, probe_bias=1.0)
+    recipe = Recipe(30, 0.6, patch == PATCH, True, linear, probe_bias=1.0)
     monkeypatch.setattr(recipes, "POINTS" if patch == POINT else "PATCHES", recipe)
     training = make_trainer(patch)
     assert training.batches.size == 30
-    assert training.optimizer.muon_rate == 0.5
+    assert training.optimizer.muon_rate == pytest.approx(0.6 if patch == POINT else 0.6 / 3)
     assert len(training.optimizer.others) == 4  # the first layer's weights and all biases
     assert make_trainer(patch, batch=20).batches.size == 20
 

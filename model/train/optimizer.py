@@ -39,7 +39,8 @@ class Optimizer:
         recipe: Recipe = POINTS,
     ):
         self.precision = precision
-        self.muon_rate = recipe.muon_rate
+        share = network.shape.depth if recipe.shared_rate else 1
+        self.muon_rate = recipe.muon_rate / share
         end = None if recipe.muon_trains_output else -1
         matrices = [layer.weight for layer in network.layers[1:end]]
         by_shape = groupby(sorted(matrices, key=lambda weight: weight.shape), lambda w: w.shape)
