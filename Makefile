@@ -16,7 +16,7 @@ SOURCES := src model tests tools $(wildcard hw sim synth bench)
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup system-setup system-flow system-test lint format types docs test test-all demo bench bench-all formal clean
+.PHONY: help setup system-setup system-flow system-test lint format types docs test test-all demo bench bench-all formal signoff clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -87,6 +87,9 @@ bench-all: bench ## also measure quality, codecs, predictions (hours)
 
 formal: system-test setup ## prove hardware properties, and check that each proof can fail (minutes)
 	PYTHONPATH=tests $(PYTHON) -m formal -o build/formal
+
+signoff: system-test setup ## check all signed-off configurations in every way (an hour)
+	$(PYTHON) bench/signoff.py --target $(TARGET) --write docs/signoff.md
 
 clean: ## remove everything built except .venv
 	rm -rf build dist .pytest_cache .ruff_cache *.egg-info

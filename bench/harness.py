@@ -9,7 +9,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from implicore.atomic import write_json
+from implicore.atomic import atomic_write, write_json
 from implicore.errors import BadInput
 
 
@@ -60,6 +60,16 @@ class Table:
             width = max(len(title), len(format(0, form)))
             line.append(f"{cells[key]:{'<' if '<' in form else '>'}{width}}")
         print("  ".join(line).rstrip(), flush=True)
+
+
+def write(path: str | Path, script: str, text: str) -> None:
+    """Replace a script's table in a document: what is between its markers."""
+    path, name = Path(path), Path(script).name
+    begin, end = f"<!-- bench/{name} -->", f"<!-- end of bench/{name} -->"
+    before, rest = path.read_text(encoding="utf-8").split(begin)
+    with atomic_write(path) as temporary:
+        content = f"{before}{begin}\n\n{text}\n{end}{rest.split(end)[1]}"
+        Path(temporary).write_text(content, encoding="utf-8")
 
 
 def run(main: Callable[[], int]) -> None:

@@ -18,15 +18,14 @@ import time
 from datetime import date
 from pathlib import Path
 
-from harness import Table, parser, run
+from harness import Table, parser, run, write
 
-from implicore.atomic import atomic_write, make_folder
+from implicore.atomic import make_folder
 from implicore.demo.steps import SWEEP, steps
 from implicore.demo.tools import check_tools
 from implicore.errors import BadInput
 from implicore.model.bundled import bundled_mri
 
-BEGIN, END = "<!-- bench/performance.py -->", "<!-- end of bench/performance.py -->"
 FIXED = ("fit", "fit_point")
 """Steps that train for a fixed time and run once."""
 
@@ -92,14 +91,6 @@ def markdown(rows: list[dict], target: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write(path: Path, text: str) -> None:
-    """Replace the table in the document, between its markers."""
-    before, rest = path.read_text(encoding="utf-8").split(BEGIN)
-    with atomic_write(path) as temporary:
-        content = f"{before}{BEGIN}\n\n{text}\n{END}{rest.split(END)[1]}"
-        Path(temporary).write_text(content, encoding="utf-8")
-
-
 def main() -> int:
     """Measure and print a table."""
     arguments = parser(__doc__)
@@ -126,7 +117,7 @@ def main() -> int:
             again = measured(command, environment)
         table.add(row | {f"again_{key}": value for key, value in again.items()})
         if options.write:
-            write(Path(options.write), markdown(table.rows, target))
+            write(options.write, __file__, markdown(table.rows, target))
     return table.end(options.json)
 
 

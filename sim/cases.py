@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from implicore.accelerator_config import BEATS, AcceleratorConfig
 from implicore.ecc import PROTECTIONS
+from implicore.errors import BadInput
 from implicore.fixed import COORDINATE
 from implicore.formats import Formats
 from implicore.job import GridJob
@@ -200,13 +202,36 @@ def random_case(seed: int, size: Size | None = None, keep: list[int] | None = No
     formats = random_formats(group)
     shapes = [random_shape(group, size) for _ in range(2 * GROUP)]
     config = random_config(group, formats, shapes, size)
-    rng = np.random.default_rng([seed, 2])
     first = 2 * (seed % GROUP)
+    return _case(seed, config, shapes[first : first + 2], size, keep)
+
+
+def case_on(config: AcceleratorConfig, seed: int, size: Size | None = None) -> Case:
+    """Return the case of a seed on a given accelerator: random programs that fit it."""
+    size = size or Size()
+    limits = {
+        name: min(getattr(size, name), getattr(config, name))
+        for name in ("frequencies", "width", "depth", "outputs")
+    }
+    size = replace(size, **limits)
+    rng = np.random.default_rng([seed, 3])
+    shapes: list[NetworkShape] = []
+    while len(shapes) < 2:
+        shape = random_shape(rng, size)
+        with suppress(BadInput):  # too large in all: weights, neurons
+            config.check_holds(shape)
+            shapes.append(shape)
+    return _case(seed, config, shapes, size, None)
+
+
+def _case(seed: int, config, shapes, size: Size, keep: list[int] | None) -> Case:
+    """Return a case of one program or two of these shapes."""
+    rng = np.random.default_rng([seed, 2])
     programs = []
-    for shape in shapes[first : first + 1 + int(rng.random() < 0.5)]:
+    for shape in shapes[: 1 + int(rng.random() < 0.5)]:
         drawn, weights = int(rng.integers(1 << 31)), str(rng.choice(WEIGHTS))
         patch = random_patch(rng, shape.outputs)
-        program = random_program(shape, formats, seed=drawn, weights=weights, patch=patch)
+        program = random_program(shape, config.formats, seed=drawn, weights=weights, patch=patch)
         programs.append(program)
     stall = float(rng.choice(STALLS))
     steps = ["points", *map(str, rng.choice(STEPS, size.steps - 1))]

@@ -20,6 +20,7 @@ from implicore.errors import BadInput
 from implicore.process import Tool, run
 from implicore.sim import fast, session
 
+from .blocks import TOP
 from .circuit import Circuit
 from .gates import encode
 from .netlist import Netlist
@@ -252,8 +253,9 @@ def _read_bits(path: Path, nets: int, bit_lanes: int) -> np.ndarray:
 
 
 def netlists_of(design) -> dict[str, Netlist]:
-    """Return the netlists of a mapped accelerator by module."""
-    return {
+    """Return the netlists of a mapped accelerator by module; the test enable of the top is 0."""
+    found = {
         name: Netlist.read(mapped.folder / "netlist.json", name)
         for name, mapped in design.modules.items()
     }
+    return found | {TOP: found[TOP].tied_off()}

@@ -79,7 +79,7 @@ def compare(design, operands: dict[str, np.ndarray], result: dict, clock_mhz: fl
     config = design.config
     unit = map_bare(config.formats, design.target, design.period_ns)
     library = read_liberty(design.target.liberty)
-    netlist = Netlist.read(unit.folder / "netlist.json", NAME)
+    netlist = Netlist.read(unit.folder / "netlist.json", NAME).tied_off()
     cycles, pes = operands["done"].shape
     circuit = Circuit(NAME, {NAME: netlist}, library.cells, bit_lanes=pes)
     # A PE registers its operands but not `done`. The bare unit registers neither, so it gets the

@@ -16,8 +16,9 @@ from implicore.digest import source_digest
 
 from .liberty import read_liberty
 from .netlist import Netlist
+from .target import TEST_ENABLE
 
-SOURCES = tuple(f"implicore.synth.{name}" for name in ("boundary", "netlist", "liberty"))
+SOURCES = tuple(f"implicore.synth.{name}" for name in ("boundary", "netlist", "target", "liberty"))
 """Modules that the reduced netlist depends on, besides the module's netlist and the library."""
 
 INSTANCE = re.compile(r"^  \w+ \\?(\S+) +\(\n.*?^  \);\n", re.M | re.S)
@@ -67,7 +68,7 @@ def visible(module: Netlist, liberty: Path) -> set[str]:
         return {
             bit
             for port, (direction, bits) in named
-            if direction == way and port != "clk"
+            if direction == way and port not in ("clk", TEST_ENABLE)
             for bit in bits
         }
 

@@ -26,7 +26,7 @@ from .target import Target
 CYCLES = 16
 """Cycles of the induction; the delay lines of which mapping merges registers are shorter."""
 
-LIMIT_S = 120
+LIMIT_S = 60
 """Processor time of a proof, in seconds, after which a module counts as not proven."""
 
 STUB = re.compile(r"^\(\* blackbox \*\)\nmodule (\w+).*?^endmodule\n", re.M | re.S)
@@ -71,10 +71,10 @@ def gate_model(clock_gate: tuple[str, ...]) -> str:
     """Return the Verilog model of a clock gate, which Yosys does not read from a Liberty file."""
     if not clock_gate:
         return ""
-    cell, enable, clock, output = clock_gate
-    return f"""module {cell} (input {enable}, {clock}, output {output});
+    cell, enable, clock, output, *test = clock_gate
+    return f"""module {cell} (input {", ".join([enable, clock, *test])}, output {output});
   reg enabled;
-  always @* if (!{clock}) enabled = {enable};
+  always @* if (!{clock}) enabled = {" | ".join([enable, *test])};
   assign {output} = {clock} & enabled;
 endmodule
 """

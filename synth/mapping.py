@@ -18,7 +18,7 @@ from pathlib import Path
 from implicore.cache import cached
 
 from . import timing, yosys
-from .target import Target
+from .target import TEST_ENABLE, Target
 
 WORKERS = 2
 
@@ -132,7 +132,7 @@ class Mapped:
     children : dict
         Instance to module, macros included.
     fan_out : int
-        Maximum number of cell pins that an input other than the clock drives.
+        Maximum number of cell pins that an input drives, other than the clock and the test enable.
     """
 
     name: str
@@ -145,8 +145,35 @@ class Mapped:
     fan_out: int
 
 
-def script(name: str, recipe: Recipe, target: Target) -> str:
-    """Return the Yosys script that maps ``module.v``; ``stubs.v`` declares its children."""
+SCAN_GATE = "implicore_scan_gate"
+"""Module around a clock gate with a test enable, which is flattened."""
+
+
+def for_scan(target: Target) -> bool:
+    """Whether the clock gates of the target have a test enable."""
+    return len(target.clock_gate) == 5
+
+
+def scan_gate(target: Target) -> str:
+    """Return the Verilog of ``SCAN_GATE``."""
+    cell, enable, clock, output, test = target.clock_gate
+    return f"""module {SCAN_GATE} (input E, C, {TEST_ENABLE}, output Q);
+  {cell} gate (.{enable}(E), .{clock}(C), .{output}(Q), .{test}({TEST_ENABLE}));
+endmodule
+"""
+
+
+def script(name: str, recipe: Recipe, target: Target, children: Iterable[str] = ()) -> str:
+    """Return the Yosys script that maps ``module.v``; ``stubs.v`` declares its children.
+
+    Parameters
+    ----------
+    name : str
+    recipe : Recipe
+    target : Target
+    children : iterable of str
+        Labels of the instances that get the module's test enable in a netlist for scan.
+    """
     liberty = f"-liberty {target.liberty}"
     exclude = "".join(f" -dont_use {cell}" for cell in target.exclude)
     ties = ""
@@ -157,11 +184,22 @@ def script(name: str, recipe: Recipe, target: Target) -> str:
     gates = ""
     if target.clock_gate:
         cell, *pins = target.clock_gate
+        if for_scan(target):
+            cell, pins = SCAN_GATE, ["E", "C", "Q"]
         gates = f"""techmap -map enables.v
 simplemap
 opt
 clockgate -pos {cell} {":".join(pins)} -min_net_size {GATED_FLOPS}
 opt"""
+    if for_scan(target):
+        gates += f"""
+read_verilog gate.v
+add -global_input {TEST_ENABLE} 1 {name} {SCAN_GATE}
+flatten
+"""
+        gates += "\n".join(
+            f"connect -port {child} {TEST_ENABLE} {TEST_ENABLE} {name}" for child in children
+        )
     return f"""read_verilog -DSYNTHESIS module.v
 read_verilog stubs.v
 hierarchy -check -top {name}
@@ -212,7 +250,7 @@ def map_module(
         Whether the target's driver cell drives the inputs when the module is timed; else they are
         ideal.
     """
-    text = script(name, recipe, target)
+    text = script(name, recipe, target, children)
     driving = target.driver if driver else ""
     abc = recipe.abc.replace("; ", "\n") + "\n"
 
@@ -227,6 +265,11 @@ def map_module(
         "abc.txt": abc,
         "enables.v": ENABLES,
     }
+    if for_scan(target):
+        files["gate.v"] = scan_gate(target)
+        files["stubs.v"] = re.sub(
+            r"^(module \w+ \(\n)", rf"\1  input {TEST_ENABLE},\n", stubs, flags=re.M
+        )
 
     def make(folder: Path) -> None:
         for file, content in files.items():
@@ -272,7 +315,7 @@ def _fan_out(netlist: Path, name: str) -> int:
         (
             sinks[bit]
             for name, port in ports
-            if port["direction"] == "input" and name != "clk"
+            if port["direction"] == "input" and name not in ("clk", TEST_ENABLE)
             for bit in port["bits"]
         ),
         default=0,

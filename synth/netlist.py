@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from .target import TEST_ENABLE
+
 
 @dataclass(frozen=True)
 class Netlist:
@@ -34,3 +36,19 @@ class Netlist:
             {cell: (one["type"], one["connections"]) for cell, one in content["cells"].items()},
             {net: one["bits"] for net, one in content["netnames"].items()},
         )
+
+    def tied_off(self) -> Netlist:
+        """Return the netlist without the port ``test_enable``, which is 0."""
+        if TEST_ENABLE not in self.ports:
+            return self
+        ports = {name: port for name, port in self.ports.items() if name != TEST_ENABLE}
+        (test,) = self.ports[TEST_ENABLE][1]
+        cells = {
+            cell: (
+                kind,
+                {pin: ["0" if bit == test else bit for bit in bits] for pin, bits in pins.items()},
+            )
+            for cell, (kind, pins) in self.cells.items()
+        }
+        names = {name: bits for name, bits in self.names.items() if bits != [test]}
+        return Netlist(ports, cells, names)

@@ -31,6 +31,7 @@ def synthesize(
     *,
     clock_mhz: float | None = None,
     program: Program | None = None,
+    scan: bool = False,
     report: Callable[[str], None] = lambda line: None,
 ) -> dict:
     """Run the flow of a target on an accelerator.
@@ -51,6 +52,9 @@ def synthesize(
         period.
     program : Program, optional
         Program to decode for the activity. Without it, energy is not measured.
+    scan : bool
+        Use clock gates with a test enable and give the netlist the input ``test_enable``, which is
+        0 in all that is measured.
     report : callable
         Called with a line of progress.
 
@@ -58,8 +62,17 @@ def synthesize(
     -------
     dict
         The metrics of ``implicore synth``.
+
+    Raises
+    ------
+    BadInput
+        The target cannot do what is asked for.
     """
     library = None if target == "generic" or target in fpga.TARGETS else find(target)
+    if scan:
+        if library is None:
+            raise BadInput(f"The target {target} is no cell library: omit --scan or choose one.")
+        library = library.for_scan()
     if program is not None and library is None:
         raise BadInput(
             f"The target {target} has no energy model: omit --program or choose a cell library."

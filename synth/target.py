@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from implicore.errors import BadInput
@@ -21,8 +21,11 @@ else:
 FOLDER = Path(__file__).parent / "targets"
 FIELDS = {
     *("title", "corner", "root", "install", "cells", "tie_high", "tie_low", "driver"),
-    *("clock_gate", "exclude", "macros", "estimate"),
+    *("clock_gate", "scan_clock_gate", "exclude", "macros", "estimate"),
 }
+
+TEST_ENABLE = "test_enable"
+"""Input of every module of a netlist for scan: while it is high, no clock is gated."""
 
 
 def names() -> list[str]:
@@ -45,7 +48,11 @@ class Target:
     driver : str
         Cell that is assumed to drive the inputs of every module; empty for ideal inputs.
     clock_gate : tuple of str
-        Clock gate: cell, enable, clock and output; empty if clocks are not gated.
+        Clock gate: cell, enable, clock and output, in a netlist for scan also the test enable;
+        empty if clocks are not gated.
+    scan_clock_gate : tuple of str
+        Clock gate with a test enable: cell, enable, clock, output and test enable; empty if the
+        library has none.
     exclude : tuple of str
         Cells that are not used.
     macros : dict
@@ -64,10 +71,23 @@ class Target:
     tie_low: tuple[str, ...]
     driver: str
     clock_gate: tuple[str, ...]
+    scan_clock_gate: tuple[str, ...]
     exclude: tuple[str, ...]
     macros: dict
     macro_files: tuple[Path, ...]
     estimate: dict
+
+    def for_scan(self) -> Target:
+        """Return the target with clock gates that ``test_enable`` opens.
+
+        Raises BadInput if the library has clock gates, but none with a test enable.
+        """
+        if self.clock_gate and not self.scan_clock_gate:
+            raise BadInput(
+                f"The target {self.name} has no clock gate with a test enable: name one in "
+                "scan_clock_gate of its description, or omit --scan."
+            )
+        return replace(self, clock_gate=self.scan_clock_gate)
 
     @property
     def memories(self) -> str:
@@ -136,6 +156,7 @@ def _target(path: Path, content: dict) -> Target:
         tie_low=tuple(content.get("tie_low", ())),
         driver=content.get("driver", ""),
         clock_gate=tuple(content.get("clock_gate", ())),
+        scan_clock_gate=tuple(content.get("scan_clock_gate", ())),
         exclude=tuple(content.get("exclude", ())),
         macros=macros,
         macro_files=files,

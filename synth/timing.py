@@ -12,6 +12,8 @@ from implicore.cache import cached
 from implicore.errors import BadInput
 from implicore.process import ToolFailed, run
 
+from .target import TEST_ENABLE
+
 OUTPUT_LOAD_PF = 0.01
 """Load of every output port."""
 
@@ -120,9 +122,15 @@ def _constraints() -> str:
 create_clock -name clk -period {PERIOD_NS} [get_ports clk]
 set_input_delay 0 -clock clk [all_inputs]
 set_output_delay 0 -clock clk [all_outputs]
-set_load {OUTPUT_LOAD_PF} [all_outputs]"""
+set_load {OUTPUT_LOAD_PF} [all_outputs]
+{_OPERATION}"""
 
 
+# A netlist for scan is timed in operation.
+_OPERATION = (
+    f"if {{[llength [get_ports -quiet {TEST_ENABLE}]]}} "
+    f"{{set_case_analysis 0 [get_ports {TEST_ENABLE}]}}"
+)
 # An external reset ends long before operation begins. A reset from logic is timed.
 _FALSE_PATHS = "if {[llength [get_ports -quiet rst]]} {set_false_path -from [get_ports rst]}"
 

@@ -14,9 +14,12 @@ PREFIX = "implicore"
 
 def module_name(component: wiring.Component) -> str:
     """Return the name of a component's module. ``Hierarchy`` adds a number if it is taken."""
-    if isinstance(component, Ram):
-        return ram_name(component)
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(component).__name__).lower()
+    return ram_name(component) if isinstance(component, Ram) else class_name(type(component))
+
+
+def class_name(kind: type[wiring.Component]) -> str:
+    """Return the name of the modules of a class of components other than memories."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower()
     return f"{PREFIX}_{words}"
 
 

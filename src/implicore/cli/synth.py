@@ -36,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MHZ",
         help="clock to synthesize for (default: the fastest of a processing element; ecp5: 100)",
     )
+    parser.add_argument(
+        "--scan",
+        action="store_true",
+        help="use clock gates with a test enable: the netlist has the input test_enable",
+    )
 
 
 def run(options: argparse.Namespace) -> tuple[int, dict]:
@@ -60,6 +65,7 @@ def run(options: argparse.Namespace) -> tuple[int, dict]:
         options.folder,
         clock_mhz=options.clock_mhz,
         program=program,
+        scan=options.scan,
         report=lambda line: say(options, line),
     )
     return 0, metrics
