@@ -20,13 +20,13 @@ import random
 from array import array
 from collections import deque
 from contextlib import suppress
-from itertools import count
+from itertools import count, repeat
 from pathlib import Path
 from time import perf_counter
 
 import cocotb
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, Event, FallingEdge, First, RisingEdge
+from cocotb.triggers import ClockCycles, Event, FallingEdge, First, NullTrigger, RisingEdge
 from cocotb.types import LogicArray
 from cocotbext.axi import (
     AxiLiteBus,
@@ -117,14 +117,16 @@ class Source:
         Data and ``tlast`` of what will be offered.
     accepted : int
         Number of words that were taken.
+    stalls : iterator of bool
+        Whether the source stalls in the next cycle.
     """
 
-    def __init__(self, dut, name, stalls):
-        self.queue, self.accepted = deque(), 0
+    def __init__(self, dut, name):
+        self.queue, self.accepted, self.stalls = deque(), 0, repeat(False)
         ports = (getattr(dut, f"{name}_t{port}") for port in ("valid", "ready", "data", "last"))
-        cocotb.start_soon(self._run(dut, stalls, *ports))
+        cocotb.start_soon(self._run(dut, *ports))
 
-    async def _run(self, dut, stalls, valid, ready, data, last):
+    async def _run(self, dut, valid, ready, data, last):
         while True:
             await RisingEdge(dut.clk)
             if int(dut.rst.value):
@@ -135,7 +137,7 @@ class Source:
                 if not int(ready.value):
                     continue
                 self.accepted += 1
-            offers = bool(self.queue) and not next(stalls)
+            offers = bool(self.queue) and not next(self.stalls)
             valid.value = offers
             if offers:
                 data.value, last.value = self.queue.popleft()
@@ -162,22 +164,30 @@ class Bench:
         self.outputs = [*OUTPUTS, KEEP] if hasattr(dut, KEEP) else OUTPUTS
 
         self.registers = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi"), dut.clk, dut.rst)
-        self.program = Source(dut, "s_axis_program", _noise(stall, (seed, "program")))
-        self.points = Source(dut, "s_axis_points", _noise(stall, (seed, "points")))
+        self.program = Source(dut, "s_axis_program")
+        self.points = Source(dut, "s_axis_points")
         self.sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis_voxels"), dut.clk, dut.rst)
         write, read = self.registers.write_if, self.registers.read_if
-        channels = [write.aw_channel, write.w_channel, write.b_channel]
-        channels += [read.ar_channel, read.r_channel]
+        self.channels = [write.aw_channel, write.w_channel, write.b_channel]
+        self.channels += [read.ar_channel, read.r_channel]
         self.sink.pause = True  # ready only during a decode
-        self.sink_stalls = _noise(stall, (seed, "sink"))
-        if stall:
-            for number, channel in enumerate(channels):
-                channel.set_pause_generator(_noise(stall, (seed, number)))
+        self.set_stalls(stall, seed)
         for driver in (self.sink, write, read):
             driver.log.setLevel(logging.WARNING)
         if FOUR_STATES:
             cocotb.start_soon(self._drive_unknown())
         cocotb.start_soon(self._monitor())
+
+    def set_stalls(self, probability, seed):
+        """Set the probability of a stall of each channel in each cycle."""
+        self.sink_stalls = _noise(probability, (seed, "sink"))
+        self.program.stalls = _noise(probability, (seed, "program"))
+        self.points.stalls = _noise(probability, (seed, "points"))
+        for number, channel in enumerate(self.channels):
+            channel.clear_pause_generator()
+            channel.pause = False
+            if probability:
+                channel.set_pause_generator(_noise(probability, (seed, number)))
 
     @classmethod
     async def start(cls, dut, stall, seed):
@@ -264,9 +274,11 @@ class Bench:
         await RisingEdge(self.dut.clk)
         self.beats.clear()
 
-    async def write(self, address, value):
-        """Write a register's word; return the response."""
-        response = await self.registers.write(address, value.to_bytes(4, "little"))
+    async def write(self, address, value, strobes=15):
+        """Write the neighbouring bytes of a register's word that ``strobes`` names."""
+        first, end = (strobes & -strobes).bit_length() - 1, strobes.bit_length()
+        octets = value.to_bytes(4, "little")[first:end]
+        response = await self.registers.write(address + first, octets)
         return int(response.resp)
 
     async def read(self, address):
@@ -350,7 +362,7 @@ async def session(dut):
         position = 2
         while position < len(words):
             operation, *rest = words[position : position + 4]
-            position += (2, 3, 2, 3, 4, 2, 2, 4)[operation]
+            position += (2, 3, 2, 3, 4, 2, 2, 4, 2, 4)[operation]
             if operation == 0:
                 await bench.reset(rest[0])
             elif operation == 1:
@@ -375,12 +387,21 @@ async def session(dut):
             elif operation == 5:
                 respond("idle cycles with a voxel offered", await bench.idle(rest[0]))
             elif operation == 7:
-                writes, address, value = rest
-                response, value = (
-                    (await bench.write(address, value), 0) if writes else await bench.read(address)
-                )
+                strobes, address, value = rest
+                if strobes:
+                    response, value = await bench.write(address, value, strobes), 0
+                else:
+                    response, value = await bench.read(address)
                 respond(f"response of register {address:#x}", response)
                 respond(f"register {address:#x}", value)
+            elif operation == 8:
+                bench.set_stalls(rest[0] / 2**32, (seed, bench.cycles))
+            elif operation == 9:
+                strobes, address, value = rest
+                cocotb.start_soon(
+                    bench.write(address, value, strobes) if strobes else bench.read(address)
+                )
+                await NullTrigger()  # the access begins before the next operation
         if expected is not None:
             assert len(responses) == len(expected), (
                 f"{len(responses)} responses, not {len(expected)}"

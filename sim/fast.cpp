@@ -123,8 +123,13 @@ static void check_channels() {
                  {top.s_axis_points_tdata, top.s_axis_points_tlast});
 }
 
+// Accesses of the register port that were posted and not answered yet.
+static unsigned posted_writes = 0, posted_reads = 0;
+
 // A cycle: set inputs, settle(), read outputs, edge().
 static void settle() {
+    if (posted_writes) top.s_axi_bready = !stalls();
+    if (posted_reads) top.s_axi_rready = !stalls();
     top.clk = 0;
     top.eval();
     dump(0);
@@ -135,6 +140,8 @@ static void edge() {
     check_channels();
     bool aw = top.s_axi_awready, w = top.s_axi_wready, ar = top.s_axi_arready;
     bool word = top.s_axis_program_tready, point = top.s_axis_points_tready;
+    bool b = posted_writes && top.s_axi_bvalid && top.s_axi_bready;
+    bool r = posted_reads && top.s_axi_rvalid && top.s_axi_rready;
     top.clk = 1;
     top.eval();
     dump(1);
@@ -142,6 +149,8 @@ static void edge() {
     if (aw) top.s_axi_awvalid = 0;
     if (w) top.s_axi_wvalid = 0;
     if (ar) top.s_axi_arvalid = 0;
+    if (b) top.s_axi_bready = 0, --posted_writes;
+    if (r) top.s_axi_rready = 0, --posted_reads;
     if (word) top.s_axis_program_tvalid = 0;
     if (point) top.s_axis_points_tvalid = 0;
 }
@@ -151,11 +160,50 @@ static void cycle() { settle(), edge(); }
 static void reset(uint32_t count) {
     top.rst = 1;
     top.s_axis_program_tvalid = top.s_axis_points_tvalid = 0;
+    top.s_axi_awvalid = top.s_axi_wvalid = top.s_axi_arvalid = 0;
+    top.s_axi_bready = top.s_axi_rready = posted_writes = posted_reads = 0;
     while (count--) cycle();
     top.rst = 0;
 }
 
 static const int TIMEOUT = 1000;  // cycles for a response on the register port
+
+// Offer the address and the data of a write. They come together unless one of them stalls.
+static void offer_write(uint32_t address, uint32_t value, uint32_t strobes) {
+    for (int waited = 0; top.s_axi_awvalid || top.s_axi_wvalid; ++waited) {
+        cycle();
+        if (waited == TIMEOUT) fail("a register write is not accepted");
+    }
+    for (bool address_offered = false, data_offered = false;;) {
+        if (!address_offered && !stalls()) {
+            top.s_axi_awaddr = address;
+            top.s_axi_awvalid = address_offered = true;
+        }
+        if (!data_offered && !stalls()) {
+            top.s_axi_wdata = value, top.s_axi_wstrb = strobes;
+            top.s_axi_wvalid = data_offered = true;
+        }
+        if (address_offered && data_offered) return;
+        cycle();
+    }
+}
+
+static void offer_read(uint32_t address) {
+    for (int waited = 0; top.s_axi_arvalid || stalls(); ++waited) {
+        cycle();
+        if (waited == TIMEOUT) fail("a register read is not accepted");
+    }
+    top.s_axi_araddr = address;
+    top.s_axi_arvalid = 1;
+}
+
+// Wait for the responses to posted accesses.
+static void finish(const unsigned& posted) {
+    for (int waited = 0; posted; ++waited) {
+        cycle();
+        if (waited == TIMEOUT) fail("no response to a posted access");
+    }
+}
 
 // A response of the register port: its code, and the value of a read.
 struct Response {
@@ -167,11 +215,9 @@ struct Response {
     }
 };
 
-static Response write_register(uint32_t address, uint32_t value) {
-    top.s_axi_awaddr = address;
-    top.s_axi_wdata = value;
-    top.s_axi_wstrb = 15;
-    top.s_axi_awvalid = top.s_axi_wvalid = 1;
+static Response write_register(uint32_t address, uint32_t value, uint32_t strobes = 15) {
+    finish(posted_writes);
+    offer_write(address, value, strobes);
     for (int waited = 0; top.s_axi_awvalid || top.s_axi_wvalid; ++waited) {
         cycle();
         if (waited == TIMEOUT) fail("a register write is not accepted");
@@ -191,8 +237,8 @@ static Response write_register(uint32_t address, uint32_t value) {
 }
 
 static Response read_register(uint32_t address) {
-    top.s_axi_araddr = address;
-    top.s_axi_arvalid = 1;
+    finish(posted_reads);
+    offer_read(address);
     for (int waited = 0; top.s_axi_arvalid; ++waited) {
         cycle();
         if (waited == TIMEOUT) fail("a register read is not accepted");
@@ -338,9 +384,20 @@ int main(int argc, char** argv) {
         }
         case 7: {
             std::vector<uint32_t> access = next_words(3);
-            Response response = access[0] ? write_register(access[1], access[2])
+            Response response = access[0] ? write_register(access[1], access[2], access[0])
                                           : read_register(access[1]);
             respond(response.code), respond(response.value);
+            break;
+        }
+        case 8:
+            stall = next_words(1)[0];
+            break;
+        case 9: {
+            std::vector<uint32_t> access = next_words(3);
+            if (access[0])
+                offer_write(access[1], access[2], access[0]), ++posted_writes;
+            else
+                offer_read(access[1]), ++posted_reads;
             break;
         }
         default:

@@ -48,6 +48,11 @@ class Script:
         self.operations.append(operation)
         self.expected.append(expected)
 
+    def stalls(self, probability: float) -> None:
+        """Change the probability of a stall."""
+        self.do(session.Stall(probability))
+        self.stall = probability
+
     def load(self, program: Program) -> None:
         """Load a program, which must fit the configuration."""
         self._send(program_stream(program, self.config), Error.NONE)

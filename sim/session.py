@@ -12,7 +12,9 @@ lower half first.
     Decode      4 limit limit count (xy z)...                            ended, count, voxels...
     Idle        5 cycles                                                 cycles with a voxel offered
     Trace       6 cycles
-    Access      7 write address value                                    AXI response, value
+    Access      7 strobes address value                                  AXI response, value
+    Stall       8 probability
+    Post        9 strobes address value
 
 A word, point or voxel that is offered at the end of an operation stays offered until it is taken.
 A session begins with two words: the probability of a stall of each stream in each cycle, in units
@@ -65,10 +67,12 @@ class Access:
     """Read a word by AXI4-Lite, or write ``value`` to it; the access may be answered with an error.
 
     ``Write``, ``Read`` and ``ReadWord`` must be answered with OKAY, or the session fails.
+    ``strobes`` are those of a write, of neighbouring bytes.
     """
 
     address: int
     value: int | None = None
+    strobes: int = 15
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,15 @@ class Decode:
 
 
 @dataclass(frozen=True)
+class Post:
+    """Begin an ``Access``, which goes on during the next operations. Its response is ignored."""
+
+    address: int
+    value: int | None = None
+    strobes: int = 15
+
+
+@dataclass(frozen=True)
 class Idle:
     """Wait; neither send nor receive."""
 
@@ -103,6 +116,13 @@ class Trace:
     """Record a waveform of the next ``cycles`` cycles, if the simulator was given a file."""
 
     cycles: int
+
+
+@dataclass(frozen=True)
+class Stall:
+    """Change the probability of a stall of each stream in each cycle."""
+
+    probability: float
 
 
 @dataclass(frozen=True)
@@ -142,9 +162,13 @@ def _halves(value: int) -> tuple[int, int]:
     return value & 0xFFFFFFFF, value >> 32
 
 
+def _fraction(probability: float) -> int:
+    return min(round(probability * 2**32), 2**32 - 1)
+
+
 def header(stall: float, seed: int) -> np.ndarray:
     """Return the first words of a session, uint32."""
-    return np.array([min(round(stall * 2**32), 2**32 - 1), seed & 0xFFFFFFFF], np.uint32)
+    return np.array([_fraction(stall), seed & 0xFFFFFFFF], np.uint32)
 
 
 def words_of(operation) -> np.ndarray:
@@ -167,8 +191,12 @@ def words_of(operation) -> np.ndarray:
             parts = [[5, cycles]]
         case Trace(cycles):
             parts = [[6, cycles]]
-        case Access(address, value):
-            parts = [[7, value is not None, address, value or 0]]
+        case Access(address, value, strobes):
+            parts = [[7, 0 if value is None else strobes, address, value or 0]]
+        case Stall(probability):
+            parts = [[8, _fraction(probability)]]
+        case Post(address, value, strobes):
+            parts = [[9, 0 if value is None else strobes, address, value or 0]]
     return np.concatenate([np.asarray(part, np.uint32) for part in parts])
 
 

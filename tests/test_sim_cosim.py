@@ -14,7 +14,7 @@ from implicore.random_program import random_program
 from implicore.registers import IDENTITY, Error, Response, addresses
 from implicore.sim import cosim, fast, simulators
 from implicore.sim.script import Script
-from implicore.sim.session import Access, Idle, ReadWord, Write
+from implicore.sim.session import Access, Idle, Post, ReadWord, Write
 from implicore.stream import program_stream
 
 SHAPE = NetworkShape(3, 5, 3, (2,))
@@ -59,6 +59,15 @@ def every_operation(stall=0.0, config=CONFIG, program=PROGRAM) -> Script:
     script.do(Access(addresses()["interrupt_enable"]), (Response.OKAY, 5))
     script.do(Access(252), (Response.SLVERR, 0))
     script.do(Access(252, 7), (Response.SLVERR, 0))
+    origin = addresses()["grid_origin"]
+    script.do(Write(origin, 0x12345678))
+    script.do(Access(origin, 0xFFFFFFFF, strobes=6), (Response.OKAY, 0))
+    script.do(ReadWord(origin), 0x12FFFF78)
+    script.do(Post(origin, 9))
+    script.do(Post(origin, 10))
+    script.do(Post(origin))
+    script.do(Write(origin + 4, 1))  # after the posted writes
+    script.do(ReadWord(origin), 10)
     script.load(program)
     script.points(POINTS)
     script.load_damaged(good[:-3], Error.CUT_SHORT)
@@ -73,6 +82,10 @@ def every_operation(stall=0.0, config=CONFIG, program=PROGRAM) -> Script:
     script.interrupted(POINTS, 60, reset=True)
     script.load(OTHER)
     script.grid(JOB)
+    script.stalls(0.3)
+    script.points(POINTS)
+    script.stalls(0.0)
+    script.points(POINTS)  # the cycles are exact again
     return script
 
 

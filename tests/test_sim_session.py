@@ -16,6 +16,10 @@ OPERATIONS = [
     session.Trace(6),
     session.Access(192),
     session.Access(8, 77),
+    session.Access(8, 77, strobes=3),
+    session.Stall(0.25),
+    session.Post(8),
+    session.Post(8, 77),
 ]
 
 
@@ -29,7 +33,8 @@ def test_words_of_a_session():
         *(3, 3, 2, 7, 8, 9),
         *(4, 0, 2, 2, 1 | 0xFFFE << 16, 3, 0x8000 | 0x7FFF << 16, 0),
         *(4, 5, 0, 0, 5, 4, 6, 6),
-        *(7, 0, 192, 0, 7, 1, 8, 77),
+        *(7, 0, 192, 0, 7, 15, 8, 77, 7, 3, 8, 77),
+        *(8, 1 << 30, 9, 0, 8, 0, 9, 15, 8, 77),
     ]
 
 
@@ -39,11 +44,12 @@ def test_stalls_are_a_probability():
 
 
 def test_responses():
-    words = [1, 2, 3, 9, 2, 1, 2, 70, 80, 0, 0, 9, 2, 0, 0, 6, 5, 1, 2_000_000, 0]
+    words = [1, 2, 3, 9, 2, 1, 2, 70, 80, 0, 0, 9, 2, 0, 0, 6, 0, 4, 5, 1, 2_000_000, 0]
     responses = session.decode(np.array(words, np.uint32), OPERATIONS)
     first, second = responses.values[6:8]
     assert responses.values[:6] == [None, None, 1, 2 + (3 << 32), 9, 2]
     assert first.ended and first.voxels.tolist() == [70, 80]
     assert not second.ended and second.voxels.tolist() == []
-    assert responses.values[8:] == [9, None, (Response.SLVERR, 0), (Response.OKAY, 6)]
+    accesses = [(Response.SLVERR, 0), (Response.OKAY, 6), (Response.OKAY, 4)]
+    assert responses.values[8:] == [9, None, *accesses, None, None, None]
     assert responses.cycles == 5 + (1 << 32) and responses.seconds == 2
