@@ -239,11 +239,12 @@ def _case(seed: int, config, shapes, size: Size, keep: list[int] | None) -> Case
     script = Script(config, stall)
     for number in keep:
         # Each step has its own numbers, whatever stands before it.
-        _add(script, steps[number], np.random.default_rng([seed, number]), programs, size)
+        add_step(script, steps[number], np.random.default_rng([seed, number]), programs, size)
     return Case(seed, config, programs, [steps[number] for number in keep], stall, script)
 
 
-def _add(script: Script, step: str, rng, programs, size: Size) -> None:
+def add_step(script: Script, step: str, rng, programs, size: Size) -> None:
+    """Add a step from ``STEPS``, drawn within the limits, to a script."""
     program = programs[int(rng.integers(len(programs)))]
     count = int(rng.integers(1, size.points + 1))
     if step == "early":

@@ -22,6 +22,11 @@ class InteractiveSimulator:
         words = [str(word) for word in command]
         self._process = subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe)
 
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
     def send(self, data: bytes) -> None:
         """Send bytes; ToolFailed if the process has ended."""
         try:
@@ -37,6 +42,14 @@ class InteractiveSimulator:
             raise self._failure()
         return data
 
+    def finish(self) -> bytes:
+        """Close the input, wait for the end of the process, and return what it still sends."""
+        self._process.stdin.close()
+        data = self._process.stdout.read()
+        if self._process.wait():
+            raise self._failure()
+        return data
+
     def _failure(self) -> ToolFailed:
         message = self._process.stderr.read().decode(errors="replace").strip()
         return ToolFailed(f"The simulator ended early: {message or 'it printed no message'}.")
@@ -44,7 +57,8 @@ class InteractiveSimulator:
     def close(self) -> None:
         """Kill the process."""
         self._process.kill()
-        self._process.communicate()
+        if not self._process.stdin.closed:
+            self._process.communicate()
 
     def __enter__(self):
         return self
