@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from .proofs import PROOFS
-from .symbiyosys import run
+from .symbiyosys import covers, run
 
 
 def main() -> int:
@@ -29,7 +29,9 @@ def main() -> int:
             expected = intact == "PASS" and broken == "FAIL"
             wrong += not expected
             mark = "" if expected else "  <-- WRONG"
-            print(f"{name:12} {intact}, broken: {broken}{mark}", flush=True)
+            print(
+                f"{name:21} {covers(PROOFS[name]):30} {intact}, broken: {broken}{mark}", flush=True
+            )
     return 1 if wrong else 0
 
 

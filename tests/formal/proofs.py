@@ -1,119 +1,15 @@
 # amaranth: UnusedElaboratable=no
-"""Formal proofs of the control logic.
-
-A *harness* instantiates a component, assumes what its environment guarantees and asserts what the
-component guarantees. Each proof comes with a *fault*, a changed expression in the component's
-source, for which it must fail: a proof that cannot fail proves nothing.
-
-The mode ``prove`` is k-induction and holds for all time. ``bmc`` is bounded model checking, which
-covers every behaviour for a number of cycles after reset.
-"""
+"""Formal proofs of the control logic."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from types import ModuleType, SimpleNamespace
-from typing import Literal
-
-from amaranth import Module, Mux, ResetSignal, Signal, Value
-from amaranth.back import rtlil
+from amaranth import Mux, Signal
 from amaranth.hdl import Assert, Assume
-from amaranth.lib.wiring import In
 
-from implicore.accelerator_config import AcceleratorConfig
 from implicore.dataflow import FIFO_LATENCY, requantizer_latency, voxel_read_latency
-from implicore.formats import Formats
-from implicore.network_shape import NetworkShape
 
-FORMATS = Formats.parse("w4a4o8")
-TINY = AcceleratorConfig.sized(2, 2, FORMATS, [NetworkShape(1, 3, 3, (2, 3))])
-
-
-@dataclass(frozen=True)
-class Proof:
-    """A property, how it is proven, and the fault that must break it.
-
-    Parameters
-    ----------
-    module : str
-        Name of the component's module in ``implicore.hw``.
-    harness : function
-        Takes that module, with or without the fault, and returns the harness.
-    mode : str
-        ``prove`` or ``bmc``.
-    depth : int
-        Induction length, or cycles from reset.
-    fault : tuple of (str, str)
-        An expression in the module's source, and its replacement.
-    """
-
-    module: str
-    harness: Callable[[ModuleType | SimpleNamespace], Harness]
-    mode: Literal["prove", "bmc"]
-    depth: int
-    fault: tuple[str, str]
-
-
-def _past(m: Module, value, name: str):
-    """Return the value of the previous cycle."""
-    past = Signal(value.shape(), name=name)
-    m.d.sync += past.eq(value)
-    return past
-
-
-class Harness:
-    """A module ``m`` around a component. Its inputs and the signals of ``free`` are unconstrained.
-
-    ``begun`` is high from the second cycle on, when a previous cycle exists.
-    """
-
-    def __init__(self, component):
-        self.m = m = Module()
-        m.submodules.dut = component
-        self.begun = Signal()
-        m.d.sync += self.begun.eq(1)
-        m.d.comb += Assume(~ResetSignal())
-        flat = component.signature.flatten(component)
-        self.free = [Value.cast(value) for _, member, value in flat if member.flow == In]
-
-    def rtlil(self) -> str:
-        """Return the harness as RTLIL, with the free signals as ports."""
-        return rtlil.convert(self.m, name="top", ports=self.free, emit_src=False)
-
-
-def _holds_under_stall(harness: Harness, valid, ready, payload, restart=None):
-    """Assert that a valid transfer stays valid, with the same payload, until accepted.
-
-    A cycle in which ``restart`` is high is exempt.
-    """
-    m = harness.m
-    stalled = _past(m, valid & ~ready if restart is None else valid & ~ready & ~restart, "stalled")
-    before = _past(m, payload, "payload_before")
-    with m.If(harness.begun & stalled):
-        m.d.comb += [Assert(valid), Assert(payload == before)]
-
-
-def axi_lite(module) -> Harness:
-    """A response is stable until accepted, and every request has exactly one response."""
-    dut = module.ControlRegisters()
-    harness = Harness(dut)
-    m = harness.m
-    _holds_under_stall(harness, dut.bvalid, dut.bready, dut.bresp)
-    stalled_read = _past(m, dut.rvalid & ~dut.rready, "stalled_read")
-    data_before = _past(m, dut.rdata, "data_before")
-    with m.If(harness.begun & stalled_read):
-        m.d.comb += [Assert(dut.rvalid), Assert(dut.rdata == data_before)]
-    # Requests that were accepted and whose response was not: registered or executed.
-    for name, accepted, registered, response, response_valid in (
-        ("aw", dut.awvalid & dut.awready, ~dut.awready, dut.bvalid & dut.bready, dut.bvalid),
-        ("w", dut.wvalid & dut.wready, ~dut.wready, dut.bvalid & dut.bready, dut.bvalid),
-        ("ar", dut.arvalid & dut.arready, ~dut.arready, dut.rvalid & dut.rready, dut.rvalid),
-    ):
-        open_requests = Signal(3, name=name)
-        m.d.sync += open_requests.eq(open_requests + accepted - response)
-        m.d.comb += Assert(open_requests == registered + response_valid)
-    return harness
+from .bus import BUS_PROOFS
+from .harness import FORMATS, TINY, Harness, Proof, ever, holds_under_stall, past
 
 
 def grid_points(module) -> Harness:
@@ -121,12 +17,12 @@ def grid_points(module) -> Harness:
     dut = module.CoordinateGenerator()
     harness = Harness(dut)
     m = harness.m
-    grid_before = _past(m, dut.grid.as_value(), "grid_before")
+    grid_before = past(m, dut.grid.as_value(), "grid_before")
     with m.If(harness.begun):
         m.d.comb += Assume(dut.grid.as_value() == grid_before)
     points = dut.points
     payload = points.payload.as_value()
-    _holds_under_stall(harness, points.valid, points.ready, payload, dut.start)
+    holds_under_stall(harness, points.valid, points.ready, payload, dut.start)
     return harness
 
 
@@ -149,12 +45,12 @@ def voxels(module) -> Harness:
         Assume(dut.tile.rows < rows),
     ]
     payload = dut.voxels.payload.as_value()
-    _holds_under_stall(harness, dut.voxels.valid, dut.voxels.ready, payload)
+    holds_under_stall(harness, dut.voxels.valid, dut.voxels.ready, payload)
 
     # For an arbitrary but fixed number: the voxel put as number `chosen` is delivered as such.
     chosen = Signal(2)
     harness.free.append(chosen)
-    chosen_before = _past(m, chosen, "chosen_before")
+    chosen_before = past(m, chosen, "chosen_before")
     value = Signal(bits)
     with m.If(harness.begun):
         m.d.comb += Assume(chosen == chosen_before)
@@ -175,7 +71,7 @@ def voxels(module) -> Harness:
     with m.If(dut.reserve):
         m.d.sync += [delivered.eq(0), tile.eq(dut.tile)]
         # All voxels of the previous tile were delivered.
-        m.d.comb += Assert((put == rows) & ((delivered == tile.rows + 1) | ~_ever(m, dut.reserve)))
+        m.d.comb += Assert((put == rows) & ((delivered == tile.rows + 1) | ~ever(m, dut.reserve)))
     return harness
 
 
@@ -190,10 +86,10 @@ def voxel_packer(module) -> Harness:
     harness = Harness(dut)
     m = harness.m
     word, beat = dut.words.payload, dut.beats.payload
-    _holds_under_stall(harness, dut.beats.valid, dut.beats.ready, beat.as_value())
+    holds_under_stall(harness, dut.beats.valid, dut.beats.ready, beat.as_value())
     chosen, value = Signal(5), Signal(bits)
     harness.free.append(chosen)
-    chosen_before = _past(m, chosen, "chosen_before")
+    chosen_before = past(m, chosen, "chosen_before")
     with m.If(harness.begun):
         m.d.comb += Assume(chosen == chosen_before)
 
@@ -273,14 +169,6 @@ def voxel_reader(module) -> Harness:
     return harness
 
 
-def _ever(m: Module, event):
-    """Return whether the event has happened in an earlier cycle."""
-    seen = Signal(name="seen")
-    with m.If(event):
-        m.d.sync += seen.eq(1)
-    return seen
-
-
 def features(module) -> Harness:
     """No half of the feature banks is written while it is read; no point is lost or duplicated.
 
@@ -292,7 +180,7 @@ def features(module) -> Harness:
     m = harness.m
     m.d.comb += [Assume(~dut.release_half | dut.full), Assume(dut.last_frequency == 0)]
     tile = dut.tile.as_value()
-    _holds_under_stall(harness, dut.full, dut.release_half, tile)
+    holds_under_stall(harness, dut.full, dut.release_half, tile)
     with m.If(dut.enables.any() & dut.full):
         m.d.comb += Assert(dut.address[-1] != dut.select)
     # Accepted points minus released points: at least 0, at most the capacity of both halves.
@@ -318,7 +206,7 @@ def sequencer(module) -> Harness:
     first = Signal(init=1)
     m.d.sync += first.eq(0)
     shape = dut.shape.as_value()
-    shape_before = _past(m, shape, "shape_before")
+    shape_before = past(m, shape, "shape_before")
     m.d.comb += [
         Assume(dut.start == first),
         Assume(dut.running == ~first),
@@ -334,11 +222,11 @@ def sequencer(module) -> Harness:
     ):
         waited = Signal(range(limit + 1), name=f"{name}_waited")
         m.d.sync += waited.eq(Mux(available | used, 0, waited + 1))
-        kept = _past(m, available & ~used, f"{name}_kept")
+        kept = past(m, available & ~used, f"{name}_kept")
         m.d.comb += [Assume(waited < limit), Assume(~kept | available)]
     written = dut.drain & ~dut.voxel & ~dut.output_mac
     for cycle in range(4 + requantizer_latency(FORMATS)):
-        written = _past(m, written, f"written_{cycle}")
+        written = past(m, written, f"written_{cycle}")
     m.d.comb += Assume(dut.written == written)
 
     idle = Signal(range(BOUND + 2))
@@ -351,31 +239,25 @@ BOUND = 2 + 9 + requantizer_latency(FORMATS) + 4
 """Cycles: the columns of a tile, the bypass sum, the write to the activation bank, a margin."""
 
 PROOFS = {
-    "axi_lite": Proof(
-        "control",
-        axi_lite,
-        "prove",
-        7,
-        ("read_full & ~self.rvalid", "read_full"),
-    ),
+    **BUS_PROOFS,
     "grid_points": Proof(
         "coordinates",
         grid_points,
-        "prove",
-        8,
+        "pdr",
+        0,
         ("~points.valid | points.ready", "1"),
     ),
     "voxels": Proof(
-        "voxels", voxels, "bmc", 14, ("claimed & ~delivered & ((level != 0) | self.put)", "claimed")
+        "voxels", voxels, "pdr", 0, ("claimed & ~delivered & ((level != 0) | self.put)", "claimed")
     ),
     "voxel_packer": Proof(
         "voxel_packer",
         voxel_packer,
-        "bmc",
-        10,
+        "pdr",
+        0,
         ("word.last & overflow.any() & (left != 0)", "0"),
     ),
-    "voxel_reader": Proof("voxel_reader", voxel_reader, "bmc", 17, ("(room > 1) | taken", "1")),
+    "voxel_reader": Proof("voxel_reader", voxel_reader, "pdr", 0, ("(room > 1) | taken", "1")),
     "features": Proof(
         "fourier",
         features,
