@@ -16,7 +16,7 @@ SOURCES := src model tests tools $(wildcard hw sim synth bench)
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup system-setup system-flow system-test lint format types docs test test-all demo bench bench-all formal signoff clean
+.PHONY: help setup system-setup system-flow system-test lint format types docs test test-all demo bench bench-all coverage formal signoff clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -83,7 +83,12 @@ bench-all: bench ## also measure quality, codecs, predictions (hours)
 	$(PYTHON) bench/losses.py $(BENCH)/demo/point.model
 	$(PYTHON) bench/predict.py $(BENCH)/demo/point.model --target $(TARGET)
 	$(PYTHON) bench/campaign.py
+	$(PYTHON) bench/soak.py --config point
+	$(PYTHON) bench/soak.py --config patch
 	$(PYTHON) bench/mutants.py
+
+coverage: system-test setup ## measure coverage of the Verilog by the test sessions (minutes)
+	$(PYTHON) bench/verilog_coverage.py --write docs/coverage.md
 
 formal: system-test setup ## prove hardware properties, and check that each proof can fail (minutes)
 	PYTHONPATH=tests $(PYTHON) -m formal -o build/formal

@@ -1,5 +1,6 @@
 // Runs a session (session.py) on a verilated accelerator, through its ports alone.
-// usage: simulate SESSION RESPONSES [WAVES.vcd]
+// usage: simulate SESSION RESPONSES [WAVES.vcd | COVERAGE.dat]
+// The third file has a waveform or coverage, whichever the simulator was built with.
 // Either file may be `-`, for stdin and stdout: each operation then runs as it arrives, and its
 // response is flushed at once.
 #include <chrono>
@@ -326,7 +327,7 @@ static FILE* opened(const char* name, const char* mode, FILE* standard) {
 }
 
 int main(int argc, char** argv) {
-    if (argc < 3) return std::fputs("usage: simulate SESSION RESPONSES [WAVES.vcd]\n", stderr), 2;
+    if (argc < 3) return std::fputs("usage: simulate SESSION RESPONSES [FILE]\n", stderr), 2;
     session = opened(argv[1], "rb", stdin);
     responses = opened(argv[2], "wb", stdout);
     std::vector<uint32_t> header = next_words(2);
@@ -412,5 +413,8 @@ int main(int argc, char** argv) {
     trace.close();
 #endif
     top.final();
+#if VM_COVERAGE
+    if (argc > 3) context.coveragep()->write(argv[3]);
+#endif
     return std::fclose(responses) ? 2 : 0;
 }

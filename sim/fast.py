@@ -46,6 +46,7 @@ class FastSimulator:
         stall: float = 0.0,
         seed: int = 0,
         waves: Path | None = None,
+        coverage: Path | None = None,
     ) -> session.Responses:
         """Run a session and return the responses.
 
@@ -58,6 +59,8 @@ class FastSimulator:
             Seed of the stalls.
         waves : Path, optional
             VCD file to write; the simulator must have been built with ``waves``.
+        coverage : Path, optional
+            Coverage file to write; the simulator must have been built with ``coverage``.
 
         Raises
         ------
@@ -68,8 +71,8 @@ class FastSimulator:
             folder = Path(name)
             words, responses = folder / "session", folder / "responses"
             session.encode(operations, stall, seed).astype("<u4").tofile(words)
-            command = [self.executable, words, responses]
-            run([*command, waves.resolve()] if waves else command, folder)
+            extra = [path.resolve() for path in (waves, coverage) if path]
+            run([self.executable, words, responses, *extra], folder)
             return session.decode(np.fromfile(responses, "<u4"), operations)
 
 
@@ -79,6 +82,7 @@ def build(
     sources: Sequence[Path] | None = None,
     optimize: bool = True,
     waves: bool = False,
+    coverage: bool = False,
 ) -> FastSimulator:
     """Return the compiled simulator of a configuration, from the cache if it is there.
 
@@ -92,17 +96,24 @@ def build(
         times slower.
     waves : bool
         Build a simulator that can write waveforms.
+    coverage : bool
+        Build a simulator that can write the coverage of lines, branches, bits and ``cover``
+        statements. A simulator has waveforms or coverage, not both.
     """
     verilator = find_verilator()
     sources = list(sources or verilog(config))
     options = ["--cc", "--exe", "--build", "--prefix", "Vimplicore", "--top-module", "implicore"]
-    options += ["-Wno-fatal", "-Wno-lint", "--noassert", "--x-assign", "fast"]
+    options += ["-Wno-fatal", "-Wno-lint", "--x-assign", "fast"]
     options += ["--x-initial", "fast", "-O3", "-j", "2"]
     level = "-O2" if optimize else "-O0"
     options += ["-MAKEFLAGS", f"OPT_FAST={level} OPT_SLOW=-O0 OPT_GLOBAL={level}"]
     if waves:
         options.append("--trace-vcd")
-    hierarchical = config.rows * config.columns >= HIERARCHICAL_FROM and not waves
+    if coverage:
+        options += ["--coverage-line", "--coverage-toggle", "--coverage-user"]
+    else:
+        options.append("--noassert")  # `cover` statements are assertions
+    hierarchical = config.rows * config.columns >= HIERARCHICAL_FROM and not (waves or coverage)
     if hierarchical:
         options.append("--hierarchical")
 

@@ -1,0 +1,1 @@
+"""Coverage of the generated Verilog: lines, branches, toggled bits and functional points."""
