@@ -243,6 +243,25 @@ def test_forbidden_accesses_are_answered_with_an_error():
     run(scenario)
 
 
+def test_the_register_port_takes_a_read_and_a_write_every_two_cycles():
+    cycles = 20
+
+    async def scenario(host):
+        ctx, dut = host.ctx, host.dut
+        ctx.set(dut.s_axi_awaddr, addresses()["grid_origin"])
+        ctx.set(dut.s_axi_araddr, addresses()["identity"])
+        for name in ("awvalid", "wvalid", "bready", "arvalid", "rready"):
+            ctx.set(getattr(dut, f"s_axi_{name}"), 1)
+        responses = {"b": [], "r": []}
+        for _ in range(cycles):
+            for channel, seen in responses.items():
+                seen.append(ctx.get(getattr(dut, f"s_axi_{channel}valid")))
+            await host.tick()
+        assert all(seen == [0, 0, *[1, 0] * (cycles // 2 - 1)] for seen in responses.values())
+
+    run(scenario)
+
+
 @pytest.mark.parametrize("stall", [0, 0.6])
 def test_points_grids_and_counters(stall):
     grid = PROGRAM.grid.plane("axial", float(PROGRAM.grid.matrix[2, 3]) + 1, 0.4)
