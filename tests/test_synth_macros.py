@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -75,9 +76,7 @@ def test_macro_values_come_from_the_liberty_file(ihp):
 
 
 def test_model_is_close_to_the_fitted_macros(ihp, osu):
-    here = target.Target(
-        "here", "", "", osu.liberty, (), (), "", (), (), {}, (), {"scale": 0.13, "voltage": 1.2}
-    )
+    here = replace(osu, estimate={"scale": 0.13, "voltage": 1.2})
     for macro in macros.macros_of(ihp):
         if macro.depth > 4096:
             continue
