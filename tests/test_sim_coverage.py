@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from amaranth.hdl import Fragment
 
 from implicore.accelerator_config import AcceleratorConfig
 from implicore.formats import Formats
@@ -101,8 +102,9 @@ def test_functional_points_are_inserted(name, tmp_path):
 
 
 def test_states_of_the_loader():
-    fsm = ProgramLoader(CONFIG).elaborate(None)._generated["fsm"]
-    assert tuple(fsm.encoding) == LOADER_STATES
+    module = ProgramLoader(CONFIG).elaborate(None)
+    Fragment.get(module, None)  # else Amaranth warns that it is not used
+    assert tuple(module._generated["fsm"].encoding) == LOADER_STATES
 
 
 @pytest.mark.parametrize("name", ["smallest", "patch-2"])
