@@ -83,6 +83,7 @@ bench-all: bench ## also measure quality, codecs, predictions (hours)
 	$(PYTHON) bench/losses.py $(BENCH)/demo/point.model
 	$(PYTHON) bench/predict.py $(BENCH)/demo/point.model --target $(TARGET)
 	$(PYTHON) bench/campaign.py
+	$(PYTHON) bench/faults.py --write docs/reliability.md
 	$(PYTHON) bench/soak.py --config point
 	$(PYTHON) bench/soak.py --config patch
 	$(PYTHON) bench/mutants.py

@@ -1,6 +1,6 @@
 """Bit flips in the state of the hardware: what they do to a picture, and what ends them.
 
-    python bench/faults.py [--flips 1000] [--seed 1] [--write docs/reliability.md] [--json FILE]
+    python bench/faults.py [--flips 500] [--seed 1] [--write docs/reliability.md] [--json FILE]
 
 The generated Verilog of a 4 x 4 accelerator decodes a plane of a small network of the bundled MRI,
 once for each flip of one bit of one memory or register, in a random cycle of the job. The flips of
@@ -45,7 +45,7 @@ from implicore.sim import faults
 from implicore.sim.faults import CLASSES, NEEDS, PROGRAM_MEMORIES, Outcome
 
 SHAPE, FORMATS = NetworkShape(frequencies=16, width=16, depth=3), Formats.parse("w8a12")
-CROP, SCALE = "30:62,40:72,30:62", 0.375
+CROP, SCALE = "30:62,40:72,30:62", 0.25
 PROTECTIONS = {
     "none": CLASSES,
     "secded": (*PROGRAM_MEMORIES, "control"),
@@ -156,7 +156,7 @@ def markdown(rows: list[dict]) -> str:
 def main() -> int:
     """Flip bits of each class, with each protection, and print what happens."""
     options = parser(__doc__)
-    options.add_argument("--flips", type=int, default=1000, help="flips of a class")
+    options.add_argument("--flips", type=int, default=500, help="flips of a class")
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--write", metavar="FILE.md", help="document whose table to replace")
     arguments = options.parse_args()
