@@ -113,6 +113,8 @@ class Samples:
         Patches are drawn in proportion to their standard deviation plus ``DRAW_FLOOR`` of the mean
         one: that is where their error is. Voxels are drawn once.
         """
+        if self.targets.shape[1] == 1:
+            return np.ones(len(self))
         contrast = self.targets.std(dim=1, correction=0).cpu().double().numpy()
         draws = contrast + DRAW_FLOOR * contrast.mean()
         return draws / draws.mean() if contrast.any() else np.ones(len(self))
@@ -172,15 +174,17 @@ class Batches:
     def __init__(self, samples: int, size: int, seed: int, draws: np.ndarray | None = None):
         self.samples, self.size, self.seed = samples, min(size, samples), seed
         self._epoch, self._order = None, None
-        self._ends = np.arange(1, samples + 1) if draws is None else np.cumsum(draws)
+        self._ends = None if draws is None or (draws == 1).all() else np.cumsum(draws)
 
     def __getitem__(self, step: int) -> torch.Tensor:
         """Return the sample numbers, int64 (size,), of a step counted from 0."""
         epoch, place = divmod(step, self.samples // self.size)
         if epoch != self._epoch:
-            # Systematic sampling: places are 1 apart, and a sample owns as many as it has draws.
-            places = np.arange(self.samples) + np.random.default_rng((self.seed, 3, epoch)).random()
-            drawn = np.searchsorted(self._ends[:-1], places, side="right")
+            drawn = np.arange(self.samples)
+            if self._ends is not None:
+                # Systematic sampling: places are 1 apart; a sample owns as many as it has draws.
+                places = drawn + np.random.default_rng((self.seed, 3, epoch)).random()
+                drawn = np.searchsorted(self._ends[:-1], places, side="right")
             order = np.random.default_rng((self.seed, 1, epoch)).permutation(drawn)
             self._epoch, self._order = epoch, torch.from_numpy(order)
         return self._order[place * self.size : (place + 1) * self.size]
