@@ -37,6 +37,7 @@ from implicore.job import GridJob
 from implicore.model.bundled import bundled_mri
 from implicore.model.compiler import compile_model
 from implicore.model.golden import Renderer
+from implicore.model.metrics import psnr
 from implicore.model.train import fit
 from implicore.model.volume import crop, load_volume
 from implicore.network_shape import NetworkShape
@@ -100,18 +101,12 @@ def effect(outcome: Outcome, voxels: int) -> str:
     return "corrected" if outcome.corrected else "masked"
 
 
-def damage_db(picture: np.ndarray, voxels: np.ndarray, peak: int) -> float:
-    """Return the PSNR of a picture relative to the one without the flip."""
-    error = np.mean((picture.astype(float) - voxels) ** 2)
-    return float(10 * np.log10(peak**2 / error))
-
-
 def summary(protection: str, kind: str, bits: int, outcomes: list[Outcome], golden) -> dict:
     """Return the row of a class."""
     effects = Counter(effect(outcome, len(golden)) for outcome in outcomes)
     needs = Counter(outcome.needs for outcome in outcomes)
     damage = [
-        damage_db(outcome.voxels, golden, FORMATS.output_max)
+        psnr(golden, outcome.voxels, FORMATS.output_max)
         for outcome in outcomes
         if outcome.ends and outcome.voxels is not None and len(outcome.voxels) == len(golden)
     ]

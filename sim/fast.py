@@ -14,11 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from implicore.accelerator_config import AcceleratorConfig
-from implicore.cache import cached
-from implicore.process import ToolFailed, run
+from implicore.process import run
 
 from . import session
-from .simulators import find_verilator, verilog
+from .simulators import compiled, verilog
 
 DRIVER = Path(__file__).with_name("fast.cpp")
 
@@ -100,38 +99,19 @@ def build(
         Build a simulator that can write the coverage of lines, branches, bits and ``cover``
         statements. A simulator has waveforms or coverage, not both.
     """
-    verilator = find_verilator()
-    sources = list(sources or verilog(config))
-    options = ["--cc", "--exe", "--build", "--prefix", "Vimplicore", "--top-module", "implicore"]
-    options += ["-Wno-fatal", "-Wno-lint", "--x-assign", "fast"]
-    options += ["--x-initial", "fast", "-O3", "-j", "2"]
-    level = "-O2" if optimize else "-O0"
-    options += ["-MAKEFLAGS", f"OPT_FAST={level} OPT_SLOW=-O0 OPT_GLOBAL={level}"]
+    options = ["--x-assign", "fast", "--x-initial", "fast"]
     if waves:
         options.append("--trace-vcd")
     if coverage:
         options += ["--coverage-line", "--coverage-toggle", "--coverage-user"]
     else:
         options.append("--noassert")  # `cover` statements are assertions
-    hierarchical = config.rows * config.columns >= HIERARCHICAL_FROM and not (waves or coverage)
-    if hierarchical:
+    texts = {}
+    if config.rows * config.columns >= HIERARCHICAL_FROM and not (waves or coverage):
         options.append("--hierarchical")
-
-    def make(folder: Path) -> None:
-        files = [*sources, DRIVER]
-        if hierarchical:
-            rows = folder / "rows.vlt"
-            rows.write_text(ROWS, encoding="utf-8")
-            files.append(rows)
-        work = folder / "build"
-        command = [verilator.command, *options, "--Mdir", work, *files, "-o", "../simulate"]
-        run(command, folder, verilator)
-        if not (folder / "simulate").is_file():
-            raise ToolFailed(f"{verilator.command} ended without an error but wrote no simulator.")
-        # The object files are a hundred times as large as the simulator.
-        for path in sorted(work.rglob("*"), reverse=True):
-            path.rmdir() if path.is_dir() else path.unlink()
-        work.rmdir()
-
-    inputs = [verilator.version, options, ROWS if hierarchical else "", [*sources, DRIVER]]
-    return FastSimulator(cached("fast", inputs, make) / "simulate")
+        texts["rows.vlt"] = ROWS
+    files = [*(sources or verilog(config)), DRIVER]
+    executable = compiled(
+        "fast", "implicore", files, options=options, texts=texts, optimize=optimize
+    )
+    return FastSimulator(executable)

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 
 from implicore.accelerator_config import AcceleratorConfig
-from implicore.cache import cached
 from implicore.cycles import predict
 from implicore.host import grid_writes
 from implicore.job import GridJob
@@ -27,7 +26,7 @@ from implicore.program import Program
 from implicore.registers import addresses, masks
 from implicore.stream import program_stream
 
-from .simulators import find_verilator, verilog
+from .simulators import compiled, verilog
 
 DRIVER = Path(__file__).with_name("faults.cpp")
 
@@ -259,27 +258,16 @@ def _outcomes(words: np.ndarray) -> Iterator[Outcome]:
 
 def build(config: AcceleratorConfig, *, optimize: bool = True) -> FaultSimulator:
     """Return the simulator of a configuration with writable state, from the cache if possible."""
-    tool = find_verilator()
-    sources = verilog(config)
     writable = ["`verilator_config"]
     for module, body in _modules(config).items():
         names = (name for name, *_ in _variables(module, body))
         writable += [f'public_flat_rw -module "{module}" -var "{name}"' for name in names]
-    options = ["--cc", "--exe", "--build", "--vpi", "--prefix", "Vimplicore"]
-    options += ["--top-module", "implicore", "-Wno-fatal", "-Wno-lint", "--noassert"]
-    options += ["--x-assign", "fast", "--x-initial", "fast", "-O3", "-j", "2"]
-    level = "-O2" if optimize else "-O0"
-    options += ["-MAKEFLAGS", f"OPT_FAST={level} OPT_SLOW=-O0 OPT_GLOBAL={level}"]
-
-    def make(folder: Path) -> None:
-        state = folder / "state.vlt"
-        state.write_text("\n".join(writable) + "\n", encoding="utf-8")
-        work = folder / "build"
-        files = [*sources, state, DRIVER]
-        run([tool.command, *options, "--Mdir", work, *files, "-o", "../faults"], folder, tool)
-        for path in sorted(work.rglob("*"), reverse=True):
-            path.rmdir() if path.is_dir() else path.unlink()
-        work.rmdir()
-
-    inputs = [tool.version, options, writable, [*sources, DRIVER]]
-    return FaultSimulator(config, cached("faults", inputs, make) / "faults")
+    executable = compiled(
+        "faults",
+        "implicore",
+        [*verilog(config), DRIVER],
+        options=["--vpi", "--noassert", "--x-assign", "fast", "--x-initial", "fast"],
+        texts={"state.vlt": "\n".join(writable) + "\n"},
+        optimize=optimize,
+    )
+    return FaultSimulator(config, executable)

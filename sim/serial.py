@@ -10,12 +10,10 @@ import struct
 from pathlib import Path
 
 from implicore.accelerator_config import AcceleratorConfig
-from implicore.cache import cached
 from implicore.hw.ulx3s import SerialAccelerator, convert
-from implicore.process import run
 
 from .interactive import InteractiveSimulator
-from .simulators import find_verilator, verilog
+from .simulators import compiled, verilog
 
 DRIVER = Path(__file__).with_name("serial.cpp")
 
@@ -53,17 +51,6 @@ class SerialBoard(InteractiveSimulator):
 
 def build(config: AcceleratorConfig, divisor: int) -> Path:
     """Build the simulator of a board, or take it from the cache, and return its executable."""
-    verilator = find_verilator()
     text = convert(SerialAccelerator(config, divisor), "serial")
-    sources = [*verilog(config), DRIVER]
-    options = ["--cc", "--exe", "--build", "--prefix", "Vserial", "--top-module", "serial"]
-    options += ["-Wno-fatal", "-Wno-lint", "--noassert", "-O3", "-j", "2"]
-    options += ["-MAKEFLAGS", "OPT_FAST=-O2 OPT_SLOW=-O0 OPT_GLOBAL=-O2"]
-
-    def make(folder: Path) -> None:
-        (folder / "serial.v").write_text(text, encoding="utf-8")
-        files = [folder / "serial.v", *sources, "-o", "../serial"]
-        run([verilator.command, *options, "--Mdir", folder / "build", *files], folder, verilator)
-
-    folder = cached("serial", [verilator.version, options, text, sources], make)
-    return folder / "serial"
+    files = [*verilog(config), DRIVER]
+    return compiled("serial", "serial", files, options=["--noassert"], texts={"serial.v": text})

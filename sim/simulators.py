@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sysconfig
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from importlib import metadata
@@ -17,7 +18,7 @@ from implicore.accelerator_config import AcceleratorConfig
 from implicore.cache import cached
 from implicore.digest import source_digest
 from implicore.errors import BadInput
-from implicore.process import Tool
+from implicore.process import Tool, ToolFailed, run
 
 OLDEST_VERILATOR = (5, 36)
 """The first release that compiles cocotb 2.1."""
@@ -104,3 +105,55 @@ def verilog(config: AcceleratorConfig) -> list[Path]:
 
     folder = cached("verilog", inputs, make)
     return [folder / name for name in SOURCES]
+
+
+def compiled(
+    name: str,
+    top: str,
+    sources: Sequence[Path],
+    *,
+    options: Sequence[str],
+    texts: Mapping[str, str],
+    optimize: bool = True,
+) -> Path:
+    """Compile Verilog and a driver in C++ with Verilator, or take the result from the cache.
+
+    Parameters
+    ----------
+    name : str
+        Name of the executable, and of its kind in the cache.
+    top : str
+        The top module; the driver includes ``V{top}.h``.
+    sources : sequence of Path
+        Verilog files and the driver.
+    options : sequence of str
+        Further options of Verilator.
+    texts : mapping of str to str
+        Further files by name, Verilog or Verilator's configuration.
+    optimize : bool
+        Optimize for long simulations. Without it, the build is faster and the simulator several
+        times slower.
+
+    Returns
+    -------
+    Path
+        The executable.
+    """
+    tool = find_verilator()
+    level = "-O2" if optimize else "-O0"
+    options = ["--cc", "--exe", "--build", "--prefix", f"V{top}", "--top-module", top, *options]
+    options += ["-Wno-fatal", "-Wno-lint", "-O3", "-j", "2"]
+    options += ["-MAKEFLAGS", f"OPT_FAST={level} OPT_SLOW=-O0 OPT_GLOBAL={level}"]
+
+    def make(folder: Path) -> None:
+        for file, text in texts.items():
+            (folder / file).write_text(text, encoding="utf-8")
+        work = folder / "build"
+        files = [*(folder / file for file in texts), *sources, "-o", f"../{name}"]
+        run([tool.command, *options, "--Mdir", work, *files], folder, tool)
+        if not (folder / name).is_file():
+            raise ToolFailed(f"{tool.command} ended without an error but wrote no simulator.")
+        # The object files are a hundred times as large as the simulator.
+        shutil.rmtree(work)
+
+    return cached(name, [tool.version, options, dict(texts), list(sources)], make) / name

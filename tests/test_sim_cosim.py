@@ -219,7 +219,7 @@ def test_second_build_comes_from_the_cache(simulator, monkeypatch):
     def never(*arguments, **options):
         raise AssertionError("built again")
 
-    monkeypatch.setattr(fast, "run", never)
+    monkeypatch.setattr(simulators, "run", never)
     monkeypatch.setattr("cocotb_tools.runner.Runner.build", never)
     assert build(getattr(simulator, "name", "fast")) == simulator
 
